@@ -1,0 +1,45 @@
+"""Portrait animation with provenance: `portrait` makes a marked video, `verify` reads its mark."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from animate.errors import AnimateError, VerificationError
+    from animate.portrait import portrait
+    from animate.verification import verify
+
+__version__ = "0.1.0"
+__all__ = ["AnimateError", "VerificationError", "portrait", "verify"]
+
+_HOMES = {
+    "AnimateError": "animate.errors",
+    "VerificationError": "animate.errors",
+    "portrait": "animate.portrait",
+    "verify": "animate.verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that `import animate` loads nothing heavy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+class _Package(ModuleType):
+    """Keeps `animate.portrait` the function, also after the module of that name is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "portrait" and isinstance(value, ModuleType):
+            value = value.portrait
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
