@@ -1,0 +1,121 @@
+"""Overrides of the command line in, plain arguments out; what lies behind never meets Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from animate.errors import AnimateError
+from animate.paths import folder
+
+# The place of each value in configs/run.yaml, the argument of `portrait` it becomes and its types.
+RUN: dict[str, tuple[str, tuple[type, ...]]] = {
+    "motion.name": ("model", (str,)),
+    "motion.checkpoint": ("checkpoint", (str, type(None))),
+    "faces.name": ("faces", (str,)),
+    "faces.box": ("box", (list, type(None))),
+    "faces.clip_box": ("clip_box", (list, type(None))),
+    "retarget.relative": ("relative", (bool,)),
+    "retarget.adapt_scale": ("adapt_scale", (bool,)),
+    "retarget.reference": ("reference", (int,)),
+    "watermark.strength": ("strength", (float, int)),
+    "clip.truncated": ("truncated", (str,)),
+    "seed": ("seed", (int,)),
+    "device": ("device", (str,)),
+    "precision": ("precision", (str,)),
+    "chunk": ("chunk", (int,)),
+    "consent": ("consent", (str,)),
+}
+GROUPS = ("motion", "faces", "retarget", "watermark")
+# Paths and sentences hold spaces, `=` and commas, which Hydra's grammar would take apart.
+VERBATIM = ("motion.checkpoint", "consent")
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+
+
+def run_arguments(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The keyword arguments of `animate.portrait` that configs/run.yaml and the overrides make.
+
+    An override is `key=value` with a key of RUN, or `group=choice`. Raises AnimateError for
+    anything else: unknown keys and choices, additions (`+`), deletions (`~`), sweeps, wrong types.
+    """
+    verbatim, others = {}, []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if equals and key in VERBATIM:
+            verbatim[key] = value
+        else:
+            others.append(text)
+    _refuse_unknown(others)
+    tree = _compose("run", others)
+    arguments = {}
+    for place, (argument, types) in RUN.items():
+        value = verbatim[place] if place in verbatim else _look_up(tree, place)
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            kind = next(KINDS[t] for t in types if t in KINDS)
+            raise AnimateError(f"{place} is {_show(value)}: give {kind}")
+        arguments[argument] = value
+    return arguments
+
+
+def choices(group: str) -> list[str]:
+    """The names that may stand behind `group=`."""
+    return sorted(path.stem for path in (folder("configs") / group).glob("*.yaml"))
+
+
+def _refuse_unknown(overrides: list[str]) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            raise AnimateError(f"override {text!r} can't be read: use key=value") from error
+        key, value = override.key_or_group, override.value()
+        if override.is_add() or override.is_force_add() or override.is_delete():
+            raise AnimateError(f"override {text!r} adds or removes a setting: only change one")
+        if override.is_sweep_override() or override.package is not None:
+            raise AnimateError(f"override {text!r} is not one value for one key: use key=value")
+        if key in GROUPS:
+            if value not in choices(key):
+                raise AnimateError(
+                    f"override {text!r} is no choice for {key}: use one of {', '.join(choices(key))}"
+                )
+        elif key not in RUN:
+            raise AnimateError(f"unknown override {text!r}: {_suggest(key)}")
+
+
+def _suggest(key: str) -> str:
+    known = [*GROUPS, *RUN]
+    near = get_close_matches(key, known, n=1) or [k for k in known if k.split(".")[-1] == key]
+    return f"did you mean {near[0]}=?" if near else f"use one of {', '.join(known)}"
+
+
+def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_dir(str(folder("configs")), version_base="1.3"):
+            tree = OmegaConf.to_container(compose(name, overrides), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise AnimateError(f"{' '.join(overrides)} makes no valid settings: {reason}") from error
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
+
+
+def _look_up(tree: dict[str, Any], place: str) -> Any:
+    node: Any = tree
+    for step in place.split("."):
+        if not isinstance(node, dict) or step not in node:
+            raise AnimateError(f"the settings hold no {place}: is configs/ complete?")
+        node = node[step]
+    return node
+
+
+def _show(value: Any) -> str:
+    return "null" if value is None else repr(value)
