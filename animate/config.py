@@ -30,7 +30,13 @@ RUN: dict[str, tuple[str, tuple[type, ...]]] = {
 GROUPS = ("motion", "faces", "retarget", "watermark")
 # Paths and sentences hold spaces, `=` and commas, which Hydra's grammar would take apart.
 VERBATIM = ("motion.checkpoint", "consent")
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+}
 
 
 def run_arguments(overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -78,10 +84,9 @@ def _refuse_unknown(overrides: list[str]) -> None:
         if override.is_sweep_override() or override.package is not None:
             raise AnimateError(f"override {text!r} is not one value for one key: use key=value")
         if key in GROUPS:
-            if value not in choices(key):
-                raise AnimateError(
-                    f"override {text!r} is no choice for {key}: use one of {', '.join(choices(key))}"
-                )
+            names = choices(key)
+            if value not in names:
+                raise AnimateError(f"override {text!r}: {key} is one of {', '.join(names)}")
         elif key not in RUN:
             raise AnimateError(f"unknown override {text!r}: {_suggest(key)}")
 

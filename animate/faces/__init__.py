@@ -14,7 +14,7 @@ __all__ = ["LOCATORS", "Box", "Centre", "Given", "Locator", "cut", "locator"]
 
 
 def locator(name: str, box: Sequence[float] | None = None) -> Locator:
-    """The locator called `name`, or the given `box` (x, y, width, height in pixels) if there is one.
+    """The locator called `name`, or the given `box` (x, y, width, height in pixels).
 
     Raises AnimateError when the name is unknown or the box is no rectangle.
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Box:
-    """A square in pixels: its left and top edge and its side; pixel (0, 0) covers [0, 1) x [0, 1)."""
+    """A square in pixels: left and top edge, and side; pixel (0, 0) covers [0, 1) x [0, 1)."""
 
     left: float
     top: float

@@ -49,8 +49,8 @@ class Given:
         x, y, width, height = self.box
         if x < 0 or y < 0 or x + width > photo.shape[1] or y + height > photo.shape[0]:
             raise AnimateError(
-                f"face box {_show(self.box)} is not inside the picture of "
-                f"{photo.shape[1]}x{photo.shape[0]} pixels: give x, y, width, height of a face in it"
+                f"face box {_show(self.box)} is not inside the {photo.shape[1]}x{photo.shape[0]} "
+                "picture: give x, y, width, height of a face in it, in pixels"
             )
         side = max(width, height)
         return Box(x + (width - side) / 2, y + (height - side) / 2, side)
