@@ -1,4 +1,4 @@
-"""What a motion model is to the rest of the toolkit: four verbs over tensors it alone looks into."""
+"""What a motion model is to the rest of the toolkit: four verbs over tensors of its own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ class Motion:
     def __getitem__(self: M, index: slice) -> M:
         """The poses of a slice, as another Motion."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What training needs of one pass over B (source, driving) pairs."""
+
+    image: Tensor  # (B, 3, S, S): the source in the driver's pose
+    warped: Tensor  # (B, 3, S, S): the source image moved by the dense motion alone
+    occlusion: Tensor  # (B, 1, s, s) in [0, 1]: 1 where the moved photo is trusted
+    source: Motion
+    driving: Motion
 
 
 class MotionModel(nn.Module, ABC):

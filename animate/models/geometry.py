@@ -7,9 +7,28 @@ pixel of the result.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def exact(function: Callable[P, R]) -> Callable[P, R]:
+    """Keep autocast out of a function: points need more than the 8 bits of bfloat16."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        device = next(a.device.type for a in args if isinstance(a, Tensor))
+        with torch.autocast(device, enabled=False):
+            return function(*args, **kwargs)
+
+    return run
 
 
 def grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -35,6 +54,7 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
     ).permute(0, 2, 3, 1)
 
 
+@exact
 def gaussians(point: Tensor, height: int, width: int, variance: float) -> Tensor:
     """exp(-|z - p|^2 / (2 variance)) for points (B, K, 2) over a grid: (B, K, H, W)."""
     y = torch.linspace(-1, 1, height, device=point.device)
@@ -44,6 +64,7 @@ def gaussians(point: Tensor, height: int, width: int, variance: float) -> Tensor
     return gy[..., :, None] * gx[..., None, :]
 
 
+@exact
 def expectation(probability: Tensor) -> Tensor:
     """The mean point of maps (B, K, H, W) that each sum to one: (B, K, 2)."""
     height, width = probability.shape[-2:]
@@ -52,8 +73,90 @@ def expectation(probability: Tensor) -> Tensor:
     return torch.stack([probability.sum(-2) @ x, probability.sum(-1) @ y], -1)
 
 
+@exact
 def inverse_2x2(matrix: Tensor) -> Tensor:
     """Closed-form inverse of (..., 2, 2)."""
     a, b, c, d = matrix.flatten(-2).unbind(-1)
     adjugate = torch.stack([d, -b, -c, a], -1).unflatten(-1, (2, 2))
     return adjugate / (a * d - b * c)[..., None, None]
+
+
+@exact
+def fit_affine(
+    at: Tensor, to: Tensor, weight: Tensor, ridge: float = 1e-4
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weighted least-squares affine maps between point sets (Schaefer et al. 2006, eq. 5).
+
+    at, to (B, k, 2); weight (B, n, k) holds n weightings of the k pairs. Returns n matrices A
+    (B, n, 2, 2), centroids of `at` and of `to` (B, n, 2): z -> to + A (z - at). The ridge draws A
+    towards the identity where the points do not determine it.
+    """
+    weight = weight / weight.sum(-1, keepdim=True)
+    centre, home = weight @ at, weight @ to  # (B, n, 2)
+    p = at[:, None] - centre[:, :, None]  # (B, n, k, 2)
+    q = to[:, None] - home[:, :, None]
+    ridge_eye = ridge * torch.eye(2, device=at.device)
+    pp = (p * weight[..., None]).mT @ p + ridge_eye
+    qp = (q * weight[..., None]).mT @ p + ridge_eye
+    return qp @ inverse_2x2(pp), centre, home
+
+
+@exact
+def fit_similarity(at: Tensor, to: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Least-squares rotation and scale between (B, k, 2) point sets (Umeyama 1991).
+
+    Returns the matrix (B, 2, 2) and the centroids of `at` and `to` (B, 1, 2).
+    """
+    centre, home = at.mean(-2, keepdim=True), to.mean(-2, keepdim=True)
+    p, q = at - centre, to - home
+    a = (p * q).sum((-1, -2))
+    b = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(-1)
+    matrix = torch.stack([a, -b, b, a], -1).unflatten(-1, (2, 2))
+    return matrix / p.square().sum((-1, -2))[:, None, None], centre, home
+
+
+class ThinPlateSpline:
+    """Random smooth deformations T(z) = A z + b + sum_i w_i U(|z - c_i|), U(r) = r^2 log r^2.
+
+    One per image; c_i is a square lattice of control points over [-1, 1]^2 (Duchon 1977). The
+    affine part has deviation `affine` from the identity, the weights `bend`.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        generator: torch.Generator,
+        affine: float = 0.05,
+        bend: float = 0.005,
+        lattice: int = 5,
+    ) -> None:
+        def noise(*shape: int) -> Tensor:
+            return torch.randn(count, *shape, generator=generator)
+
+        self.matrix = torch.eye(2) + affine * noise(2, 2)
+        self.shift = affine * noise(1, 2)
+        self.centres = grid(lattice, lattice).view(-1, 2)
+        self.weights = bend * noise(len(self.centres), 2)
+
+    def to(self, device: torch.device) -> ThinPlateSpline:
+        for name in ("matrix", "shift", "centres", "weights"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+    def points(self, z: Tensor) -> Tensor:
+        """T at points (B, n, 2)."""
+        r2 = (z[:, :, None] - self.centres).square().sum(-1)  # (B, n, c)
+        return z @ self.matrix.mT + self.shift + (r2 * torch.log(r2 + 1e-6)) @ self.weights
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """dT/dz at points (B, n, 2), in closed form: (B, n, 2, 2)."""
+        offset = z[:, :, None] - self.centres  # (B, n, c, 2)
+        r2 = offset.square().sum(-1, keepdim=True)
+        slope = 2 * offset * (torch.log(r2 + 1e-6) + r2 / (r2 + 1e-6))  # dU/dz
+        return self.matrix[:, None] + torch.einsum("bci,bncj->bnij", self.weights, slope)
+
+    def warp(self, image: Tensor) -> Tensor:
+        """The image Y(z) = X(T(z)); beyond its border it is mirrored."""
+        height, width = image.shape[-2:]
+        z = grid(height, width, image.device).view(1, -1, 2).expand(len(image), -1, -1)
+        return warp(image, self.points(z).view(-1, height, width, 2), padding="reflection")

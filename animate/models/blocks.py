@@ -1,0 +1,86 @@
+"""The few convolutional blocks that the toolkit's own motion models are made of."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, cat, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch normalisation and, unless told otherwise, ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        return F.relu(x, inplace=True) if self.relu else x
+
+    def fuse(self) -> None:
+        """Fold the normalisation into the convolution; inference only."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
+            self.norm = nn.Identity()
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            ConvNorm(channels, channels), ConvNorm(channels, channels, relu=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x), inplace=True)
+
+
+class UNet(nn.Module):
+    """Encoder, decoder and skips between them, from a side s to the same side.
+
+    `widths` are the channels at s, s/2, s/4, ...; the way up ends with `outputs` channels.
+    """
+
+    def __init__(self, inputs: int, widths: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(inputs, widths[0])
+        steps = list(pairwise(widths))
+        self.down = nn.ModuleList(
+            nn.Sequential(ConvNorm(a, b, stride=2), ConvNorm(b, b)) for a, b in steps
+        )
+        self.middle = Residual(widths[-1])
+        self.reduce = nn.ModuleList(ConvNorm(b, a, kernel=1) for a, b in reversed(steps))
+        last = [widths[i] for i in range(len(steps) - 1, 0, -1)] + [outputs]
+        self.up = nn.ModuleList(
+            ConvNorm(2 * a, out) for (a, _), out in zip(reversed(steps), last, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = [self.first(x)]
+        for down in self.down:
+            skips.append(down(skips[-1]))
+        x = self.middle(skips.pop())
+        for reduce, up in zip(self.reduce, self.up, strict=True):
+            x = up(cat([upsample(reduce(x)), skips.pop()], 1))
+        return x
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Twice the side, nearest neighbour."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def fuse(module: nn.Module) -> None:
+    """Fold every ConvNorm below `module`; inference only."""
+    for child in module.modules():
+        if isinstance(child, ConvNorm):
+            child.fuse()

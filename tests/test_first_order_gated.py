@@ -1,0 +1,100 @@
+"""The default model: sane before any training, small, and true to its points."""
+
+import pytest
+import torch
+
+from animate.models import landmarks
+from animate.models.first_order_gated import FirstOrderGated, Points
+
+TAUGHT = len(landmarks.TAUGHT)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return FirstOrderGated(size=128).eval()
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return torch.nn.functional.interpolate(
+        torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(1)), 128, mode="bicubic"
+    ).clamp(0, 1)
+
+
+def face(count=1, seed=2):
+    at = torch.rand(1, TAUGHT + 8, 2, generator=torch.Generator().manual_seed(seed)) - 0.5
+    return at.expand(count, -1, -1)
+
+
+def test_it_keeps_to_its_size(model):
+    assert model.parameter_count() <= 8_000_000
+    assert 2 * model.parameter_count() <= 16 * 2**20  # bytes in half precision
+
+
+@torch.inference_mode()
+def test_points_that_move_together_carry_the_picture_along_before_training(model, photo):
+    shift = torch.tensor([0.25, 0.0])
+    flow, _ = model.motion(model.encode(photo).small, face() - shift, face())
+    inner = flow[0, 20:44, 20:44]
+    z = torch.linspace(-1, 1, 64)[20:44]
+    torch.testing.assert_close(inner[..., 0], (z - 0.25).expand(24, -1), atol=0.05, rtol=0)
+
+
+@torch.inference_mode()
+def test_own_pose_moves_nothing_before_training(model, photo):
+    source = model.encode(photo)
+    flow, _ = model.motion(source.small, source.pose.point, source.pose.point)
+    _, warped, _ = model.synthesis(photo, source.features, flow, torch.zeros(1, 48, 64, 64))
+    torch.testing.assert_close(warped, photo, atol=2e-2, rtol=0)
+
+
+@torch.inference_mode()
+def test_folding_the_normalisation_changes_nothing(photo):
+    torch.manual_seed(0)
+    model = FirstOrderGated(size=128)
+    model(photo.repeat(2, 1, 1, 1), photo.flip(-1).repeat(2, 1, 1, 1))  # moves the statistics
+    model.eval()
+    before = model.render(model.encode(photo), model.track(photo.flip(-1)))
+    model.fuse()
+    after = model.render(model.encode(photo), model.track(photo.flip(-1)))
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=0)
+
+
+def test_every_landmark_has_its_mirror_image():
+    assert sorted(landmarks.MIRROR) == list(range(TAUGHT))
+    assert all(landmarks.MIRROR[landmarks.MIRROR[i]] == i for i in range(TAUGHT))
+    assert len(set(landmarks.TAUGHT)) == TAUGHT
+
+
+def test_no_motion_leaves_the_photos_pose():
+    ours, theirs = face(seed=3), face(seed=4)
+    for adapt in (True, False):
+        moved = landmarks.transfer(ours, theirs.repeat(3, 1, 1), theirs, adapt)
+        torch.testing.assert_close(moved, ours.expand(3, -1, -1), atol=1e-5, rtol=0)
+
+
+def test_a_driver_who_is_the_photo_is_followed_exactly():
+    first, later = face(seed=5), face(seed=6)
+    moved = landmarks.transfer(first, later, first, True)
+    torch.testing.assert_close(moved, later, atol=1e-3, rtol=1e-3)
+
+
+def test_a_larger_face_moves_further_unless_told_not_to():
+    theirs = face(seed=7)
+    ours = 2 * theirs
+    later = theirs + torch.tensor([0.1, 0.0])
+    adapted = landmarks.transfer(ours, later, theirs, True) - ours
+    plain = landmarks.transfer(ours, later, theirs, False) - ours
+    torch.testing.assert_close(
+        adapted[..., 0], torch.full_like(adapted[..., 0], 0.2), atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(
+        plain[..., 0], torch.full_like(plain[..., 0], 0.1), atol=1e-4, rtol=0
+    )
+
+
+def test_poses_are_sliced_as_one():
+    motion = Points(torch.arange(12.0).view(3, 2, 2))
+    assert len(motion) == 3
+    assert torch.equal(motion[1:].point, motion.point[1:])
