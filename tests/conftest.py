@@ -1,0 +1,68 @@
+"""The world that the tests draw for themselves: a photo, a clip and a small untrained model."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).resolve().parent.parent
+RATE = "30000/1001"
+
+
+def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np.ndarray:
+    """A face on a textured ground, uint8 (side, side, 3), moved by `turn` sides."""
+    noise = np.random.default_rng(0).integers(40, 120, (side // 4, side // 4, 3), np.uint8)
+    picture = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(picture)
+
+    def ellipse(x: float, y: float, rx: float, ry: float, colour: tuple[int, int, int]) -> None:
+        x += turn
+        draw.ellipse([side * v for v in (x - rx, y - ry, x + rx, y + ry)], fill=colour)
+
+    ellipse(0.5, 0.5, 0.28, 0.36, (220, 180, 150))
+    for eye in (0.39, 0.61):
+        ellipse(eye, 0.42, 0.05, 0.03, (250, 250, 250))
+        ellipse(eye, 0.42, 0.02, 0.02, (40, 30, 20))
+    ellipse(0.5, 0.68, 0.1, 0.02 + 0.1 * open_mouth, (150, 40, 50))
+    return np.asarray(picture)
+
+
+def draw_frames(count: int, side: int = 128) -> list[np.ndarray]:
+    """A face that sways and talks."""
+    return [draw_face(side, 0.06 * np.sin(i / 3), 0.3 + 0.3 * np.sin(i / 2)) for i in range(count)]
+
+
+def write_clip(path: Path, frames: list[np.ndarray], rate: str = RATE, sound: bool = False) -> Path:
+    """Encode frames with the ffmpeg that the package brings."""
+    import imageio_ffmpeg
+
+    height, width = frames[0].shape[:2]
+    beep = ["-f", "lavfi", "-i", "sine=frequency=440", "-shortest", "-c:a", "aac"] if sound else []
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo"]
+    command += ["-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", rate, "-i", "-", *beep]
+    command += ["-pix_fmt", "yuv420p", str(path)]
+    data = b"".join(frame.tobytes() for frame in frames)
+    subprocess.run(command, input=data, check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photo.png, clip.mp4 (20 frames, with sound) and tiny.safetensors."""
+    import torch
+
+    from animate import checkpoints, models
+
+    folder = tmp_path_factory.mktemp("world")
+    Image.fromarray(draw_face(160)).save(folder / "photo.png")
+    write_clip(folder / "clip.mp4", draw_frames(20), sound=True)
+    torch.manual_seed(0)
+    model = models.build("first_order_gated", size=128)
+    checkpoints.save(
+        folder / "tiny.safetensors", model, arguments={"size": 128}, card={"note": "untrained"}
+    )
+    return folder

@@ -1,0 +1,147 @@
+"""The command line: quick help, one run, one line for a mistake, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from animate.cli import main, parser
+
+HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize("code", ["import animate", "import animate.cli as c; c.parser()"])
+def test_importing_loads_nothing_heavy(code: str) -> None:
+    shown = python("-c", f"{code}; import sys; print(*sys.modules)").stdout
+    assert "animate" in shown
+    assert not HEAVY & set(shown.split())
+
+
+def test_help_is_quick() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        assert python("-m", "animate", "--help").returncode == 0
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["run"], ["verify"], ["train"], ["checkpoint", "list"], ["checkpoint", "import"]],
+)
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: animate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["run"],
+        ["run", "photo.png", "clip.mp4"],
+        ["run", "photo.png", "clip.mp4", "-o", "o.mp4", "--nonsense"],
+        ["verify"],
+        ["verify", "--loud", "a.mp4"],
+        ["checkpoint"],
+        ["checkpoint", "list", "more"],
+    ],
+)
+def test_a_wrong_command_line_is_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("animate: ")
+    assert shown.err.count("\n") == 1
+    assert not shown.out
+
+
+def test_overrides_may_stand_before_and_after_options() -> None:
+    known, others = parser().parse_known_args(["run", "p", "c", "seed=1", "-o", "o", "chunk=2"])
+    assert known.overrides + others == ["seed=1", "chunk=2"]
+
+
+def test_a_run_is_published_and_verified(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from animate.clips import open_clip
+
+    out = tmp_path / "my result (1), a=b.mp4"
+    command = ["run", str(world / "photo.png"), str(world / "clip.mp4"), "-o", str(out)]
+    command += [f"motion.checkpoint={world / 'tiny.safetensors'}", "consent=Ada said yes, 2026"]
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    assert "20 frames, verified: authentic" in shown.out
+    assert not shown.err  # no progress bar in a pipe
+    clip = open_clip(out)
+    assert clip.rate == Fraction(30000, 1001)
+    assert clip.sound
+    assert len(list(clip.frames())) == 20
+
+    assert main(["verify", str(out)]) == 0
+    assert "Ada said yes, 2026" in capsys.readouterr().out
+    assert main(["verify", "--json", str(out)]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "authentic"
+    assert report["claim"]["model"] == "first_order_gated"
+
+    assert main(command) == 2  # it exists
+    assert "--force" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]
+
+
+def test_verify_tells_unmarked_and_unreadable_apart(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    unmarked, broken = str(world / "clip.mp4"), str(tmp_path / "text.mp4")
+    assert main(["verify", unmarked]) == 1
+    assert "not found" in capsys.readouterr().out
+    assert main(["verify", broken, unmarked]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 1
+    assert "not found" in shown.out
+
+
+def test_an_interrupt_leaves_nothing(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from animate.models.first_order_gated import FirstOrderGated
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FirstOrderGated, "render", interrupt)
+    command = ["run", str(world / "photo.png"), str(world / "clip.mp4")]
+    command += ["-o", str(tmp_path / "out.mp4")]
+    assert main([*command, f"motion.checkpoint={world / 'tiny.safetensors'}"]) == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_gets_its_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("animate.training.cli")
+    given: list[str] = []
+    monkeypatch.setattr("animate.training.cli.main", given.extend)
+    assert main(["train", "steps=10", "optim.lr=1e-4"]) == 0
+    assert given == ["steps=10", "optim.lr=1e-4"]

@@ -1,0 +1,116 @@
+"""One run as a function: same seed same file, chunks never show, the photo is encoded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_face, draw_frames
+
+import animate.portrait  # noqa: F401  (the name stays the function all the same)
+from animate import clips, portrait
+from animate.errors import AnimateError
+from animate.models.first_order_gated import FirstOrderGated
+from animate.portrait import Stage, find_device, find_precision
+
+
+@pytest.fixture(scope="module")
+def model() -> FirstOrderGated:
+    """A model with random weights everywhere, so that every part of it shows in the picture."""
+    torch.manual_seed(1)
+    network = FirstOrderGated(size=128)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+    return network.eval()
+
+
+def frames(model: FirstOrderGated, chunk: int, precision: torch.dtype, **retarget: bool) -> Any:
+    stage = Stage(model, chunk, precision)
+    given = {"relative": True, "adapt_scale": True, **retarget}
+    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(11)), None, **given)
+    return np.stack(list(moved))
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8, 16])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+def test_the_chunk_size_never_shows(
+    model: FirstOrderGated, chunk: int, precision: torch.dtype
+) -> None:
+    one, other = frames(model, 4, precision), frames(model, chunk, precision)
+    assert one.shape == (11, 128, 128, 3)
+    assert (one == other).all()
+
+
+def test_frames_flow(model: FirstOrderGated) -> None:
+    """The first result is there before the ninth driving frame was asked for."""
+    asked = []
+
+    def endless() -> Any:
+        for i in range(1000):
+            asked.append(i)
+            yield draw_face(128)
+
+    stage = Stage(model, 4, torch.float32)
+    moved = stage.frames(
+        stage.encode(draw_face(128)), endless(), None, relative=True, adapt_scale=True
+    )
+    assert next(moved).dtype == np.uint8
+    assert len(asked) <= 8
+
+
+def test_the_photo_is_encoded_once(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    encode = FirstOrderGated.encode
+    monkeypatch.setattr(
+        FirstOrderGated, "encode", lambda self, photo: calls.append(1) or encode(self, photo)
+    )
+    result = run(world, tmp_path / "out.mp4", chunk=3)
+    assert result.frames == 20
+    assert calls == [1]
+
+
+def run(world: Path, out: Path, **settings: Any) -> Any:
+    checkpoint = world / "tiny.safetensors"
+    return portrait(world / "photo.png", world / "clip.mp4", out, checkpoint=checkpoint, **settings)
+
+
+def test_one_seed_gives_one_file(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    one = run(world, tmp_path / "one.mp4", seed=3, chunk=8).path.read_bytes()
+    two = run(world, tmp_path / "two.mp4", seed=3, chunk=5).path.read_bytes()
+    assert one == two
+
+
+def test_the_reference_frame_is_a_choice(world: Path, tmp_path: Path) -> None:
+    """Absolute motion does not care which frame is the reference."""
+    free = [run(world, tmp_path / f"{i}.mp4", relative=False, reference=i) for i in (0, 7)]
+    one, two = ([*clips.open_clip(result.path).frames()] for result in free)
+    assert np.abs(np.stack(one).astype(int) - np.stack(two)).mean() < 1
+
+
+def test_boxes_choose_the_faces(world: Path, tmp_path: Path) -> None:
+    result = run(world, tmp_path / "o.mp4", box=[20, 20, 100, 120], clip_box=[10, 10, 100, 100])
+    assert result.report.verdict == "authentic"
+
+
+def test_a_checkpoint_of_another_model_is_noticed(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnimateError, match="motion=first_order_gated"):
+        run(world, tmp_path / "out.mp4", model="first_order")
+
+
+def test_devices_and_precisions_have_names() -> None:
+    assert find_device("cpu") == torch.device("cpu")
+    assert find_precision("float32", torch.device("cpu")) is torch.float32
+    assert find_precision("auto", torch.device("meta")) is torch.float32
+    with pytest.raises(AnimateError, match="device"):
+        find_device("cuda:99")
+    with pytest.raises(AnimateError, match="precision"):
+        find_precision("int8", torch.device("cpu"))
