@@ -99,9 +99,9 @@ def equivariance(
     with torch.autocast(image.device.type, enabled=torch.is_autocast_enabled(image.device.type)):
         moved = model.track(spline.warp(image))
     terms = {"equivariance": (motion.point - spline.points(moved.point)).abs().mean()}  # type: ignore[attr-defined]
-    jacobian = getattr(motion, "jacobian", None)
-    if jacobian is not None:
-        product = inverse_2x2(jacobian) @ spline.jacobian(moved.point) @ moved.jacobian  # type: ignore[attr-defined]
+    frame = getattr(motion, "frame", None)
+    if frame is not None:
+        product = inverse_2x2(frame) @ spline.jacobian(moved.point) @ moved.frame  # type: ignore[attr-defined]
         terms["jacobian"] = (torch.eye(2, device=image.device) - product).abs().mean()
     return terms
 

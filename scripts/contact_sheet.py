@@ -1,0 +1,79 @@
+"""Draw photos by drivers as one marked picture: a first look at what a model does.
+
+    python scripts/contact_sheet.py sheet.png --photos A.jpg B.jpg --drivers C.mp4 D.mp4
+
+The top row shows driving frames, the left column the photos, each cell the photo in that pose
+(relative to the driver's first frame). Photos and clips are cut to their centred squares.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from animate import __version__, checkpoints, clips
+from animate.faces import cut, locator
+from animate.portrait import Stage, find_device, find_precision
+from animate.publish import publish
+from animate.watermark import Claim, Mark, Payload
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="the PNG to write")
+    parser.add_argument("--photos", nargs="+", type=Path, required=True)
+    parser.add_argument("--drivers", nargs="+", type=Path, required=True)
+    parser.add_argument("--checkpoint", default="first_order_gated", help="index name or file")
+    parser.add_argument("--frames", type=int, default=3, help="frames of each driver, default 3")
+    parser.add_argument("--side", type=int, default=160, help="pixels of a cell, default 160")
+    parser.add_argument("--absolute", action="store_true", help="absolute motion")
+    args = parser.parse_args()
+
+    model, info = checkpoints.load(args.checkpoint)
+    precision = find_precision("auto", find_device("cpu"))
+    stage = Stage(model.eval(), args.frames + 1, precision)
+    face = locator("centre", None)
+
+    def square(frame: np.ndarray) -> np.ndarray:
+        return cut(frame, face.locate(frame), model.size)
+
+    def small(frame: np.ndarray) -> np.ndarray:
+        return cut(frame, face.locate(frame), args.side)
+
+    drivers = [
+        spread([square(f) for f in clips.open_clip(p).frames()], args.frames) for p in args.drivers
+    ]
+    blank = np.full((args.side, args.side, 3), 255, np.uint8)
+    rows = [[blank] + [small(frame) for poses in drivers for frame in poses[1:]]]
+    for path in args.photos:
+        photo = square(clips.read_photo(path))
+        source = stage.encode(photo)
+        row = [small(photo)]
+        for poses in drivers:
+            moved = stage.frames(source, poses, None, relative=not args.absolute, adapt_scale=True)
+            row += [small(frame) for frame in list(moved)[1:]]
+        rows.append(row)
+    sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)
+    claim = Claim.now(
+        generator=f"animate {__version__}",
+        model=info.model,
+        model_sha256=info.sha256,
+        photo_sha256=",".join(clips.sha256(p) for p in args.photos),
+        clip_sha256=",".join(clips.sha256(p) for p in args.drivers),
+        consent="pictures of a research data set, shown to document a model",
+    )
+    publish(args.out, [sheet], mark=Mark(Payload.of(claim)), claim=claim, rate=None, force=True)
+
+
+def spread(frames: list[np.ndarray], count: int) -> list[np.ndarray]:
+    """The first frame, and the `count` later ones that differ most from it and from each other."""
+    small = np.stack([frame[::8, ::8].astype(np.float32) for frame in frames])
+    chosen = [0]
+    while len(chosen) < min(count + 1, len(frames)):
+        distance = np.stack([np.abs(small - small[i]).mean((1, 2, 3)) for i in chosen]).min(0)
+        chosen.append(int(distance.argmax()))
+    return [frames[i] for i in chosen]
+
+
+if __name__ == "__main__":
+    main()

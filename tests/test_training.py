@@ -1,0 +1,146 @@
+"""Training: pairs are augmented alike, losses mean what they say, a resumed run is the same run."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from animate.errors import AnimateError
+from animate.models import landmarks
+from animate.models.first_order import FirstOrder
+from animate.models.first_order_gated import FirstOrderGated
+from animate.models.geometry import ThinPlateSpline, gaussians
+from animate.training import losses
+from animate.training.data import Clips, Pairs, ahead, reframe, relight
+from animate.training.loop import schedule, train
+
+TAUGHT = len(landmarks.TAUGHT)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two clips of five frames in the cache, and a teacher's landmarks for them."""
+    root = tmp_path_factory.mktemp("clips")
+    drawn = np.random.default_rng(0)
+    (root / "videos").mkdir()
+    (root / "cache").mkdir()
+    table = {}
+    for name in ("a", "b"):
+        (root / "videos" / f"{name}.mp4").touch()
+        coarse = drawn.integers(0, 255, (5, 8, 8, 3), np.uint8)
+        np.save(root / "cache" / f"{name}.npy", coarse.repeat(16, 1).repeat(16, 2))
+        table[name] = drawn.uniform(20, 100, (5, 478, 2)).astype(np.float32)
+    np.savez(root / "landmarks.npz", **table)
+    return root
+
+
+@pytest.fixture
+def clips(folder):
+    return Clips(folder / "videos", folder / "cache", folder / "landmarks.npz")
+
+
+def fresh():
+    torch.manual_seed(0)
+    return FirstOrderGated(size=128)
+
+
+def run(clips, out, loss=None, **settings):
+    settings = {"size": 128, "batch": 2, "warm_up": 1, "log_every": 1, "save_every": 2} | settings
+    return train(fresh(), clips, loss or losses.Reenactment(perceptual=0), out, **settings)
+
+
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(clips, tmp_path):
+    whole = run(clips, tmp_path / "whole", steps=4)
+    run(clips, tmp_path / "parts", steps=4, stop_at=0)  # stops and saves after its first step
+    assert torch.load(tmp_path / "parts/state.pt", weights_only=True)["step"] == 1
+    parts = run(clips, tmp_path / "parts", steps=4)
+    for (name, a), b in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
+    run(clips, tmp_path, losses.Guidance(), steps=12, rate=1e-3, freeze=("motion", "synthesis"))
+    told = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").open()]
+    assert np.mean(told[-3:]) < np.mean(told[:3])
+
+
+def test_a_state_of_another_model_is_refused_in_one_line(clips, tmp_path):
+    torch.save({"step": 1, "model": {}}, tmp_path / "state.pt")
+    with pytest.raises(AnimateError, match="use another out=") as refused:
+        run(clips, tmp_path, steps=2)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_same_seed_draws_the_same_pairs_wherever_it_starts(clips):
+    early, late = ahead(clips, 2, 128, 7, 0), ahead(clips, 2, 128, 7, 1)
+    next(early)
+    assert torch.equal(next(early).source, next(late).source)
+
+
+def test_landmarks_move_with_the_picture():
+    at = torch.rand(2, TAUGHT, 2, generator=torch.Generator().manual_seed(3)) - 0.5
+    dots = gaussians(at[:, :1], 128, 128, 0.002).expand(-1, 3, -1, -1)
+    pixels, moved = reframe(dots, at, 64, np.random.default_rng(1))
+    y, x = divmod(int(pixels[0, 0].argmax()), 64)
+    expected = ((moved[0, 0] + 1) / 2 * 63).round()
+    assert abs(expected - torch.tensor([x, y])).max() <= 1
+
+
+def test_source_and_driving_see_the_same_light():
+    image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    lit = relight(torch.cat([image, image]), np.random.default_rng(2))
+    assert torch.equal(lit[:2], lit[2:])
+    assert not torch.allclose(lit[:2], image)
+
+
+def test_guidance_counts_only_what_the_teacher_saw():
+    taught = torch.zeros(1, TAUGHT, 2)
+    found = taught + 0.1
+    torch.testing.assert_close(losses.guidance(found, taught), torch.tensor(0.1))
+    taught[0, 5:] = float("nan")
+    torch.testing.assert_close(losses.guidance(found, taught), torch.tensor(0.1))
+    assert losses.guidance(found, taught * float("nan")) == 0
+
+
+def test_equivariance_is_zero_where_nothing_is_deformed_and_has_frames_for_first_order():
+    torch.manual_seed(0)
+    tiny = FirstOrder(
+        size=64, detector_width=4, detector_levels=2, motion_width=4, motion_levels=2, width=4
+    ).eval()
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    still = ThinPlateSpline(1, torch.Generator().manual_seed(0), affine=0, bend=0)
+    terms = losses.equivariance(image, tiny.track(image), tiny, still)
+    assert set(terms) == {"equivariance", "jacobian"}
+    assert all(value < 1e-3 for value in terms.values())
+    bent = ThinPlateSpline(1, torch.Generator().manual_seed(0), affine=0.3, bend=0.05)
+    assert losses.equivariance(image, tiny.track(image), tiny, bent)["jacobian"] > 0.01
+
+
+def test_a_perfect_picture_costs_nothing_and_eyes_and_mouth_cost_more():
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(6))
+    points = torch.zeros(1, TAUGHT, 2)
+    weight = losses.attention(points, 64, 4.0)
+    assert losses.pyramid(image, image, weight) == 0
+    assert weight.max() == pytest.approx(5, abs=0.5)  # a pixel near the points
+    assert weight[0, 0, 0, 0] == pytest.approx(1, abs=0.01)
+
+
+def test_the_rate_warms_up_and_falls():
+    rates = [schedule(step, 100, 10, 0.2) for step in range(100)]
+    assert rates[0] == 0.1
+    assert max(rates) == 1.0
+    assert rates[-1] < 0.1
+
+
+def test_clips_must_be_square_and_there(tmp_path):
+    with pytest.raises(AnimateError, match="no clips in"):
+        Clips(tmp_path, tmp_path / "cache")
+
+
+def test_every_term_reaches_the_total(clips):
+    drawn = clips.draw(2, 128, np.random.default_rng(0))
+    assert isinstance(drawn, Pairs)
+    terms = losses.Reenactment(perceptual=0)(fresh(), drawn, 1, 0)
+    assert set(terms) == {"pixels", "warped", "guidance", "equivariance"}
+    assert all(torch.isfinite(value) for value in terms.values())
