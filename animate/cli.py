@@ -179,10 +179,12 @@ def _plain(report: Any) -> dict[str, Any]:
 
 
 def _train(arguments: argparse.Namespace, others: list[str]) -> int:
-    overrides = _overrides(arguments, others)
-    from animate.training.cli import main as train
+    from animate.config import train_settings
 
-    train(overrides)
+    settings = train_settings(_overrides(arguments, others))
+    from animate.training.recipe import run
+
+    print(run(settings))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -62,6 +62,26 @@ def run_arguments(overrides: Sequence[str] = ()) -> dict[str, Any]:
             raise AnimateError(f"{place} is {_show(value)}: give {kind}")
         arguments[argument] = value
     return arguments
+
+
+def train_settings(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The tree that configs/train.yaml, its groups and the overrides make, as plain containers.
+
+    Raises AnimateError for unknown keys and choices and for required values (???) left open.
+    """
+    tree = _compose("train", list(overrides))
+    missing = [place for place, value in _leaves(tree) if value == "???"]
+    if missing:
+        raise AnimateError(f"training needs {missing[0]}: add {missing[0]}=VALUE")
+    return tree
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def choices(group: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""Write the landmarks of training clips with MediaPipe's Face Landmarker, as the teacher of keypoints.
+"""Find the landmarks of training clips with MediaPipe's Face Landmarker, to teach keypoints.
 
     python scripts/teach_landmarks.py face_landmarker.task landmarks.npz CLIP_OR_PHOTO...
 
-The file maps each input's stem to a float32 array (T, 478, 2): pixels, (x, y), NaN where no face was
-found. MediaPipe is needed here and nowhere else in the toolkit; it runs beside headless OpenCV when
+The file maps each input's stem to a float32 array (T, 478, 2): pixels, (x, y), NaN where no face
+was found. MediaPipe is needed here and nowhere else in the toolkit; it runs beside headless OpenCV when
 installed with `pip install --no-deps mediapipe` and then `absl-py flatbuffers certifi sounddevice
 matplotlib opencv-python-headless`. The model file comes from MediaPipe's own pages (Apache-2.0).
 """
