@@ -21,6 +21,7 @@ from animate.watermark import Claim, Mark, Payload
 from animate.watermark.pixels import DEFAULT as STRENGTH
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
 
 
 def portrait(
@@ -75,7 +76,7 @@ def portrait(
         for frame, face in driver_face.track(driver.frames()):
             yield cut(frame, face, network.size)
 
-    first = stage.track([_nth(crops(), reference, clip)]) if reference else None
+    first = stage.track([_nth(crops(), reference, clip)] * BATCH)[:1] if reference else None
     frames = stage.frames(source, crops(), first, relative=relative, adapt_scale=adapt_scale)
     claim = Claim.now(
         generator=f"animate {__version__}",
@@ -98,7 +99,7 @@ def portrait(
 
 @dataclass(frozen=True)
 class Stage:
-    """A motion model at work on frames: uint8 (S, S, 3) in and out, `chunk` of them at a time.
+    """A motion model at work on frames: uint8 (S, S, 3) in and out, `chunk` of them held at a time.
 
     Points are always found in float32; rendering may run in bfloat16.
     """
@@ -121,13 +122,12 @@ class Stage:
         self, source: Any, driving: Iterable[np.ndarray], first: Motion | None, **retarget: bool
     ) -> Iterator[np.ndarray]:
         """The photo moved like each driving frame; `first` is the reference pose, else frame 0."""
-        for some in clips.chunks(driving, self.chunk):
-            # a last, shorter chunk is filled up: networks round differently for other batch sizes
-            motion = self.track(some + some[-1:] * (self.chunk - len(some)))
-            first = motion[:1] if first is None else first
-            yield from self._render(source, self.model.retarget(source, motion, first, **retarget))[
-                : len(some)
-            ]
+        for chunk in clips.chunks(driving, self.chunk):
+            for some in clips.chunks(chunk, BATCH):
+                motion = self.track(some + some[-1:] * (BATCH - len(some)))
+                first = motion[:1] if first is None else first
+                moved = self.model.retarget(source, motion, first, **retarget)
+                yield from self._render(source, moved)[: len(some)]
 
     def _render(self, source: Any, motion: Motion) -> np.ndarray:
         """(T, S', S', 3) uint8."""

@@ -87,24 +87,24 @@ class DenseMotion(nn.Module):
 
     def forward(self, small: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
         """Photo (B, 3, MAP, MAP), points (B, K, 2) twice -> flow (B, MAP, MAP, 2), features."""
-        z = grid(MAP, MAP, small.device)  # (H, W, 2)
-        maps = self.candidates(source, driving, z)  # (B, K+2, H*W, 2)
-        prior = self.prior(driving, z)  # (B, K+2, H*W)
-        coarse = blend(prior, maps)
+        maps = self.candidates(source, driving)  # (B, K+2, 6)
+        z = grid(MAP, MAP, small.device)  # (MAP, MAP, 2)
+        prior = self.prior(driving, z)  # (B, K+2, MAP*MAP)
+        coarse = blend(prior, maps, z)
         heat = gaussians(driving, MAP, MAP, self.variance) - gaussians(
             source, MAP, MAP, self.variance
         )
         offset = (coarse - z).permute(0, 3, 1, 2)
         seen = torch.cat([warp(small.expand(len(driving), -1, -1, -1), coarse), offset, heat], 1)
         x = self.body(seen)
-        flow = blend(prior + self.weight(x).float().flatten(2), maps)
+        flow = blend(prior + self.weight(x).float().flatten(2), maps, z)
         shift = 0.2 * torch.tanh(self.shift(x).float())
         return flow + shift.permute(0, 2, 3, 1), x
 
     @exact
-    def candidates(self, source: Tensor, driving: Tensor, z: Tensor) -> Tensor:
-        """Every affine map applied to every z: (B, K+2, H*W, 2)."""
-        s, d = source[:, : self.taught], driving[:, : self.taught]
+    def candidates(self, source: Tensor, driving: Tensor) -> Tensor:
+        """One affine map z -> A z + b per keypoint, face and background: (A, b), (B, K+2, 6)."""
+        s, d = source[:, : self.taught].expand(len(driving), -1, -1), driving[:, : self.taught]
         near = torch.cdist(d, d).square().mul(-0.5 / 0.15**2).exp() + 0.01  # (B, k, k)
         local, _, _ = fit_affine(d, s, near)  # (B, k, 2, 2): Schaefer eq. 5
         head, centre, home = fit_affine(d, s, torch.ones_like(near[:, :1]))
@@ -112,9 +112,10 @@ class DenseMotion(nn.Module):
         jacobian = torch.cat([local, free, head], 1)
         at = torch.cat([driving, centre], 1)
         to = torch.cat([source.expand_as(driving), home], 1)
-        z = z.view(1, 1, -1, 2)
-        moved = to[:, :, None] + (z - at[:, :, None]) @ jacobian.mT  # eq. 4
-        return torch.cat([moved, z.expand_as(moved[:, :1])], 1)
+        shift = to - (jacobian @ at[..., None])[..., 0]  # to + J (z - at), eq. 4
+        maps = torch.cat([jacobian.flatten(2), shift], -1)
+        still = maps.new_tensor([1, 0, 0, 1, 0, 0]).expand_as(maps[:, :1])
+        return torch.cat([maps, still], 1)
 
     @exact
     def prior(self, driving: Tensor, z: Tensor) -> Tensor:
@@ -125,10 +126,15 @@ class DenseMotion(nn.Module):
 
 
 @exact
-def blend(logits: Tensor, maps: Tensor) -> Tensor:
-    """Softmax-weighted mean of candidate maps (eq. 7), as a flow (B, MAP, MAP, 2)."""
-    weight = logits.softmax(1)  # (B, K+2, H*W)
-    return (weight[..., None] * maps).sum(1).unflatten(1, (MAP, MAP))
+def blend(logits: Tensor, maps: Tensor, z: Tensor) -> Tensor:
+    """Softmax-weighted mean of affine maps at each z (eq. 7), as a flow (B, MAP, MAP, 2).
+
+    A mean of affine maps is the map of their mean parameters, which is far less to compute.
+    """
+    mean = logits.softmax(1).mT @ maps  # (B, MAP*MAP, 6)
+    matrix, shift = mean[..., :4].unflatten(-1, (2, 2)), mean[..., 4:]
+    flow = (matrix * z.view(1, -1, 1, 2)).sum(-1) + shift
+    return flow.unflatten(1, (MAP, MAP))
 
 
 class Synthesis(nn.Module):

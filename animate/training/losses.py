@@ -73,7 +73,8 @@ def pyramid(image: Tensor, target: Tensor, weight: Tensor, levels: int = 3) -> T
 def attention(points: Tensor, side: int, gain: float) -> Tensor:
     """1, rising to 1 + gain around mouth and eyes; points (B, K, 2) -> (B, 1, side, side)."""
     parts = points[:, list(landmarks.MOUTH + landmarks.EYES)].detach()
-    return 1 + gain * gaussians(parts, side, side, 0.003).amax(1, keepdim=True)
+    near = gaussians(parts, min(side, 64), min(side, 64), 0.003).amax(1, keepdim=True)
+    return F.interpolate(1 + gain * near, side, mode="bilinear", align_corners=True)
 
 
 @exact

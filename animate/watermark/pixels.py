@@ -183,8 +183,9 @@ class Embedder:
         mean = self.cell @ luma @ self.cell.T  # (CELLS, CELLS)
         busy = np.sqrt(np.maximum(self.cell @ luma**2 @ self.cell.T - mean**2, 0))
         busy /= busy + 4
-        bright = np.clip((mean - 140) / 90, 0, 1)
-        return self.spread @ ((0.7 + 0.6 * busy) * (1 - 0.4 * bright * (1 - busy))) @ self.spread.T
+        bright = np.clip((mean - 100) / 60, 0, 1)
+        mask = (0.4 + busy) * (1 - 0.5 * bright * (1 - busy))
+        return self.spread @ mask @ self.spread.T
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         if frame.shape != self.shape or frame.dtype != np.uint8:
@@ -193,7 +194,7 @@ class Embedder:
         square = out[self.square]
         mask = self.mask(square)
         rms = math.sqrt(float(np.mean(mask * mask * self.power)))
-        mask *= min((self.strength**2 - 1 / 12) ** 0.5 / rms, 1.3 * self.strength)
+        mask *= min(math.sqrt(self.strength**2 - 1 / 12) / rms, 2 * self.strength)
         change = self.field * mask[..., None]
         change += square
         np.rint(change, out=change)
@@ -238,8 +239,8 @@ def features(mean: np.ndarray) -> np.ndarray:
     out = []
     for channel, weight in zip(np.moveaxis(mean @ FORWARD.T, -1, 0), amplitudes() * survival(), strict=True):
         spectrum = basis @ (cells @ channel @ cells.T) @ basis.T
-        high = basis.T @ (spectrum * (RADIUS >= 14)) @ basis
-        gain = 1 / (_blur(high**2, 4) + 0.05)  # busy places count less
+        high = basis.T @ (spectrum * (RADIUS >= 16)) @ basis
+        gain = (_blur(high**2, 6) + 1.0) ** -0.75  # busy places count less
         flat = high * gain
         limit = 3 * np.sqrt(np.mean(flat**2)) + 1e-9
         spectrum = basis @ np.clip(flat, -limit, limit) @ basis.T

@@ -1,0 +1,135 @@
+"""Blocks of the published first-order network, under the names its checkpoints give them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, cat, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+REDUCTION = 4  # keypoints and dense motion see the image at a quarter of its side
+
+
+def widths(width: int, limit: int, levels: int) -> list[int]:
+    """Channels at each of `levels` + 1 scales: doubling from `width`, never above `limit`."""
+    return [min(limit, width << level) for level in range(levels + 1)]
+
+
+class Blur(nn.Module):
+    """A Gaussian low-pass, then every REDUCTION-th pixel; the kernel is part of checkpoints."""
+
+    weight: Tensor
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        sigma = (REDUCTION - 1) / 2
+        reach = round(4 * sigma)
+        line = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+        kernel = torch.outer(line, line)
+        kernel = (kernel / kernel.sum()).repeat(channels, 1, 1, 1)  # (3, 1, 13, 13)
+        self.register_buffer("weight", kernel)
+
+    def forward(self, image: Tensor) -> Tensor:
+        padding = self.weight.shape[-1] // 2
+        return F.conv2d(image, self.weight, None, REDUCTION, padding, groups=image.shape[1])
+
+
+class Same(nn.Module):
+    """Convolution, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class Down(Same):
+    """The same, to half the side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(super().forward(x), 2)
+
+
+class Up(Same):
+    """The same, from twice the side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class Residual(nn.Module):
+    """A shortcut around two convolutions, each after its normalisation (He et al. 2016b)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.norm2: nn.Module = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(F.relu(self.norm1(x)))
+        return x + self.conv2(F.relu(self.norm2(y)))
+
+
+class Hourglass(nn.Module):
+    """Down `levels` times and up again with skips; the input joins the result.
+
+    (B, inputs, s, s) -> (B, outputs, s, s) where outputs = width + inputs; s is a multiple of
+    2 ** levels.
+    """
+
+    def __init__(self, inputs: int, width: int, limit: int, levels: int) -> None:
+        super().__init__()
+        w = widths(width, limit, levels)
+        self.outputs = w[0] + inputs
+        self.encoder, self.decoder = nn.Module(), nn.Module()
+        down = [Down(a, b) for a, b in zip([inputs, *w[1:-1]], w[1:], strict=True)]
+        up = [Up(w[i] if i == levels else 2 * w[i], w[i - 1]) for i in range(levels, 0, -1)]
+        self.encoder.down_blocks = nn.ModuleList(down)
+        self.decoder.up_blocks = nn.ModuleList(up)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = [x]
+        for down in self.encoder.down_blocks:  # type: ignore[union-attr]
+            skips.append(down(skips[-1]))
+        x = skips.pop()
+        for up in self.decoder.up_blocks:  # type: ignore[union-attr]
+            x = cat([up(x), skips.pop()], 1)
+        return x
+
+
+def fold(module: nn.Module) -> None:
+    """Fold every normalisation that follows a convolution into it; inference only, once."""
+    for block in module.modules():
+        if isinstance(block, Same) and isinstance(block.norm, nn.BatchNorm2d):
+            block.conv = fuse_conv_bn_eval(block.conv.eval(), block.norm.eval())
+            block.norm = nn.Identity()
+        elif isinstance(block, Residual) and isinstance(block.norm2, nn.BatchNorm2d):
+            block.conv1 = fuse_conv_bn_eval(block.conv1.eval(), block.norm2.eval())
+            block.norm2 = nn.Identity()
+
+
+def hull_area(point: Tensor) -> float:
+    """Area of the convex hull of (K, 2) points (Andrew's monotone chain)."""
+    ordered = sorted(map(tuple, point.tolist()))
+    corners = half_hull(ordered)[:-1] + half_hull(ordered[::-1])[:-1]
+    turned = corners[1:] + corners[:1]
+    pairs = zip(corners, turned, strict=True)
+    return abs(sum(ax * by - bx * ay for (ax, ay), (bx, by) in pairs)) / 2
+
+
+def half_hull(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The corners that turn left along points in order."""
+    chain: list[tuple[float, float]] = []
+    for x, y in ordered:
+        while len(chain) > 1:
+            (ax, ay), (bx, by) = chain[-2:]
+            if (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0:
+                break
+            chain.pop()
+        chain.append((x, y))
+    return chain
