@@ -126,7 +126,8 @@ class Stage:
             for some in clips.chunks(chunk, BATCH):
                 motion = self.track(some + some[-1:] * (BATCH - len(some)))
                 first = motion[:1] if first is None else first
-                moved = self.model.retarget(source, motion, first, **retarget)
+                with torch.inference_mode():
+                    moved = self.model.retarget(source, motion, first, **retarget)
                 yield from self._render(source, moved)[: len(some)]
 
     def _render(self, source: Any, motion: Motion) -> np.ndarray:
