@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "overrides",
         nargs="*",
+        default=[],
         metavar="KEY=VALUE",
         help="settings of configs/run.yaml, such as retarget.relative=false",
     )
@@ -71,7 +72,11 @@ def parser() -> argparse.ArgumentParser:
 
     train = _command(commands, "train", _train, "train a motion model")
     train.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="settings of configs/train.yaml"
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of configs/train.yaml",
     )
 
     checkpoint = commands.add_parser("checkpoint", help="list and import weights")

@@ -9,7 +9,9 @@ case $# in
     *) echo "usage: bash scripts/demo.sh [PHOTO CLIP [OUT]]" >&2; exit 2 ;;
 esac
 out=${3:-animated.mp4} # in the folder you are in
+force=()
+[ $# = 3 ] || force=(--force) # only our own animated.mp4 is replaced
 bash "$root/scripts/setup.sh" run
-"$root/.venv/bin/animate" run "$1" "$2" -o "$out" --force
+"$root/.venv/bin/animate" run "$1" "$2" -o "$out" ${force[@]+"${force[@]}"}
 "$root/.venv/bin/animate" verify "$out"
 echo "The result is $(cd "$(dirname "$out")" && pwd)/$(basename "$out")"

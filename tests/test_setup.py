@@ -1,0 +1,45 @@
+"""The set-up scripts: what they say where they can't help."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+
+def bash(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [shutil.which("bash") or "bash", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "scripts").glob("*.sh")))
+def test_scripts_are_sound(script: str) -> None:
+    assert bash("-n", f"scripts/{script}").returncode == 0
+
+
+def test_another_python_is_one_clear_line(tmp_path: Path) -> None:
+    for tool in ("dirname", "cat", "cksum", "head"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    old = tmp_path / "python3"
+    old.write_text(f"#!{shutil.which('bash')}\n[ $1 = --version ] && echo Python 3.9.1\n")
+    old.chmod(0o755)
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "scripts", copy / "scripts")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    done = bash(str(copy / "scripts" / "setup.sh"), PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "3.10 to 3.13" in done.stderr
+    assert "Python 3.9.1" in done.stderr
+    assert not (copy / ".venv").exists()
+
+
+def test_the_demo_says_how_it_is_used() -> None:
+    done = bash("scripts/demo.sh", "only-a-photo.jpg", PATH="/usr/bin:/bin")
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: bash scripts/demo.sh")
