@@ -1,4 +1,4 @@
-"""The claim: what made a file, from what, when and with whose consent, as JSON that hashes to an id."""
+"""The claim: what made a file, from what, when, with whose consent; JSON that hashes to an id."""
 
 from __future__ import annotations
 
@@ -24,23 +24,37 @@ class Claim:
     consent: str  # what the user stated about the consent of the person shown
 
     @classmethod
-    def now(cls, *, generator: str, model: str, model_sha256: str, photo_sha256: str, clip_sha256: str,
-            consent: str) -> Claim:
+    def now(
+        cls,
+        *,
+        generator: str,
+        model: str,
+        model_sha256: str,
+        photo_sha256: str,
+        clip_sha256: str,
+        consent: str,
+    ) -> Claim:
         """A claim dated now, or at SOURCE_DATE_EPOCH (seconds since 1970) where that is set.
 
         Source: reproducible-builds.org, the SOURCE_DATE_EPOCH specification.
         """
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
         try:
-            moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
+            moment = (
+                datetime.fromtimestamp(int(epoch), timezone.utc)
+                if epoch
+                else datetime.now(timezone.utc)
+            )
         except (ValueError, OverflowError, OSError) as error:
-            raise AnimateError(f"SOURCE_DATE_EPOCH is not a time: {epoch!r}: "
-                               "set it to whole seconds since 1970, or unset it") from error
+            raise AnimateError(
+                f"SOURCE_DATE_EPOCH is not a time: {epoch!r}: "
+                "set it to whole seconds since 1970, or unset it"
+            ) from error
         created = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         return cls(generator, model, model_sha256, photo_sha256, clip_sha256, created, consent)
 
     def json(self) -> str:
-        """Canonical JSON: keys sorted, no spaces, ASCII. The same claim is always the same bytes."""
+        """Canonical JSON: keys sorted, no spaces, ASCII. Equal claims are equal bytes."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     @classmethod
@@ -52,7 +66,9 @@ class Claim:
             raise AnimateError(f"not a claim: {text[:40]!r} is no JSON") from error
         names = {f.name for f in fields(cls)}
         if not isinstance(value, dict) or set(value) != names:
-            raise AnimateError(f"not a claim: expected an object with the keys {', '.join(sorted(names))}")
+            raise AnimateError(
+                f"not a claim: expected an object with the keys {', '.join(sorted(names))}"
+            )
         if not all(isinstance(v, str) for v in value.values()):
             raise AnimateError("not a claim: every value has to be text")
         return cls(**value)

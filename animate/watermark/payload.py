@@ -1,7 +1,7 @@
-"""What the mark says: 64 bits, their message authentication code, check code and error-correcting code.
+"""What the mark says: 64 bits with their authentication, check and error-correcting codes.
 
-Everything here is bits and keys; no pixel is touched. A payload of 64 bits gets a 24-bit check code, and the
-88 bits go through a tail-biting convolutional code of rate 1/4, decoded softly.
+Everything here is bits and keys; no pixel is touched. A payload of 64 bits gets a check code of 24,
+and the 88 go through a tail-biting convolutional code of rate 1/4, decoded softly.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from animate.watermark.manifest import Claim
 
 TOOLKIT_KEY = b"animate toolkit key, public: tells that a file was made here, never by whom"
-"""The key of everybody's marks. It is published, so anyone can check for a mark and anyone can forge one:
-it guards against forgetting, not against lying. A key of one's own, `Mark(key=...)`, does both."""
+"""The key of everybody's marks. It is published, so anyone can check for a mark and anyone can
+forge one: it guards against forgetting, not against lying. A secret key of one's own does both."""
 
 KEY_BYTES = 16  # the shortest key that Payload.of accepts
 FIELDS = (("version", 4), ("key_id", 12), ("content_id", 32), ("mac", 16))
@@ -39,10 +39,10 @@ def key_id(key: bytes) -> int:
 
 @dataclass(frozen=True)
 class Payload:
-    """64 bits: mark version (4), key id (12), content id of the claim (32), truncated HMAC-SHA256 (16).
+    """64 bits: mark version (4), key id (12), content id of the claim (32), HMAC-SHA256, cut (16).
 
-    Sixteen bits of HMAC alone can be guessed once in 65,536 tries; a forger without the key must also place
-    the keyed carriers, which is what keeps a private key's mark apart.
+    Sixteen bits of HMAC can be guessed once in 65,536 tries; a forger without the key must also hit
+    the keyed signs of the carriers, which is what protects the mark of a secret key.
     """
 
     version: int
@@ -53,8 +53,9 @@ class Payload:
     def __post_init__(self) -> None:
         for name, width in FIELDS:
             if not 0 <= getattr(self, name) < 1 << width:
-                raise AnimateError(f"payload field {name} does not fit {width} bits: "
-                                   f"{getattr(self, name)}")
+                raise AnimateError(
+                    f"payload field {name} does not fit {width} bits: {getattr(self, name)}"
+                )
 
     @classmethod
     def of(cls, claim: Claim, key: bytes = TOOLKIT_KEY, *, version: int = 1) -> Payload:
@@ -100,19 +101,21 @@ def check_code(bits: np.ndarray) -> np.ndarray:
     return np.array([register >> i & 1 for i in range(23, -1, -1)], np.uint8)
 
 
-# The rate-1/4 code of constraint length 9 of 3GPP2 C.S0002 (cdma2000), free distance 24, bent to a ring
-# (tail-biting: the register starts as it will end, so no bits are spent on closing it).
+# The rate-1/4 code of constraint length 9 of 3GPP2 C.S0002 (cdma2000), bent to a ring (tail-biting:
+# the register starts as it will end, so that no bits are spent on closing it).
 GENERATORS = (0o765, 0o671, 0o513, 0o473)
 MEMORY = 8
 
 
 @cache
 def _trellis() -> tuple[np.ndarray, np.ndarray]:
-    """For each next state (256) and each of its 2 predecessors: that predecessor, and the 4 code signs."""
+    """For each next state and its 2 predecessors: (256, 2) the predecessor, (512, 4) code signs."""
     state = np.arange(1 << MEMORY)
     before = (state << 1 & 0xFF)[:, None] | np.arange(2)  # (256, 2): the bit that falls out
     register = (state >> 7 << MEMORY)[:, None] | before  # the newest bit on top, 9 bits
-    parity = np.array([[[bin(r & g).count("1") & 1 for g in GENERATORS] for r in row] for row in register])
+    parity = np.array(
+        [[[bin(r & g).count("1") & 1 for g in GENERATORS] for r in row] for row in register]
+    )
     return before, (1.0 - 2.0 * parity).reshape(-1, RATE)  # (256, 2), (512, 4)
 
 
@@ -131,7 +134,7 @@ def code_signs(message: np.ndarray) -> np.ndarray:
 
 
 def decode(soft: np.ndarray) -> np.ndarray:
-    """(88,) the message bits whose code word fits best to (352,) soft signs: Viterbi, three times around."""
+    """(88,) the message whose code word fits best to (352,) soft signs: Viterbi, thrice around."""
     before, signs = _trellis()
     gains = soft.reshape(-1, RATE) @ signs.T  # (88, 512)
     gains = gains.reshape(MESSAGE_BITS, -1, 2)
