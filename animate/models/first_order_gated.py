@@ -61,9 +61,13 @@ class KeypointDetector(nn.Module):
         self.heat = nn.Conv2d(32, points, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = F.adaptive_avg_pool2d(image, VIEW) - 0.5
-        heat = self.heat(self.body(self.stem(x))).float()  # (B, K, MAP, MAP)
+        heat = self.logits(image)
         return expectation(heat.flatten(2).softmax(-1).view_as(heat))  # (B, K, 2)
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Heat maps before the softmax, (B, K, MAP, MAP)."""
+        x = F.adaptive_avg_pool2d(image, VIEW) - 0.5
+        return self.heat(self.body(self.stem(x))).float()
 
 
 class DenseMotion(nn.Module):

@@ -53,7 +53,7 @@ def train(
     torch.manual_seed(seed)
     model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     for name in freeze:
-        getattr(model, name).requires_grad_(False)
+        getattr(model, name).requires_grad_(False).eval()
     learning = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(learning, lr=rate, betas=(0.9, 0.99))
     average = deepcopy(model).requires_grad_(False)
