@@ -89,6 +89,13 @@ def parser() -> argparse.ArgumentParser:
     imports.add_argument(
         "-o", "--out", type=Path, help="the result (default: FILE's name with .safetensors, here)"
     )
+    imports.add_argument(
+        "--sampled-unaligned",
+        action="store_true",
+        help="the weights were trained with align_corners=False (default: True, as the published)",
+    )
+    imports.add_argument("--half", action="store_true", help="store float16 (default: float32)")
+    imports.add_argument("--force", action="store_true", help="replace OUT if it exists")
     return top
 
 
@@ -198,7 +205,7 @@ def _list(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate import checkpoints
 
     for name, entry in checkpoints.index().items():
-        print(f"{name}  {entry}")
+        print(f"{name}: {entry['model']}, {entry['size']} bytes, licence: {entry['licence']}")
     return 0
 
 
@@ -207,7 +214,13 @@ def _import(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate import checkpoints
 
     out = arguments.out or Path(arguments.file.name.split(".")[0] + ".safetensors")
-    info = checkpoints.import_foreign(arguments.file, out)
+    info = checkpoints.import_foreign(
+        arguments.file,
+        out,
+        align_corners=not arguments.sampled_unaligned,
+        half=arguments.half,
+        force=arguments.force,
+    )
     print(f"{out}: {info.model}, sha256 {info.sha256}")
     return 0
 

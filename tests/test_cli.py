@@ -91,7 +91,7 @@ def test_a_run_is_published_and_verified(
     command += [f"motion.checkpoint={world / 'tiny.safetensors'}", "consent=Ada said yes, 2026"]
     assert main(command) == 0
     shown = capsys.readouterr()
-    assert "20 frames, verified: authentic" in shown.out
+    assert "20 frames, verified: marked" in shown.out
     assert not shown.err  # no progress bar in a pipe
     clip = open_clip(out)
     assert clip.rate == Fraction(30000, 1001)
@@ -102,7 +102,8 @@ def test_a_run_is_published_and_verified(
     assert "Ada said yes, 2026" in capsys.readouterr().out
     assert main(["verify", "--json", str(out)]) == 0
     (report,) = json.loads(capsys.readouterr().out)
-    assert report["verdict"] == "authentic"
+    assert report["verdict"] == "marked"
+    assert report["agrees"]
     assert report["claim"]["model"] == "first_order_gated"
 
     assert main(command) == 2  # it exists

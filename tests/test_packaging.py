@@ -74,5 +74,5 @@ def test_the_wheel_runs_from_another_folder(wheel: Path, world: Path, tmp_path: 
     shown = animate(
         "run", str(world / "photo.png"), str(world / "clip.mp4"), "-o", "out.mp4", weights
     )
-    assert "verified: authentic" in shown
+    assert "verified: marked" in shown
     assert [p.name for p in elsewhere.iterdir()] == ["out.mp4"]
