@@ -77,9 +77,9 @@ class KeypointDetector(nn.Module):
         """Of images (B, 3, S, S): heat (B, K, h, h), each summing to one, and the frame at every
         place (B, K or 1, 2, 2, h, h); h = S/4 - 6, 58 at 256."""
         x = self.predictor(self.down(image))
-        heat = self.kp(x).float() / self.temperature
+        heat = precise(self.kp(x)) / self.temperature
         heat = heat.flatten(2).softmax(-1).view_as(heat)
-        return heat, self.jacobian(x).float().unflatten(1, (-1, 2, 2))
+        return heat, precise(self.jacobian(x)).unflatten(1, (-1, 2, 2))
 
     def forward(self, image: Tensor) -> LocalMotion:
         heat, frame = self.maps(image)
@@ -109,7 +109,7 @@ class DenseMotion(nn.Module):
     def heat(self, point: Tensor, small: Tensor) -> Tensor:
         """A Gaussian at each keypoint (B, K, 2) over an image (B, 3, h, w): (B, K, h, w)."""
         height, width = small.shape[2:]
-        return gaussians(point.float(), height, width, self.variance)
+        return gaussians(precise(point), height, width, self.variance)
 
     @exact
     def candidates(self, small: Tensor, source: LocalMotion, driving: LocalMotion) -> Tensor:
@@ -125,15 +125,15 @@ class DenseMotion(nn.Module):
     def forward(self, source: Source, driving: LocalMotion) -> tuple[Tensor, Tensor]:
         """Flow (T, h, w, 2) and occlusion (T, 1, h, w) for T poses; 1 means visible."""
         flows = self.candidates(source.small, source.motion, driving)
-        small = source.small.float().expand(len(driving), -1, -1, -1)
+        small = precise(source.small).expand(len(driving), -1, -1, -1)
         moved = warp(small, flows.flatten(1, 2), align_corners=self.align_corners)
         moved = moved.unflatten(2, (-1, small.shape[2])).transpose(1, 2)  # (T, K+1, 3, h, w): eq. 7
         heat = self.heat(driving.point, small) - source.heat  # eq. 6
         heat = F.pad(heat, (0, 0, 0, 0, 1, 0))[:, :, None]  # none for the background
         x = self.hourglass(torch.cat([heat, moved], 2).flatten(1, 2))
-        mask = self.mask(x).float().softmax(1)
+        mask = precise(self.mask(x)).softmax(1)
         flow = (mask[..., None] * flows).sum(1)  # eq. 8
-        return flow, self.occlusion(x).float().sigmoid()
+        return flow, precise(self.occlusion(x)).sigmoid()
 
 
 class Generator(nn.Module):
@@ -168,7 +168,7 @@ class Generator(nn.Module):
         """
         if flow.shape[1:3] != image.shape[2:]:
             flow = stretch(flow.permute(0, 3, 1, 2), image).permute(0, 2, 3, 1)
-        image = image.float().expand(len(flow), -1, -1, -1)
+        image = precise(image).expand(len(flow), -1, -1, -1)
         return warp(image, flow, align_corners=self.dense_motion_network.align_corners)
 
     def forward(self, source: Source, driving: LocalMotion) -> tuple[Tensor, Tensor, Tensor]:
@@ -178,7 +178,7 @@ class Generator(nn.Module):
         x = self.bottleneck(x * stretch(occlusion, x))  # sec. 3.2
         for up in self.up_blocks:
             x = up(x)
-        return self.final(x).float().sigmoid(), flow, occlusion
+        return precise(self.final(x)).sigmoid(), flow, occlusion
 
 
 def stretch(x: Tensor, like: Tensor) -> Tensor:
@@ -186,6 +186,11 @@ def stretch(x: Tensor, like: Tensor) -> Tensor:
     if x.shape[2:] == like.shape[2:]:
         return x
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
+
+
+def precise(x: Tensor) -> Tensor:
+    """At least float32: under autocast, maps come out in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

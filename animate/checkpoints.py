@@ -1,0 +1,312 @@
+"""Save, load and import weights: safetensors with what it takes to rebuild the model.
+
+A checkpoint's metadata hold {"format": "animate/1", "model": the registered name, "arguments":
+JSON of the constructor's, "card": JSON of facts}. The bundled ones are in checkpoints/index.yaml.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from animate.errors import AnimateError
+from animate.paths import folder
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from animate.models.contract import MotionModel
+    from animate.models.discriminator import Discriminator
+
+FORMAT = "animate/1"
+DISCRIMINATOR = "discriminator"  # not a motion model, so not in their registry
+IMPORT = "animate checkpoint import vox-cpk.pth.tar -o vox.safetensors"
+KEYS = {"file", "sha256", "model", "licence", "origin", "card", "size"}
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """Which weights these are."""
+
+    path: Path
+    sha256: str  # of the file
+    model: str  # name in the registry of models
+    arguments: dict[str, Any]  # of its constructor
+    card: dict[str, Any] = field(default_factory=dict)  # facts: steps, data, licence, ...
+
+
+def index() -> dict[str, dict[str, Any]]:
+    """The entries of checkpoints/index.yaml by name.
+
+    Raises AnimateError where the file is not what checkpoints/README.md says.
+    """
+    import yaml
+
+    path = folder("checkpoints") / "index.yaml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise AnimateError(f"cannot read {path}: {_line(error)}; install animate again") from error
+    if not isinstance(entries, dict):
+        raise AnimateError(f"{path} must be a mapping of names: see checkpoints/README.md")
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or set(entry) != KEYS:
+            raise AnimateError(f"{path}: entry {name} must have exactly {', '.join(sorted(KEYS))}")
+    return entries
+
+
+def save(
+    path: str | Path,
+    model: nn.Module,
+    *,
+    arguments: Mapping[str, Any],
+    card: Mapping[str, Any] | None = None,
+    half: bool = False,
+) -> CheckpointInfo:
+    """Write a model so that `load` can rebuild it; floats as float16 where `half`.
+
+    `path` appears only when whole and takes the place of what was there. Raises AnimateError where
+    `arguments` do not make this model (a fused one included), a weight is not finite or the file
+    cannot be written.
+    """
+    name = _registered(model)
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    _fit(_build(name, dict(arguments), Path(path)), state, Path(path), name)
+    metadata = {"format": FORMAT, "model": name, "arguments": json.dumps(dict(arguments))}
+    metadata["card"] = json.dumps(dict(card or {}))
+    _write(Path(path), state, metadata)
+    return CheckpointInfo(Path(path), _sha256(Path(path)), name, dict(arguments), dict(card or {}))
+
+
+def load(reference: str | Path | None, device: str = "cpu") -> tuple[MotionModel, CheckpointInfo]:
+    """The model of a checkpoint, in float32 and evaluation mode, and which one it is.
+
+    `reference` is a name in the index, whose sha256 is then checked, or the path of a file. Raises
+    AnimateError, saying what to do, for anything but a whole and fitting checkpoint.
+    """
+    path, expected = _find(reference)
+    model, info = _load(path, expected)
+    if info.model == DISCRIMINATOR:
+        raise AnimateError(f"{path} holds a discriminator: use the file it was imported with")
+    return model.to(device), info  # type: ignore[return-value]
+
+
+def load_discriminator(path: str | Path) -> tuple[Discriminator, CheckpointInfo]:
+    """The discriminator that `import_foreign` wrote beside a model, for adversarial training."""
+    model, info = _load(Path(path), None)
+    if info.model != DISCRIMINATOR:
+        raise AnimateError(f"{path} holds a {info.model}, not a discriminator")
+    return model, info  # type: ignore[return-value]
+
+
+def import_foreign(
+    path: str | Path,
+    out: str | Path,
+    *,
+    align_corners: bool = True,
+    half: bool = False,
+    force: bool = False,
+) -> CheckpointInfo:
+    """Turn a published first-order file (`vox-cpk.pth.tar` and its like) into a checkpoint.
+
+    Full files and ones stripped to generator and keypoint detector will do, new or old torch
+    formats, with or without `module.` before the names; the layout is read from the shapes and
+    then held to strictly. Code in the file is refused, never run. A discriminator goes to
+    NAME.discriminator.safetensors beside `out`. `align_corners` is how the weights were trained to
+    sample: True for the published files (torch 1.0). Raises AnimateError; then nothing is written.
+    """
+    from animate.models import published
+
+    path, out = Path(path), Path(out)
+    beside = out.with_name(f"{out.name.removesuffix('.safetensors')}.discriminator.safetensors")
+    content = published.read(path)
+    try:
+        arguments, state = published.first_order(content)
+        judge = published.discriminator(content)
+    except (KeyError, IndexError, AttributeError, RuntimeError) as error:
+        raise AnimateError(
+            f"{path} is not a first-order checkpoint ({_line(error)} is missing or odd): "
+            "import one like vox-cpk.pth.tar"
+        ) from error
+    arguments["align_corners"] = align_corners
+    jobs = [(out, "first_order", arguments, state)]
+    jobs += [(beside, DISCRIMINATOR, *judge)] if judge else []
+    models = []
+    for target, name, its_arguments, its_state in jobs:
+        if target.exists() and not force:
+            raise AnimateError(f"{target} exists: choose another name or remove it first")
+        models.append(_build(name, its_arguments, path))
+        _fit(models[-1], its_state, path, name)
+        models[-1].load_state_dict(its_state)
+    card = {"imported from": path.name, "sha256": _sha256(path), "epoch": content.get("epoch")}
+    infos = [
+        save(target, model, arguments=its_arguments, card=card, half=half)
+        for model, (target, _, its_arguments, _) in zip(models, jobs, strict=True)
+    ]
+    return infos[0]
+
+
+def _find(reference: str | Path | None) -> tuple[Path, dict[str, Any] | None]:
+    """The file that a name or a path means, and its entry in the index."""
+    if reference is None:
+        raise AnimateError(
+            "this motion model comes without weights: give a file with motion.checkpoint=PATH; "
+            f"`{IMPORT}` makes one from the published first-order weights, `animate train` its own"
+        )
+    entries = index() if isinstance(reference, str) else {}
+    if reference in entries:
+        entry = entries[str(reference)]
+        path = folder("checkpoints") / entry["file"]
+        if not path.is_file():
+            raise AnimateError(
+                f"the bundled checkpoint {path} is missing: install animate again, or train it "
+                f"with `animate train motion={entry['model']} out=FOLDER`"
+            )
+        return path, entry
+    path = Path(reference)
+    if not path.is_file():
+        names = ", ".join(entries or index()) or "none yet"
+        raise AnimateError(
+            f"no checkpoint {reference}: give a file or a name from `animate checkpoint list` "
+            f"({names}), or make one with `{IMPORT}`"
+        )
+    return path, None
+
+
+def _load(path: Path, entry: dict[str, Any] | None) -> tuple[nn.Module, CheckpointInfo]:
+    sha256 = _sha256(path)
+    if entry is not None and sha256 != entry["sha256"]:
+        raise AnimateError(
+            f"{path} is not the file of the index: its sha256 is {sha256}, expected "
+            f"{entry['sha256']}; install animate again, or `git lfs pull` or `git checkout` it"
+        )
+    metadata, state = _read(path)
+    try:
+        name, arguments = metadata["model"], json.loads(metadata["arguments"])
+        card = json.loads(metadata.get("card", "{}"))
+    except (KeyError, ValueError) as error:
+        raise AnimateError(f"{path} does not say what model it holds: save it again") from error
+    if entry is not None and name != entry["model"]:
+        raise AnimateError(
+            f"{path} holds a {name}, the index says {entry['model']}: mend the index"
+        )
+    model = _build(name, arguments, path)
+    _fit(model, state, path, name)
+    model.load_state_dict(state)  # copies into the model's float32
+    return model.eval(), CheckpointInfo(path, sha256, name, arguments, card)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04" or start[:1] == b"\x80":
+        raise AnimateError(
+            f"{path} is a pickle, which can run code: turn it into safetensors with "
+            f"`animate checkpoint import {path} -o {path.name.split('.')[0]}.safetensors`"
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise AnimateError(
+            f"{path} is not a whole safetensors file ({_line(error)}): get or make it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise AnimateError(f"{path} is not a checkpoint of animate: make one with `{IMPORT}`")
+    return metadata, state
+
+
+def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write beside `path`, then take its place."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    draft = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
+        os.close(handle)
+        save_file(state, draft, metadata)
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except (OSError, SafetensorError) as error:
+        raise AnimateError(f"cannot write {path}: {_line(error)}; choose another place") from error
+    finally:
+        if draft is not None:
+            Path(draft).unlink(missing_ok=True)
+
+
+def _build(name: str, arguments: dict[str, Any], path: Path) -> nn.Module:
+    """A new model, with no use of the caller's random numbers."""
+    import torch
+
+    from animate.models import build
+    from animate.models.discriminator import Discriminator
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return Discriminator(**arguments) if name == DISCRIMINATOR else build(name, **arguments)
+        except (AnimateError, TypeError, ValueError, RuntimeError) as error:
+            raise AnimateError(f"{path}: {_line(error)}") from error
+
+
+def _fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, name: str) -> None:
+    """Raise where names or shapes differ or a number is not finite."""
+    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    wrong = [f"lacks {key}" for key in wanted if key not in found]
+    wrong += [f"has {key}, unknown" for key in found if key not in wanted]
+    wrong += [
+        f"has {key} {shape}, not {wanted[key]}"
+        for key, shape in found.items()
+        if wanted.get(key, shape) != shape
+    ]
+    wrong += [
+        f"has {k} with values that are not finite"
+        for k, v in state.items()
+        if not bool(v.isfinite().all())
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise AnimateError(f"{path} does not fit {name}: it {'; '.join(wrong[:3])}{more}")
+
+
+def _registered(model: nn.Module) -> str:
+    from animate.models import REGISTRY
+    from animate.models.discriminator import Discriminator
+
+    if isinstance(model, Discriminator):
+        return DISCRIMINATOR
+    place = f"{type(model).__module__}:{type(model).__qualname__}"
+    names = [name for name, where in REGISTRY.items() if where == place]
+    if not names:
+        raise AnimateError(f"{place} is not a registered model: add it to animate/models")
+    return names[0]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise AnimateError(f"cannot read {path}: {_line(error)}") from error
+    return digest.hexdigest()
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]

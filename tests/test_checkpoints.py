@@ -1,0 +1,386 @@
+"""Checkpoints: what is saved comes back, what is published is understood, the rest is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from test_first_order import TINY, images, tiny
+from torch import Tensor
+
+from animate import checkpoints
+from animate.errors import AnimateError
+from animate.models.discriminator import Discriminator
+from animate.models.first_order import FirstOrder
+
+JUDGE = {"width": 4, "limit": 16, "levels": 3}
+State = dict[str, Tensor]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoints folder of the test's own, with an empty index."""
+    (tmp_path / "bundled").mkdir()
+    (tmp_path / "bundled" / "index.yaml").write_text("{}\n")
+    monkeypatch.setattr(checkpoints, "folder", lambda name: tmp_path / "bundled")
+    return tmp_path / "bundled"
+
+
+def part(model: FirstOrder, name: str, prefix: str = "") -> State:
+    return OrderedDict((prefix + k, v) for k, v in getattr(model, name).state_dict().items())
+
+
+def foreign(
+    model: FirstOrder, judge: Discriminator | None = None, prefix: str = ""
+) -> dict[str, Any]:
+    """What the original code saves; with a discriminator, a full file, else a stripped one."""
+    content: dict[str, Any] = {n: part(model, n, prefix) for n in ("generator", "kp_detector")}
+    if judge is not None:
+        content["discriminator"] = OrderedDict(
+            (prefix + k, v) for k, v in judge.state_dict().items()
+        )
+        step = {140_000_000: {"step": 3, "exp_avg": torch.zeros(2), "exp_avg_sq": torch.zeros(2)}}
+        optimizer = {"state": step, "param_groups": [{"lr": 2e-4, "params": [140_000_000]}]}
+        content |= {
+            f"optimizer_{n}": optimizer for n in ("generator", "discriminator", "kp_detector")
+        }
+        content["epoch"] = 99
+    return content
+
+
+def same(model: torch.nn.Module, other: torch.nn.Module) -> bool:
+    a, b = model.state_dict(), other.state_dict()
+    return list(a) == list(b) and all(torch.equal(a[k], b[k]) for k in a)
+
+
+# Saving and loading ----------------------------------------------------------------------------
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    model, path = tiny(align_corners=False), tmp_path / "new folder" / "tiny.safetensors"
+    card = {"steps": 7, "note": "très petit"}
+    saved = checkpoints.save(path, model, arguments={**TINY, "align_corners": False}, card=card)
+    loaded, info = checkpoints.load(path)
+    assert same(loaded, model)
+    assert not loaded.training
+    assert info == saved
+    assert info.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (info.path, info.model, info.card) == (path, "first_order", card)
+    assert isinstance(loaded, FirstOrder)
+    assert loaded.align_corners is False
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path: Path) -> None:
+    model = tiny()
+    checkpoints.save(tmp_path / "full.safetensors", model, arguments=TINY)
+    checkpoints.save(tmp_path / "half.safetensors", model, arguments=TINY, half=True)
+    kinds = {t.dtype for t in load_file(tmp_path / "half.safetensors").values()}
+    assert kinds == {torch.float16, torch.int64}
+    loaded, _ = checkpoints.load(str(tmp_path / "half.safetensors"))
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    for name, value in loaded.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-3, atol=1e-3)
+
+
+def test_saving_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> None:
+    model = tiny()
+    torch.manual_seed(1)
+    wanted = torch.rand(3)
+    torch.manual_seed(1)
+    checkpoints.save(tmp_path / "tiny.safetensors", model, arguments=TINY)
+    checkpoints.load(tmp_path / "tiny.safetensors")
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    with pytest.raises(AnimateError, match="does not fit first_order"):
+        checkpoints.save(path, tiny(), arguments={})
+    with pytest.raises(AnimateError, match=r"lacks .*norm"):
+        checkpoints.save(path, tiny().fuse(), arguments=TINY)
+    broken = tiny()
+    broken.generator.final.weight.data[0, 0, 0, 0] = 1e6
+    with pytest.raises(AnimateError, match=r"final\.weight with values that are not finite"):
+        checkpoints.save(path, broken, arguments=TINY, half=True)
+    with pytest.raises(AnimateError, match="not a registered model"):
+        checkpoints.save(path, torch.nn.Linear(1, 1), arguments={})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tiny.safetensors"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(AnimateError, match="No space left on device"):
+        checkpoints.save(path, tiny(), arguments=TINY)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "old"
+
+
+# The index -------------------------------------------------------------------------------------
+
+
+def entry(path: Path, **changed: object) -> dict[str, object]:
+    known = {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "size": path.stat().st_size,
+        "model": "first_order",
+        "licence": "MIT",
+        "origin": "drawn by a test",
+        "card": "tiny.md",
+    }
+    return {**known, **changed}
+
+
+def test_a_name_of_the_index_is_loaded_when_its_hash_is_right(folder: Path) -> None:
+    path = folder / "tiny.safetensors"
+    checkpoints.save(path, tiny(), arguments=TINY)
+    (folder / "index.yaml").write_text(json.dumps({"tiny": entry(path)}))
+    _, info = checkpoints.load("tiny")
+    assert info.path == path
+    assert list(checkpoints.index()) == ["tiny"]
+    (folder / "index.yaml").write_text(json.dumps({"tiny": entry(path, sha256="0" * 64)}))
+    with pytest.raises(AnimateError, match=r"sha256 is .*, expected 000"):
+        checkpoints.load("tiny")
+    (folder / "index.yaml").write_text(json.dumps({"tiny": entry(path, model="first_order_gated")}))
+    with pytest.raises(AnimateError, match="holds a first_order, the index says first_order_gated"):
+        checkpoints.load("tiny")
+    (folder / "index.yaml").write_text(json.dumps({"tiny": entry(path)}))
+    path.unlink()
+    with pytest.raises(AnimateError, match="animate train"):
+        checkpoints.load("tiny")
+
+
+@pytest.mark.parametrize("text", ["tiny: {file: a}", "tiny: a", "a: [", "- a", "!!python/name:os.system"])
+def test_a_broken_index_is_one_error(folder: Path, text: str) -> None:
+    (folder / "index.yaml").write_text(text)
+    with pytest.raises(AnimateError, match=r"index\.yaml"):
+        checkpoints.index()
+
+
+def test_the_bundled_index_is_right() -> None:
+    """Every file is there, whole and described."""
+    folder = checkpoints.folder("checkpoints")
+    for name, known in checkpoints.index().items():
+        path = folder / known["file"]
+        assert path.stat().st_size == known["size"], name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == known["sha256"], name
+        assert (folder / known["card"]).is_file(), name
+
+
+@pytest.mark.parametrize("reference", [None, "nowhere", "nowhere.safetensors", Path("nowhere")])
+def test_a_missing_checkpoint_names_the_command_that_makes_it(
+    folder: Path, reference: str | Path | None
+) -> None:
+    with pytest.raises(AnimateError, match="animate checkpoint import"):
+        checkpoints.load(reference)
+
+
+# What is refused -------------------------------------------------------------------------------
+
+
+class Payload:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_pickle_is_neither_loaded_nor_run(tmp_path: Path, new: bool) -> None:
+    path, out, trap = tmp_path / "bad.pth.tar", tmp_path / "out.safetensors", tmp_path / "sprung"
+    content = {**foreign(tiny()), "extra": Payload(trap)}
+    torch.save(content, path, _use_new_zipfile_serialization=new)
+    with pytest.raises(AnimateError, match="animate checkpoint import"):
+        checkpoints.load(path)
+    with pytest.raises(AnimateError, match="holds code or objects"):
+        checkpoints.import_foreign(path, out)
+    path.write_bytes(pickle.dumps(Payload(trap)))
+    with pytest.raises(AnimateError):
+        checkpoints.import_foreign(path, out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
+
+
+def test_files_that_are_no_checkpoint_are_one_line_errors(tmp_path: Path) -> None:
+    good = tmp_path / "good.safetensors"
+    checkpoints.save(good, tiny(), arguments=TINY)
+    whole = good.read_bytes()
+    for name, data in (
+        ("empty", b""),
+        ("text", b"hello" * 9),
+        ("cut", whole[:-9]),
+        ("head", whole[:99]),
+    ):
+        path = tmp_path / name
+        path.write_bytes(data)
+        for read in (checkpoints.load, lambda p: checkpoints.import_foreign(p, tmp_path / "out")):
+            with pytest.raises(AnimateError, match=name) as error:
+                read(path)
+            assert "\n" not in str(error.value)
+    with pytest.raises(AnimateError, match="no checkpoint"):
+        checkpoints.load(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"format": "other/1"}, "not a checkpoint of animate"),
+        ({"model": "unheard_of"}, "no motion model called unheard_of"),
+        ({"arguments": "{"}, "does not say what model"),
+        ({"arguments": "[]"}, "must be a mapping"),
+        ({"arguments": '{"colour": 1}'}, "wrong arguments"),
+        ({"arguments": "{}"}, "does not fit first_order: it lacks"),
+    ],
+)
+def test_metadata_are_checked(tmp_path: Path, change: dict[str, str], says: str) -> None:
+    path = tmp_path / "tiny.safetensors"
+    metadata = {"format": "animate/1", "model": "first_order", "arguments": json.dumps(TINY)}
+    save_file(tiny().state_dict(), path, {**metadata, **change})
+    with pytest.raises(AnimateError, match=says):
+        checkpoints.load(path)
+
+
+def test_loading_is_strict(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    metadata = {"format": "animate/1", "model": "first_order", "arguments": json.dumps(TINY)}
+    state = tiny().state_dict()
+    for changed, says in (
+        ({**state, "extra": torch.zeros(1)}, "has extra, unknown"),
+        (
+            {k: v for k, v in state.items() if k != "generator.final.bias"},
+            "lacks generator.final.bias",
+        ),
+        (
+            {**state, "generator.final.bias": torch.zeros(4)},
+            r"has generator.final.bias \(4,\), not \(3,\)",
+        ),
+    ):
+        save_file(changed, path, metadata)
+        with pytest.raises(AnimateError, match=says):
+            checkpoints.load(path)
+
+
+# Published files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("full", [True, False], ids=["full", "stripped"])
+def test_a_published_file_is_imported(tmp_path: Path, new: bool, prefix: str, full: bool) -> None:
+    model = tiny()
+    judge = Discriminator(**JUDGE, spectral=True) if full else None  # type: ignore[arg-type]
+    path, out = tmp_path / "vox-cpk.pth.tar", tmp_path / "vox.safetensors"
+    torch.save(foreign(model, judge, prefix), path, _use_new_zipfile_serialization=new)
+    info = checkpoints.import_foreign(path, out)
+    loaded, again = checkpoints.load(out)
+    assert again == info
+    assert same(loaded, model)
+    assert info.arguments["align_corners"] is True
+    assert info.card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert info.card["epoch"] == (99 if full else None)
+    beside = tmp_path / "vox.discriminator.safetensors"
+    assert beside.exists() == full
+    if judge is not None:
+        assert same(checkpoints.load_discriminator(beside)[0], judge)
+        with pytest.raises(AnimateError, match="holds a discriminator"):
+            checkpoints.load(beside)
+        with pytest.raises(AnimateError, match="not a discriminator"):
+            checkpoints.load_discriminator(out)
+
+
+def test_the_imported_network_draws_the_same_picture(tmp_path: Path) -> None:
+    model = tiny(align_corners=False, shared_jacobian=True)
+    torch.save(foreign(model), tmp_path / "mgif-cpk.pth.tar")
+    out = tmp_path / "mgif.safetensors"
+    checkpoints.import_foreign(tmp_path / "mgif-cpk.pth.tar", out, align_corners=False)
+    loaded, _ = checkpoints.load(out)
+    photo, frame = images(2).split(1)
+    wanted = model.render(model.encode(photo), model.track(frame))
+    assert torch.equal(loaded.render(loaded.encode(photo), loaded.track(frame)), wanted)
+
+
+def test_the_published_layout_needs_no_arguments() -> None:
+    from animate.models import published
+
+    with torch.device("meta"):
+        model, judge = FirstOrder(), Discriminator(conditioned=True)
+    arguments, _ = published.first_order(foreign(model))
+    found = published.discriminator({"discriminator": judge.state_dict()})
+    assert arguments == {}
+    assert found is not None
+    assert found[0] == {"conditioned": True}
+
+
+def test_spectral_norm_of_early_torch_is_completed(tmp_path: Path) -> None:
+    """Such files lack the right singular vectors and repeat the normalised weight."""
+    judge = Discriminator(**JUDGE, spectral=True).train()  # type: ignore[arg-type]
+    for _ in range(20):  # let the power iteration settle
+        judge([images(1)])
+    content = foreign(tiny(), judge.eval())
+    old = content["discriminator"]
+    for name in [n for n in old if n.endswith("_v")]:
+        del old[name]
+        old[name.removesuffix("_v")] = old[name.removesuffix("v") + "orig"] / 2
+    torch.save(content, tmp_path / "old.pth.tar", _use_new_zipfile_serialization=False)
+    checkpoints.import_foreign(tmp_path / "old.pth.tar", tmp_path / "old.safetensors")
+    loaded, _ = checkpoints.load_discriminator(tmp_path / "old.discriminator.safetensors")
+    score, wanted = loaded([images(1)])[0][1], judge([images(1)])[0][1]
+    torch.testing.assert_close(score, wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c.pop("generator"), "not a first-order checkpoint"),
+        (lambda c: c["generator"].pop("final.bias"), "lacks generator.final.bias"),
+        (lambda c: c["kp_detector"].pop("kp.weight"), "not a first-order checkpoint"),
+        (lambda c: c["generator"].update(more=torch.zeros(1)), "has generator.more, unknown"),
+        (
+            lambda c: c["generator"].update({"final.bias": torch.zeros(4)}),
+            "has generator.final.bias",
+        ),
+        (
+            lambda c: c["generator"]["final.bias"].fill_(torch.nan),
+            "final.bias with values that are not finite",
+        ),
+        (lambda c: c["discriminator"].pop("discs.1.conv.bias"), "lacks discs.1.conv.bias"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, change: Any, says: str) -> None:
+    content = foreign(tiny(), Discriminator(**JUDGE))  # type: ignore[arg-type]
+    change(content)
+    torch.save(content, tmp_path / "odd.pth.tar")
+    with pytest.raises(AnimateError, match=says):
+        checkpoints.import_foreign(tmp_path / "odd.pth.tar", tmp_path / "odd.safetensors")
+    assert [p.name for p in tmp_path.iterdir()] == ["odd.pth.tar"]
+
+
+def test_an_import_replaces_nothing_unless_told(tmp_path: Path) -> None:
+    path, out = tmp_path / "vox.pth.tar", tmp_path / "vox.safetensors"
+    torch.save(foreign(tiny()), path)
+    out.write_text("mine")
+    with pytest.raises(AnimateError, match="exists"):
+        checkpoints.import_foreign(path, out)
+    assert out.read_text() == "mine"
+    checkpoints.import_foreign(path, out, force=True, half=True)
+    assert checkpoints.load(out)[1].model == "first_order"
