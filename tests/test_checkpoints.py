@@ -167,7 +167,9 @@ def test_a_name_of_the_index_is_loaded_when_its_hash_is_right(folder: Path) -> N
         checkpoints.load("tiny")
 
 
-@pytest.mark.parametrize("text", ["tiny: {file: a}", "tiny: a", "a: [", "- a", "!!python/name:os.system"])
+@pytest.mark.parametrize(
+    "text", ["tiny: {file: a}", "tiny: a", "a: [", "- a", "!!python/name:os.system"]
+)
 def test_a_broken_index_is_one_error(folder: Path, text: str) -> None:
     (folder / "index.yaml").write_text(text)
     with pytest.raises(AnimateError, match=r"index\.yaml"):
