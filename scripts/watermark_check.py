@@ -1,4 +1,4 @@
-"""Measure the watermark on clips and photos: false positives unmarked, and what H.264 leaves of a mark.
+"""Measure the watermark on clips and photos: false positives, and what H.264 leaves of a mark.
 
     python scripts/watermark_check.py FILE... [--size 256] [--frames 25] [--wrong-keys 0]
 
@@ -99,7 +99,7 @@ def squared(frame: np.ndarray, size: int) -> np.ndarray:
 
 
 def wrong_keys(path: Path, count: int) -> np.ndarray:
-    """The pilot statistic of an unmarked file under `count` keys: at most standard normal's tails."""
+    """The pilot statistic of an unmarked file under `count` keys that nobody used."""
     if not count:
         return np.empty(0)
     a = features(average(frames(path)))

@@ -38,19 +38,19 @@ class Layout:
 RADIUS = np.hypot(*np.mgrid[:GRID, :GRID])  # half cycles across the square
 
 
-def amplitudes() -> np.ndarray:
-    """(3, 128, 128) relative amplitude: chroma in waves of 10 to 26 pixels of 256, a little luma.
+def band() -> np.ndarray:
+    """(3, 128, 128) where the mark may be and how strong in each channel: mostly chroma.
 
-    Coarser waves drown in the picture, finer ones in H.264's quantisation of chroma.
+    Chroma in waves of 6 to 32 pixels of 256, luma finer: coarser waves drown in the picture.
     """
-    chroma = np.where((RADIUS >= 20) & (RADIUS < 52), 1.0, 0.0)
+    chroma = np.where((RADIUS >= 16) & (RADIUS < 84), 1.0, 0.0)
     luma = np.where((RADIUS >= 48) & (RADIUS < 120), 0.15, 0.0)
     return np.stack([luma, chroma, chroma])
 
 
 def survival() -> np.ndarray:
-    """(3, 128, 128) share of the amplitude that a usual H.264 file keeps; for weighing only."""
-    chroma = 1 / (1 + (RADIUS / 36) ** 3)
+    """(3, 128, 128) about what share of an amplitude H.264 keeps at usual rates."""
+    chroma = 1 / (1 + (RADIUS / 42) ** 4)
     return np.stack([1 / (1 + (RADIUS / 56) ** 3), chroma, chroma])
 
 
@@ -61,9 +61,8 @@ def layout(version: int = 1) -> Layout:
     Drawn, like the signs, from SHAKE-256 and not from a random generator, whose stream a library
     may change: a mark has to be readable for good.
     """
-    band = amplitudes().reshape(-1)
     order = np.argsort(np.tile(RADIUS.reshape(-1), 3), kind="stable")
-    index = order[band[order] > 0]
+    index = order[band().reshape(-1)[order] > 0]
     block = CODE_BITS + PILOT  # coefficients of like radius, shared out at random
     index = index[: len(index) // block * block]
     draw = hashlib.shake_256(f"animate mark {version} layout".encode()).digest(4 * len(index))
@@ -81,7 +80,7 @@ def signs(key: bytes, version: int = 1) -> np.ndarray:
 
 
 def cosines(size: int) -> np.ndarray:
-    """(128, size): the grid's cosines at the centres of `size` pixels; 0 past what they can hold."""
+    """(128, size): the grid's cosines at `size` pixel centres; 0 past what they can hold."""
     rank = np.arange(GRID)[:, None]
     basis = np.cos(np.pi * rank * (2 * np.arange(size) + 1) / (2 * size)) * np.sqrt(2 / GRID)
     basis[0] /= np.sqrt(2)

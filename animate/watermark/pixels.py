@@ -37,7 +37,7 @@ from animate.watermark.carriers import (
     GRID,
     RADIUS,
     VERSIONS,
-    amplitudes,
+    band,
     centre,
     cosines,
     layout,
@@ -103,7 +103,8 @@ class Embedder:
     """Marks frames of one size, one at a time: `embedder(frame)`, uint8 (H, W, 3) RGB in and out.
 
     Only the centre square changes, by no more than the mark's strength (root mean square); less
-    where the picture is flat and bright, where a mottle of colour would show first.
+    where the picture is flat and bright, where a mottle of colour would show first. The first frame
+    shapes the mark and all later ones get the same: one embedder for each file, frames in order.
     """
 
     CELLS = 32
@@ -113,11 +114,10 @@ class Embedder:
             raise AnimateError(
                 f"a picture of {width}x{height} is too small for a watermark: use 16x16 or more"
             )
-        self.shape, self.strength = (height, width, 3), mark.strength
+        self.mark, self.shape = mark, (height, width, 3)
         self.square = centre(height, width)
+        self.field: np.ndarray | None = None  # (side, side, 3), root mean square 1
         side = min(height, width)
-        self.field = _field(mark, side)  # (side, side, 3), root mean square 1
-        self.power = np.mean(self.field**2, axis=-1)  # (side, side)
         self.step = max(1, side // 128)
         self.cell = means(len(range(0, side, self.step)), self.CELLS).astype(np.float32)
         place = np.clip((np.arange(side) + 0.5) * self.CELLS / side - 0.5, 0, self.CELLS - 1)
@@ -131,7 +131,7 @@ class Embedder:
         busy = np.sqrt(np.maximum(self.cell @ luma**2 @ self.cell.T - mean**2, 0))
         busy /= busy + 4
         bright = np.clip((mean - 100) / 60, 0, 1)
-        mask = (0.4 + busy) * (1 - 0.5 * bright * (1 - busy))
+        mask = (0.6 + 0.7 * busy) * (1 - 0.45 * bright * (1 - busy))
         return self.spread @ mask @ self.spread.T
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
@@ -142,9 +142,13 @@ class Embedder:
             )
         out = frame.copy()
         square = out[self.square]
+        if self.field is None:
+            self.field = _field(self.mark, square)
+            self.power = np.mean(self.field**2, axis=-1)  # (side, side)
         mask = self.mask(square)
         rms = math.sqrt(float(np.mean(mask * mask * self.power)))
-        mask *= min(math.sqrt(self.strength**2 - 1 / 12) / rms, 2 * self.strength)
+        strength = self.mark.strength
+        mask *= min(math.sqrt(strength**2 - 1 / 12) / rms, 2 * strength)  # 1/12 is for rounding
         change = self.field * mask[..., None]
         change += square
         np.rint(change, out=change)
@@ -153,14 +157,15 @@ class Embedder:
         return out
 
 
-def _field(mark: Mark, side: int) -> np.ndarray:
-    """(side, side, 3) what a mark adds in R, G, B, scaled to a root mean square of 1."""
+def _field(mark: Mark, square: np.ndarray) -> np.ndarray:
+    """(side, side, 3) what a mark adds to a picture in R, G, B, at a root mean square of 1."""
     where = layout(mark.payload.version)
     symbols = np.append(bits.encode(mark.payload), 1.0)[where.slot]
+    _, power = _spectrum(square.astype(float))
     spectrum = np.zeros(3 * GRID * GRID)
-    spectrum[where.index] = amplitudes().reshape(-1)[where.index] * symbols
+    spectrum[where.index] = _shape(power).reshape(-1)[where.index] * symbols
     spectrum[where.index] *= signs(mark.key, mark.payload.version)
-    basis = cosines(side)
+    basis = cosines(square.shape[0])
     field = basis.T @ spectrum.reshape(3, GRID, GRID) @ basis  # (3, side, side)
     field = np.moveaxis(field, 0, -1) @ BACKWARD.T
     return (field / np.sqrt(np.mean(field**2))).astype(np.float32)
@@ -202,23 +207,33 @@ def average(frames: Iterable[np.ndarray]) -> np.ndarray:
 def features(mean: np.ndarray) -> np.ndarray:
     """(3 * 128 * 128,) the numbers a of a mean picture, independent of any key.
 
-    Flattened: busy places count less and edges are clipped. Whitened and weighed: each coefficient
-    is divided by the power around it and multiplied by the amplitude that a mark would have there.
+    Each coefficient is divided by the power around it and multiplied by the amplitude that a mark
+    would have there: the matched filter.
     """
-    cells = means(mean.shape[0], GRID)
-    basis = cosines(GRID)
-    out = []
-    for channel, weight in zip(
-        np.moveaxis(mean @ FORWARD.T, -1, 0), amplitudes() * survival(), strict=True
-    ):
-        spectrum = basis @ (cells @ channel @ cells.T) @ basis.T
-        high = basis.T @ (spectrum * (RADIUS >= 16)) @ basis
-        gain = (_blur(high**2, 6) + 1.0) ** -0.75  # busy places count less
+    spectrum, power = _spectrum(mean)
+    return (spectrum / power * _shape(power) * survival()).reshape(-1)
+
+
+def _spectrum(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The cosine spectrum of a flattened picture (side, side, 3), and the power around each place.
+
+    Both (3, 128, 128). Flattened: busy places count less and edges are clipped.
+    """
+    cells, basis = means(mean.shape[0], GRID), cosines(GRID)
+    spectrum = np.empty((3, GRID, GRID))
+    for i, channel in enumerate(np.moveaxis(mean @ FORWARD.T, -1, 0)):
+        coarse = basis @ (cells @ channel @ cells.T) @ basis.T
+        high = basis.T @ (coarse * (RADIUS >= 16)) @ basis
+        gain = (_blur(high**2, 6) + 1) ** -0.75
         flat = high * gain
         limit = 3 * np.sqrt(np.mean(flat**2)) + 1e-9
-        spectrum = basis @ np.clip(flat, -limit, limit) @ basis.T
-        out.append(spectrum * gain.mean() / (_blur(spectrum**2, 6) + 1e-12) * weight)
-    return np.stack(out).reshape(-1)
+        spectrum[i] = basis @ np.clip(flat, -limit, limit) @ basis.T / gain.mean()
+    return spectrum, np.stack([_blur(s**2, 6) for s in spectrum]) + 1
+
+
+def _shape(power: np.ndarray) -> np.ndarray:
+    """(3, 128, 128) the mark's amplitudes: less where the picture is strong or codecs are."""
+    return band() * survival() / np.sqrt(power)
 
 
 def _blur(x: np.ndarray, reach: int) -> np.ndarray:
