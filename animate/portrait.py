@@ -69,7 +69,9 @@ def portrait(
         raise AnimateError(
             f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
         )
-    stage = Stage(network.eval(), chunk, find_precision(precision, place))
+    network = network.eval().fuse()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stage = Stage(network, chunk, find_precision(precision, place))
     source = stage.encode(_cut_photo(picture, photo, photo_face, network.size))
 
     def crops() -> Iterator[np.ndarray]:
@@ -168,7 +170,7 @@ def find_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
-        able = getattr(torch.cpu, "get_capabilities", dict)()
+        able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
     else:
         fast = False
