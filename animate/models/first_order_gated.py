@@ -156,11 +156,10 @@ class Synthesis(nn.Module):
         self.join2 = nn.Sequential(ConvNorm(32 + 32, 32), ConvNorm(32, 32))
         self.wide = ConvNorm(32, 32)
         self.refine = nn.Conv2d(32, 2, 3, padding=1)
-        zero(self.refine)
         self.last = ConvNorm(8 + 3, 8)
         self.paint = nn.Conv2d(8, 4, 3, padding=1)
-        with torch.no_grad():
-            self.paint.bias[3] = -2.0  # type: ignore[index]  # start with the photo
+        zero(self.refine)
+        zero(self.paint)  # begin with the warped photo
 
     def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
         """Features at half, quarter and an eighth of the side."""
@@ -182,8 +181,8 @@ class Synthesis(nn.Module):
         warped = move(photo, fine)
         x = self.last(torch.cat([F.pixel_shuffle(self.wide(x), 2), warped], 1))
         x = self.paint(x).float()
-        painted, gate = x[:, :3].sigmoid(), x[:, 3:].sigmoid()
-        return torch.lerp(warped.float(), painted, gate), warped, 1 - gate
+        stroke, gate = x[:, :3].tanh(), x[:, 3:].sigmoid()
+        return warped.float() + gate * stroke, warped, 1 - gate
 
 
 @torch.no_grad()

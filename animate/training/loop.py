@@ -61,6 +61,7 @@ def train(
     parts = {"model": model, "average": average, "optimiser": optimiser}
     start = resume(out / "state.pt", parts)
     began = told = time.monotonic()
+    seen: dict[str, Tensor] = {}  # the newest of each term: some are not in every step
     for step, pairs in enumerate(
         islice(ahead(clips, batch, size, seed, start), steps - start), start
     ):
@@ -69,6 +70,7 @@ def train(
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             terms = loss(model, place(pairs, device), step, seed)
         total = torch.stack(list(terms.values())).sum()
+        seen |= {k: v.detach() for k, v in terms.items()}
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(learning, clip_norm)
@@ -79,7 +81,7 @@ def train(
         if (step + 1) % log_every == 0:
             now = time.monotonic()
             line = {"step": step + 1, "samples": (step + 1) * batch, "loss": total.item()}
-            line |= {k: round(v.item(), 5) for k, v in terms.items()}
+            line |= {k: round(v.item(), 5) for k, v in seen.items()}
             line["samples_per_s"] = round(batch * log_every / (now - told), 2)
             told = now
             note(out / "log.jsonl", line)
