@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -72,14 +72,15 @@ def _frames(path: Path) -> Iterable[np.ndarray]:
 
 
 def _is_still(path: Path) -> bool:
+    """Whether Pillow knows the file as a picture; of moving pictures, GIFs are read as clips."""
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            return getattr(image, "n_frames", 1) == 1
+        with Image.open(path, formats=clips.PHOTOS) as image:
+            return image.format != "GIF" or getattr(image, "n_frames", 1) == 1
     except Image.DecompressionBombError:
         return True  # read_photo names the limit
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except clips.BROKEN:
         return False
 
 
@@ -94,18 +95,29 @@ def read_claim(path: Path) -> Claim | None:
 
 
 def _comments(path: Path) -> list[str]:
-    import av
+    """The texts of all tags whose name ends in "comment", as ffmpeg and Pillow name them."""
+    tags = _picture_tags(path) if _is_still(path) else _container_tags(path) | _picture_tags(path)
+    found = [v for k, v in tags.items() if str(k).lower().split(".")[-1] == "comment"]
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in found]
+
+
+def _picture_tags(path: Path) -> dict[Any, Any]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=clips.PHOTOS) as image:
             image.load()  # a PNG may hold its text after the picture
-            tags = dict(image.info)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
-        try:
-            with av.open(str(path)) as container:
-                tags = dict(container.metadata)
-        except (av.FFmpegError, OSError, ValueError):
-            return []
-    found = [v for k, v in tags.items() if str(k).lower().split(".")[-1] == "comment"]
-    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in found]
+            return dict(image.info)
+    except (*clips.BROKEN, Image.DecompressionBombError):
+        return {}
+
+
+def _container_tags(path: Path) -> dict[Any, Any]:
+    import av
+
+    options = {"format_whitelist": clips.CONTAINERS}
+    try:
+        with av.open(f"file:{path.absolute()}", options=options) as container:
+            return dict(container.metadata)
+    except (av.FFmpegError, OSError, ValueError):
+        return {}
