@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SMALLEST, LARGEST, MOST_PIXELS = 16, 12_000, 100_000_000
-PHOTOS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+PHOTOS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # Only containers: no play lists, scripts or devices, which could name other files and hosts.
 CONTAINERS = "mov,matroska,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg"
 LONGEST_GAP = 3600  # seconds between two frames
 FOLDER_RATE = Fraction(25)
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
+# What Pillow raises on files that are not what they seem.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
 
 
 # ---------------------------------------------------------------- photos
@@ -51,15 +52,17 @@ def read_photo(path: Path) -> np.ndarray:
     if path.is_dir():
         raise AnimateError(f"{path} is a folder: give one photo")
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=PHOTOS) as picture:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            picture = Image.open(path, formats=PHOTOS)
+        with picture:
             _check_size(path, *picture.size)
             picture.load()
             return _rgb(ImageOps.exif_transpose(picture))
     except Image.DecompressionBombError as error:
         raise AnimateError(_too_large(path)) from error
     except Image.UnidentifiedImageError as error:
-        raise AnimateError(f"{path} is not a photo that can be read: use JPEG, PNG or WebP") from error
+        raise AnimateError(f"{path} is no photo that can be read: use JPEG, PNG or WebP") from error
     except BROKEN as error:
         raise AnimateError(f"{path} is damaged or cut off ({error}): use a whole photo") from error
 
@@ -148,7 +151,7 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
     with _Reader.open(path) as reader:
         first = list(islice(reader.frames(), 2))
         if len(first) < 2:
-            raise AnimateError(f"{path} is a clip of one frame or of none: use one with a face moving")
+            raise AnimateError(f"{path} is a clip of one frame or of none: use a longer one")
         height, width, _ = reader.picture(first[0][0]).shape
         pace = reader.pace()
         seconds = reader.declared()
@@ -212,9 +215,7 @@ class _Reader:
         import av
 
         try:
-            container = av.open(
-                f"file:{path.absolute()}", options={"format_whitelist": CONTAINERS}
-            )
+            container = av.open(f"file:{path.absolute()}", options={"format_whitelist": CONTAINERS})
         except (av.FFmpegError, ValueError) as error:
             raise AnimateError(
                 f"{path} is not a clip that can be read, or its end is missing: "
@@ -224,7 +225,7 @@ class _Reader:
             yield cls(path, container)
 
     def frames(self) -> Iterator[tuple[Any, Fraction, Fraction]]:
-        """(frame, start, end) in seconds since the first frame; what can't be decoded is left out."""
+        """(frame, start, end) in seconds since the first one; without what can't be decoded."""
         import av
 
         start = end = Fraction(0)
@@ -275,7 +276,7 @@ class _Reader:
             yield packet
 
     def pace(self) -> Fraction:
-        """The constant rate that suits the clip: its own, or one near the average of a variable one."""
+        """The constant rate that suits the clip: its own, or near the average of a variable one."""
         guess, average = self.stream.guessed_rate, self.stream.average_rate
         if guess and (guess <= 60 or (average and guess <= average * Fraction(5, 4))):
             return guess
@@ -344,10 +345,10 @@ class _Reader:
         elif 0 < aspect < 1:
             height = round(height / aspect)
         _check_size(self.path, width, height)
-        colours = None
+        colours: Any = None
         if frame.colorspace == 2 and max(frame.height * 16, frame.width * 9) >= 720 * 16:
             colours = "ITU709"  # unmarked: what players assume of large pictures
-        clear = any(part.is_alpha for part in frame.format.components) or frame.format.name == "pal8"
+        clear = frame.format.name == "pal8" or any(p.is_alpha for p in frame.format.components)
         kind = "rgba" if clear else "rgb24"
         shown = self.reformat(frame, width, height, kind, src_colorspace=colours).to_ndarray()
         if clear:
