@@ -110,29 +110,42 @@ class Embedder:
     CELLS = 32
 
     def __init__(self, mark: Mark, height: int, width: int):
-        if min(height, width) < 16:
+        if min(height, width) < self.CELLS:
             raise AnimateError(
-                f"a picture of {width}x{height} is too small for a watermark: use 16x16 or more"
+                f"a picture of {width}x{height} is too small for a mark: use {self.CELLS} a side"
             )
         self.mark, self.shape = mark, (height, width, 3)
         self.square = centre(height, width)
         self.field: np.ndarray | None = None  # (side, side, 3), root mean square 1
         side = min(height, width)
         self.step = max(1, side // 128)
-        self.cell = means(len(range(0, side, self.step)), self.CELLS).astype(np.float32)
+        seen = len(range(0, side, self.step))
+        self.edges = np.arange(self.CELLS) * seen // self.CELLS
+        self.count = np.diff(np.append(self.edges, seen))
         place = np.clip((np.arange(side) + 0.5) * self.CELLS / side - 0.5, 0, self.CELLS - 1)
-        hat = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(self.CELLS)))
-        self.spread = hat.astype(np.float32)  # (side, CELLS), linear between cell centres
+        self.low = np.minimum(place.astype(int), self.CELLS - 2)
+        self.between = (place - self.low).astype(np.float32)
 
     def mask(self, square: np.ndarray) -> np.ndarray:
         """(side, side) what the eye forgives: more in busy places, less in flat bright ones."""
-        luma = square[:: self.step, :: self.step] @ FORWARD[0].astype(np.float32)
-        mean = self.cell @ luma @ self.cell.T  # (CELLS, CELLS)
-        busy = np.sqrt(np.maximum(self.cell @ luma**2 @ self.cell.T - mean**2, 0))
+        red, green, blue = np.moveaxis(square[:: self.step, :: self.step].astype(np.float32), -1, 0)
+        luma = 0.299 * red + 0.587 * green + 0.114 * blue
+        mean = self._cells(luma)  # (CELLS, CELLS)
+        busy = np.sqrt(np.maximum(self._cells(luma**2) - mean**2, 0))
         busy /= busy + 4
         bright = np.clip((mean - 100) / 60, 0, 1)
         mask = (0.6 + 0.7 * busy) * (1 - 0.45 * bright * (1 - busy))
-        return self.spread @ mask @ self.spread.T
+        return self._spread(self._spread(mask.astype(np.float32)).T).T
+
+    # A matrix product would be shorter; for so small ones BLAS wakes threads that cost more.
+    def _cells(self, x: np.ndarray) -> np.ndarray:
+        sums = np.add.reduceat(np.add.reduceat(x, self.edges, 0), self.edges, 1)
+        return sums / np.outer(self.count, self.count)
+
+    def _spread(self, cells: np.ndarray) -> np.ndarray:
+        """(CELLS, n) to (side, n), linear between the cells' centres."""
+        low, between = cells[self.low], self.between[:, None]
+        return low + between * (cells[self.low + 1] - low)
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         if frame.shape != self.shape or frame.dtype != np.uint8:
