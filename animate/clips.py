@@ -278,14 +278,15 @@ class _Reader:
     def pace(self) -> Fraction:
         """The constant rate that suits the clip: its own, or near the average of a variable one."""
         guess, average = self.stream.guessed_rate, self.stream.average_rate
-        if guess and (guess <= 60 or (average and guess <= average * Fraction(5, 4))):
-            return guess
-        if not average:
-            average = self._counted_rate()
+        if not guess or (guess > 60 and not (average and guess <= average * Fraction(5, 4))):
+            guess = average or self._counted_rate()
         usual = [Fraction(1000 * n, d) for n in (24, 25, 30, 50, 60) for d in (1000, 1001)]
-        near = min(usual, key=lambda rate: abs(rate - average))
-        close = abs(near - average) < average / 100
-        return near if close else min(average, Fraction(240)).limit_denominator(1001)
+        near = min(usual, key=lambda rate: abs(rate - guess))
+        # stamps in milliseconds or hundredths blur a constant rate; a variable one is a choice
+        vague = guess != self.stream.guessed_rate or self.container.format.name == "gif"
+        if abs(near - guess) < guess * Fraction(1, 100 if vague else 2000):
+            return near
+        return min(guess, Fraction(240)).limit_denominator(1001)
 
     def _counted_rate(self) -> Fraction:
         """Frames a second from a pass over the time stamps of a file that declares none."""

@@ -375,15 +375,20 @@ class _Ffmpeg:
         self.command, self.out = command, out
 
     def __enter__(self) -> _Ffmpeg:
-        self.process = subprocess.Popen(
-            self.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is ours to handle
-        )
+        try:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is ours to handle
+            )
+        except OSError as error:
+            raise AnimateError(
+                f"ffmpeg can't be started ({error.strerror}): install imageio-ffmpeg again"
+            ) from error
         self.input: Any = self.process.stdin
-        self.said: deque[bytes] = deque(maxlen=20)
+        self.said: deque[bytes] = deque(maxlen=100)
         self.listener = Thread(target=self._listen, daemon=True)
         self.listener.start()
         return self
@@ -416,8 +421,9 @@ class _Ffmpeg:
         for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
             if any(os.strerror(number) in line for line in said):
                 return _trouble(self.out, number, os.strerror(number))
-        last = said[-1] if said else f"it ended with code {self.process.returncode}"
-        return f"{self.out} can't be written, ffmpeg stopped: {last[:200]}: use another format"
+        first = said[0] if said else f"it ended with code {self.process.returncode}"
+        first = re.sub(r"^(\[[^]]*\] *)+", "", first)[:200]
+        return f"{self.out} can't be written, ffmpeg stopped ({first}): use another format"
 
 
 def _comment_gif(draft: Path, text: str) -> None:
