@@ -127,12 +127,12 @@ class DenseMotion(nn.Module):
         flows = self.candidates(source.small, source.motion, driving)
         small = precise(source.small).expand(len(driving), -1, -1, -1)
         moved = warp(small, flows.flatten(1, 2), align_corners=self.align_corners)
-        moved = moved.unflatten(2, (-1, small.shape[2])).transpose(1, 2)  # (T, K+1, 3, h, w): eq. 7
+        moved = moved.unflatten(2, (-1, small.shape[2])).transpose(1, 2)  # (T, K+1, 3, h, w)
         heat = self.heat(driving.point, small) - source.heat  # eq. 6
         heat = F.pad(heat, (0, 0, 0, 0, 1, 0))[:, :, None]  # none for the background
         x = self.hourglass(torch.cat([heat, moved], 2).flatten(1, 2))
         mask = precise(self.mask(x)).softmax(1)
-        flow = (mask[..., None] * flows).sum(1)  # eq. 8
+        flow = (mask[..., None] * flows).sum(1)  # eq. 7
         return flow, precise(self.occlusion(x)).sigmoid()
 
 
@@ -175,7 +175,7 @@ class Generator(nn.Module):
         """Images (T, 3, S, S) in [0, 1], flow (T, h, w, 2) and occlusion (T, 1, h, w)."""
         flow, occlusion = self.dense_motion_network(source, driving)
         x = self.move(source.features, flow)
-        x = self.bottleneck(x * stretch(occlusion, x))  # sec. 3.2
+        x = self.bottleneck(x * stretch(occlusion, x))  # eq. 8
         for up in self.up_blocks:
             x = up(x)
         return precise(self.final(x)).sigmoid(), flow, occlusion
