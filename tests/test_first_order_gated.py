@@ -23,7 +23,7 @@ def photo():
 
 
 def face(count=1, seed=2):
-    at = torch.rand(1, TAUGHT + 8, 2, generator=torch.Generator().manual_seed(seed)) - 0.5
+    at = torch.rand(1, TAUGHT, 2, generator=torch.Generator().manual_seed(seed)) - 0.5
     return at.expand(count, -1, -1)
 
 

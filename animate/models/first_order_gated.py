@@ -1,12 +1,12 @@
 """First-order motion with a gate between the warped photo and painting: small, and the default.
 
-Three small networks. A keypoint detector finds `TAUGHT` facial landmarks, learnt from an offline
-landmark model, and `free` points of its own. Dense motion blends one affine map per keypoint (the
-first-order idea of Siarohin et al. 2019, eq. 4) with softmax weights (eq. 7) that start from the
-distance to each keypoint. The affine parts are not predicted but fitted to how the neighbouring
-landmarks move (moving least squares, Schaefer et al. 2006, eq. 5), so that a turn of the head or
-an opening lip is a warp from the first training step on. Synthesis warps the photo itself, at full
-resolution, paints from warped features, and a gate chooses between the two per pixel.
+Three small networks. A keypoint detector finds the facial landmarks of `landmarks.TAUGHT`, learnt
+from an offline landmark model, and, if asked to, `free` points of its own. Dense motion blends one
+affine map per keypoint (the first-order idea of Siarohin et al. 2019, eq. 4) with softmax weights
+(eq. 7) that start from the distance to each keypoint. The affine parts are not predicted but fitted
+to how the neighbouring landmarks move (moving least squares, Schaefer et al. 2006, eq. 5), so that
+a turn of the head is a warp from the first training step on. Synthesis warps the photo itself, at
+full resolution, and adds what a gate lets through of strokes painted from warped features.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def fit(features: Tensor, like: Tensor) -> Tensor:
 class FirstOrderGated(MotionModel):
     """The default motion model. `size` S is a multiple of 128; `free` points are unsupervised."""
 
-    def __init__(self, size: int = 256, free: int = 8, variance: float = 0.005) -> None:
+    def __init__(self, size: int = 256, free: int = 0, variance: float = 0.005) -> None:
         super().__init__()
         self.size = size
         points = len(landmarks.TAUGHT) + free
