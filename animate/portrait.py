@@ -16,7 +16,7 @@ from animate import __version__, checkpoints, clips
 from animate.errors import AnimateError
 from animate.faces import Locator, cut, locator
 from animate.models.contract import Motion, MotionModel
-from animate.publish import Published, publish
+from animate.publish import Published, check, publish
 from animate.watermark import Claim, Mark, Payload
 from animate.watermark.pixels import DEFAULT as STRENGTH
 
@@ -64,6 +64,7 @@ def portrait(
     driver_face, photo_face = locator(faces, clip_box), locator(faces, box)
     picture = clips.read_photo(photo)
     driver = clips.open_clip(clip, truncated=truncated)
+    check(out, rate=driver.rate, force=force, inputs=[photo, clip])  # before the work
     network, info = checkpoints.load(checkpoint, device=str(place))
     if model is not None and info.model != model:
         raise AnimateError(

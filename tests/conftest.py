@@ -52,14 +52,14 @@ def write_clip(path: Path, frames: list[np.ndarray], rate: str = RATE, sound: bo
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photo.png, clip.mp4 (20 frames, with sound) and tiny.safetensors."""
+    """A folder with photo.png, clip.mp4 (12 frames, with sound) and tiny.safetensors."""
     import torch
 
     from animate import checkpoints, models
 
     folder = tmp_path_factory.mktemp("world")
     Image.fromarray(draw_face(160)).save(folder / "photo.png")
-    write_clip(folder / "clip.mp4", draw_frames(20), sound=True)
+    write_clip(folder / "clip.mp4", draw_frames(12), sound=True)
     torch.manual_seed(0)
     model = models.build("first_order_gated", size=128)
     checkpoints.save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 import zlib
@@ -101,6 +102,18 @@ def test_a_bad_checkpoint(
     assert name in fails(run(world, out, weights=bad / name), out, capsys)
 
 
+def test_a_checkpoint_that_is_not_the_one_of_the_index(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny.safetensors").write_bytes((world / "tiny.safetensors").read_bytes())
+    entry = {"file": "tiny.safetensors", "sha256": "0" * 64, "model": "first_order_gated"}
+    entry |= {"size": 1, "licence": "MIT", "origin": "drawn", "card": "none.md"}
+    (tmp_path / "index.yaml").write_text(json.dumps({"tiny": entry}))
+    monkeypatch.setattr("animate.checkpoints.folder", lambda name: tmp_path)
+    out = tmp_path / "out.mp4"
+    assert "sha256" in fails(run(world, out, weights="tiny"), out, capsys)
+
+
 def test_a_bad_checkpoint_is_not_imported(
     bad: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,8 +149,8 @@ def test_a_clip_that_ends_in_the_middle(
     world: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = tmp_path_factory.mktemp("cut"), tmp_path_factory.mktemp("out") / "out.mp4"
-    whole = write_clip(folder / "whole.mkv", draw_frames(40)).read_bytes()
-    (folder / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    whole = write_clip(folder / "whole.mkv", draw_frames(24)).read_bytes()
+    (folder / "cut.mkv").write_bytes(whole[: len(whole) * 3 // 4])
     assert "frame" in fails(run(world, out, clip=folder / "cut.mkv"), out, capsys)
     accepted = run(world, out, clip=folder / "cut.mkv", more=["clip.truncated=accept"])
     assert main(accepted) == 0

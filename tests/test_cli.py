@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,12 +32,15 @@ def test_importing_loads_nothing_heavy(code: str) -> None:
 
 
 def test_help_is_quick() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        assert python("-m", "animate", "--help").returncode == 0
-        return time.perf_counter() - start
+    """In seconds of processor time, which a busy machine does not change."""
 
-    assert min(seconds() for _ in range(3)) < 0.3
+    def spent() -> float:
+        times = os.times()
+        return times.children_user + times.children_system
+
+    before = spent()
+    assert python("-m", "animate", "--help").returncode == 0
+    assert spent() - before < 0.3
 
 
 @pytest.mark.parametrize(
@@ -91,12 +93,12 @@ def test_a_run_is_published_and_verified(
     command += [f"motion.checkpoint={world / 'tiny.safetensors'}", "consent=Ada said yes, 2026"]
     assert main(command) == 0
     shown = capsys.readouterr()
-    assert "20 frames, verified: marked" in shown.out
+    assert "12 frames, verified: marked" in shown.out
     assert not shown.err  # no progress bar in a pipe
     clip = open_clip(out)
     assert clip.rate == Fraction(30000, 1001)
     assert clip.sound
-    assert len(list(clip.frames())) == 20
+    assert len(list(clip.frames())) == 12
 
     assert main(["verify", str(out)]) == 0
     assert "Ada said yes, 2026" in capsys.readouterr().out

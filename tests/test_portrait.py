@@ -11,7 +11,7 @@ import torch
 from conftest import draw_face, draw_frames
 
 import animate.portrait  # noqa: F401  (the name stays the function all the same)
-from animate import clips, portrait
+from animate import portrait
 from animate.errors import AnimateError
 from animate.models.first_order_gated import FirstOrderGated
 from animate.portrait import Stage, find_device, find_precision
@@ -31,18 +31,16 @@ def model() -> FirstOrderGated:
 def frames(model: FirstOrderGated, chunk: int, precision: torch.dtype, **retarget: bool) -> Any:
     stage = Stage(model, chunk, precision)
     given = {"relative": True, "adapt_scale": True, **retarget}
-    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(11)), None, **given)
+    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(5)), None, **given)
     return np.stack(list(moved))
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 8, 16])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
-def test_the_chunk_size_never_shows(
-    model: FirstOrderGated, chunk: int, precision: torch.dtype
-) -> None:
-    one, other = frames(model, 4, precision), frames(model, chunk, precision)
-    assert one.shape == (11, 128, 128, 3)
-    assert (one == other).all()
+def test_the_chunk_size_never_shows(model: FirstOrderGated, precision: torch.dtype) -> None:
+    one = frames(model, 4, precision)
+    assert one.shape == (5, 128, 128, 3)
+    for chunk in (1, 3, 16):
+        assert (one == frames(model, chunk, precision)).all()
 
 
 def test_frames_flow(model: FirstOrderGated) -> None:
@@ -71,7 +69,7 @@ def test_the_photo_is_encoded_once(
         FirstOrderGated, "encode", lambda self, photo: calls.append(1) or encode(self, photo)
     )
     result = run(world, tmp_path / "out.mp4", chunk=3)
-    assert result.frames == 20
+    assert result.frames == 12
     assert calls == [1]
 
 
@@ -89,11 +87,18 @@ def test_one_seed_gives_one_file(
     assert one == two
 
 
-def test_the_reference_frame_is_a_choice(world: Path, tmp_path: Path) -> None:
-    """Absolute motion does not care which frame is the reference."""
-    free = [run(world, tmp_path / f"{i}.mp4", relative=False, reference=i) for i in (0, 7)]
-    one, two = ([*clips.open_clip(result.path).frames()] for result in free)
-    assert np.abs(np.stack(one).astype(int) - np.stack(two)).mean() < 1
+def test_the_reference_frame_is_a_choice(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It matters to relative motion and not to absolute motion."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+    def result(reference: int, relative: bool) -> bytes:
+        out = tmp_path / f"{reference}{relative}.mp4"
+        return run(world, out, relative=relative, reference=reference).path.read_bytes()
+
+    assert result(0, relative=False) == result(5, relative=False)
+    assert result(0, relative=True) != result(5, relative=True)
 
 
 def test_boxes_choose_the_faces(world: Path, tmp_path: Path) -> None:

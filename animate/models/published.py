@@ -21,6 +21,9 @@ from animate.models.fomm_blocks import widths
 State = dict[str, Tensor]
 PARTS = ("generator", "kp_detector")
 
+# What torch.load raises on files that are not what they seem.
+BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
+
 
 def read(path: Path) -> dict[str, Any]:
     """The dictionary in a file of `torch.save`, read as data.
@@ -36,7 +39,7 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} is no plain torch file, or holds code or objects besides tensors, and was "
             "not opened: get the original file from its authors"
         ) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+    except BROKEN as error:
         reason = getattr(error, "strerror", None) or str(error) or "it ends too soon"
         raise AnimateError(f"cannot read {path}: {reason.splitlines()[0]}; get it again") from error
     if not isinstance(content, dict):
