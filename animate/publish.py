@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from threading import Thread
@@ -310,30 +311,40 @@ def _feed(
     heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | None,
 ) -> int:
     """Send frames and the sound that goes with them; sound that outlasts the frames is cut."""
-    mixer = _Mixer(ffmpeg, first.shape, rate, heard)
+    mixer = _Mixer(first.shape, rate, heard)
     for frame in chain([first], frames):
-        with ffmpeg.writing():
-            mixer.show(frame)
-    with ffmpeg.writing():
-        mixer.close()
+        ffmpeg.send(mixer.show(frame))
+    ffmpeg.send(mixer.close())
     return mixer.count
 
 
+class _Unseekable(BytesIO):
+    """Where PyAV puts its stream. A pipe itself won't do: PyAV swallows a Ctrl-C in its writes."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def take(self) -> bytes:
+        data = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return data
+
+
 class _Mixer:
-    """Frames and coded sound as one NUT stream into ffmpeg's standard input, in order of time."""
+    """Frames and coded sound, in order of time, as one NUT stream in pieces."""
 
     def __init__(
         self,
-        ffmpeg: _Ffmpeg,
         shape: tuple[int, ...],
         rate: Fraction,
         heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | None,
     ):
         import av
 
-        self.rate, self.count = rate, 0
+        self.rate, self.count, self.buffer = rate, 0, _Unseekable()
         # max_interleave_delta: raw frames must not wait in memory for sound that has ended
-        self.nut = av.open(ffmpeg.input, "w", "nut", options={"max_interleave_delta": "1"})
+        self.nut = av.open(self.buffer, "w", "nut", options={"max_interleave_delta": "1"})
         self.video = self.nut.add_stream("rawvideo", rate=rate)
         self.video.height, self.video.width = shape[:2]
         self.video.pix_fmt, self.video.time_base = "rgb24", 1 / rate
@@ -341,8 +352,8 @@ class _Mixer:
         self.packets = heard[1] if heard else iter(())
         self.waiting = next(self.packets, None)
 
-    def show(self, frame: np.ndarray) -> None:
-        """The next frame, after the sound before it."""
+    def show(self, frame: np.ndarray) -> bytes:
+        """The piece with the next frame, after the sound before it."""
         import av
 
         self._play(self.count / self.rate)
@@ -350,6 +361,7 @@ class _Mixer:
         picture.pts, picture.time_base = self.count, 1 / self.rate
         self.nut.mux(self.video.encode(picture))
         self.count += 1
+        return self.buffer.take()
 
     def _play(self, until: Fraction) -> None:
         """The packets whose middle comes before `until` seconds."""
@@ -363,13 +375,15 @@ class _Mixer:
             self.nut.mux(packet)
             self.waiting = next(self.packets, None)
 
-    def close(self) -> None:
+    def close(self) -> bytes:
+        """The last piece."""
         self._play(self.count / self.rate)
         self.nut.close()
+        return self.buffer.take()
 
 
 class _Ffmpeg:
-    """One ffmpeg process: fed on `input`, waited for when the with-block ends, killed on error."""
+    """One ffmpeg process: fed by `send`, waited for when the with-block ends, killed on error."""
 
     def __init__(self, command: list[str], out: Path):
         self.command, self.out = command, out
@@ -387,7 +401,6 @@ class _Ffmpeg:
             raise AnimateError(
                 f"ffmpeg can't be started ({error.strerror}): install imageio-ffmpeg again"
             ) from error
-        self.input: Any = self.process.stdin
         self.said: deque[bytes] = deque(maxlen=100)
         self.listener = Thread(target=self._listen, daemon=True)
         self.listener.start()
@@ -400,17 +413,16 @@ class _Ffmpeg:
         if kind is not None:
             self.process.kill()
         with suppress(OSError):
-            self.input.close()
+            self.process.stdin.close()  # type: ignore[union-attr]
         self.process.wait()
         self.listener.join(5)
         if kind is None and self.process.returncode != 0:
             raise AnimateError(self._words())
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Turn a broken pipe into what ffmpeg said."""
+    def send(self, data: bytes) -> None:
+        """Feed ffmpeg; where it doesn't listen any more, raise what it said."""
         try:
-            yield
+            self.process.stdin.write(data)  # type: ignore[union-attr]
         except OSError as error:
             self.process.wait()
             self.listener.join(5)

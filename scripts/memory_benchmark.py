@@ -1,0 +1,107 @@
+"""Measure the peak memory of a run for a short and a long driving video.
+
+    python scripts/memory_benchmark.py                        # 10 s and 10 min, animate.portrait
+    python scripts/memory_benchmark.py --stage media          # decoding, marking, encoding alone
+    python scripts/memory_benchmark.py --clips a.mp4 b.mp4    # driving videos of one's own
+
+Each run is a process of its own. Printed as rows of a table: the peak resident memory of the
+process and of the ffmpeg it starts, in MiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from animate import clips
+from animate.publish import publish
+from animate.watermark import Claim, Mark, Payload
+
+RATE = Fraction(25)
+CLAIM = Claim.now(
+    generator="animate memory_benchmark", model="none", model_sha256="", photo_sha256="",
+    clip_sha256="", consent="nobody is shown",
+)  # fmt: skip
+
+
+def moving(count: int, side: int) -> Iterator[np.ndarray]:
+    """An ellipse that wanders over a texture, drawn as it is asked for."""
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    ground = np.random.default_rng(0).integers(60, 120, (side // 8, side // 8, 3), np.uint8)
+    ground = ground.repeat(8, 0).repeat(8, 1)[:side, :side]
+    for i in range(count):
+        inside = (x - 0.1 * np.sin(i / 9)) ** 2 + 0.6 * (y - 0.05 * np.sin(i / 7)) ** 2 < 0.08
+        frame = np.where(inside[..., None], np.array([210, 170, 150], np.uint8), ground)
+        yield np.ascontiguousarray(frame)
+
+
+def write(out: Path, frames: Iterator[np.ndarray], rate: Fraction | None) -> None:
+    publish(out, frames, mark=Mark(Payload.of(CLAIM)), claim=CLAIM, rate=rate, force=True)
+
+
+def measured(stage: str, photo: Path, clip: Path, out: Path, checkpoint: str) -> None:
+    """Run once in this process and print what it took, as JSON."""
+    start = time.monotonic()
+    if stage == "media":
+        driver = clips.open_clip(clip)
+        sound = clip if driver.sound else None
+        done = publish(
+            out, driver.frames(), mark=Mark(Payload.of(CLAIM)), claim=CLAIM, rate=driver.rate,
+            sound=sound, force=True,
+        )  # fmt: skip
+    else:
+        from animate import portrait
+
+        done = portrait(photo, clip, out, checkpoint=checkpoint, force=True)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    own, child = (
+        resource.getrusage(who).ru_maxrss * unit / 2**20
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    seconds = time.monotonic() - start
+    print(json.dumps({"frames": done.frames, "own": own, "ffmpeg": child, "seconds": seconds}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=int, nargs="+", default=[10, 600], help="[10 600]")
+    parser.add_argument("--clips", type=Path, nargs="+", help="instead of generated ones")
+    parser.add_argument("--side", type=int, default=256, help="of generated clips, pixels [256]")
+    parser.add_argument("--stage", choices=("portrait", "media"), default="portrait")
+    parser.add_argument("--checkpoint", default="first_order_gated", help="[first_order_gated]")
+    parser.add_argument("--one", type=Path, nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        measured(options.stage, *options.one, options.checkpoint)
+        return
+    print("| clip | frames | animate, MiB | ffmpeg, MiB | seconds |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder / "photo.png", moving(1, 256), None)
+        for clip in options.clips or options.seconds:
+            if isinstance(clip, int):
+                path, label = folder / f"{clip}.mp4", f"{clip} s of {options.side}x{options.side}"
+                write(path, moving(clip * int(RATE), options.side), RATE)
+            else:
+                path, label = clip, clip.name
+            command = [sys.executable, __file__, "--stage", options.stage]
+            command += ["--checkpoint", options.checkpoint, "--one"]
+            command += [str(folder / "photo.png"), str(path), str(folder / "out.mp4")]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            took = json.loads(said.splitlines()[-1])
+            print(f"| {label} | {took['frames']} | {took['own']:.0f} | {took['ffmpeg']:.0f} "
+                  f"| {took['seconds']:.0f} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
