@@ -343,8 +343,9 @@ class _Mixer:
         import av
 
         self.rate, self.count, self.buffer = rate, 0, _Unseekable()
-        # max_interleave_delta: raw frames must not wait in memory for sound that has ended
-        self.nut = av.open(self.buffer, "w", "nut", options={"max_interleave_delta": "1"})
+        # neither frames that wait in memory for sound that has ended, nor a growing index
+        options = {"max_interleave_delta": "1", "write_index": "0"}
+        self.nut = av.open(self.buffer, "w", "nut", options=options)
         self.video = self.nut.add_stream("rawvideo", rate=rate)
         self.video.height, self.video.width = shape[:2]
         self.video.pix_fmt, self.video.time_base = "rgb24", 1 / rate
