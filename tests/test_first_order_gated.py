@@ -45,7 +45,8 @@ def test_points_that_move_together_carry_the_picture_along_before_training(model
 def test_own_pose_moves_nothing_before_training(model, photo):
     source = model.encode(photo)
     flow, _ = model.motion(source.small, source.pose.point, source.pose.point)
-    _, warped, _ = model.synthesis(photo, source.features, flow, torch.zeros(1, 48, 64, 64))
+    motion, still = torch.zeros(1, 48, 64, 64), source.open
+    _, warped, _ = model.synthesis(photo, source.features, flow, motion, still, still)
     torch.testing.assert_close(warped, photo, atol=2e-2, rtol=0)
 
 

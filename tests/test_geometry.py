@@ -1,5 +1,6 @@
 """The one geometric convention: grids, warps, fits and deformations mean what they say."""
 
+import pytest
 import torch
 
 from animate.models.geometry import (
@@ -9,6 +10,7 @@ from animate.models.geometry import (
     fit_similarity,
     gaussians,
     grid,
+    inside,
     inverse_2x2,
     warp,
 )
@@ -38,6 +40,14 @@ def test_the_mean_of_a_gaussian_is_its_point():
     maps = gaussians(at, 64, 64, 0.005)
     found = expectation(maps / maps.sum((-1, -2), keepdim=True))
     torch.testing.assert_close(found, at, atol=1e-4, rtol=0)
+
+
+def test_a_square_is_filled_and_its_outside_is_not():
+    square = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
+    filled = inside(square, 64, 64)
+    assert filled[0, 20:44, 20:44].min() == 1
+    assert filled.mean().item() == pytest.approx(0.25, abs=0.02)
+    assert inside(square * 0, 64, 64).max() == 0  # nothing is open
 
 
 def test_points_keep_their_precision_under_autocast():

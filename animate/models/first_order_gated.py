@@ -26,6 +26,7 @@ from animate.models.geometry import (
     fit_affine,
     gaussians,
     grid,
+    inside,
     resize_flow,
     warp,
 )
@@ -49,6 +50,7 @@ class Source:
     small: Tensor  # (1, 3, MAP, MAP)
     features: tuple[Tensor, ...]  # at S/2, S/4 and S/8
     pose: Points  # of one
+    open: Tensor  # (1, 3, S/2, S/2)
 
 
 class KeypointDetector(nn.Module):
@@ -151,9 +153,9 @@ class Synthesis(nn.Module):
         self.encode8 = nn.Sequential(ConvNorm(64, 128, stride=2), Residual(128))
         self.join8 = ConvNorm(128 + 48, 128)
         self.deep = nn.Sequential(Residual(128), Residual(128), ConvNorm(128, 64, kernel=1))
-        self.join4 = nn.Sequential(ConvNorm(64 + 64 + 48, 64), ConvNorm(64, 64))
+        self.join4 = nn.Sequential(ConvNorm(64 + 64 + 48 + 6, 64), ConvNorm(64, 64))
         self.narrow = ConvNorm(64, 32, kernel=1)
-        self.join2 = nn.Sequential(ConvNorm(32 + 32, 32), ConvNorm(32, 32))
+        self.join2 = nn.Sequential(ConvNorm(32 + 32 + 6, 32), ConvNorm(32, 32))
         self.wide = ConvNorm(32, 32)
         self.refine = nn.Conv2d(32, 2, 3, padding=1)
         self.last = ConvNorm(8 + 3, 8)
@@ -168,13 +170,25 @@ class Synthesis(nn.Module):
         return half, quarter, self.encode8(quarter)
 
     def forward(
-        self, photo: Tensor, features: tuple[Tensor, ...], flow: Tensor, motion: Tensor
+        self,
+        photo: Tensor,
+        features: tuple[Tensor, ...],
+        flow: Tensor,
+        motion: Tensor,
+        ours: Tensor,
+        theirs: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Image (B, 3, S, S), warped photo (B, 3, S, S) and the photo's share (B, 1, S, S)."""
+        """Image (B, 3, S, S), warped photo (B, 3, S, S) and the photo's share (B, 1, S, S).
+
+        `ours` and `theirs` (B, 3, S/2, S/2) are the openings of the photo's and the driver's pose.
+        """
         half, quarter, eighth = (move(f, flow) for f in features)
+        open2 = torch.cat([move(ours, flow), theirs], 1).to(half.dtype)
         x = self.deep(self.join8(torch.cat([eighth, fit(motion, eighth)], 1)))
-        x = self.join4(torch.cat([upsample(x), quarter, fit(motion, quarter)], 1))
-        x = self.join2(torch.cat([upsample(self.narrow(x)), half], 1))
+        x = self.join4(
+            torch.cat([upsample(x), quarter, fit(motion, quarter), F.avg_pool2d(open2, 2)], 1)
+        )
+        x = self.join2(torch.cat([upsample(self.narrow(x)), half, open2], 1))
         fine = resize_flow(flow, *x.shape[2:]) + 0.05 * torch.tanh(self.refine(x).float()).permute(
             0, 2, 3, 1
         )
@@ -196,6 +210,12 @@ def move(image: Tensor, flow: Tensor) -> Tensor:
     """Warp (1 or B, C, H, W) by a flow of any side; what lies outside repeats the border."""
     flow = resize_flow(flow, *image.shape[2:])
     return warp(image.expand(len(flow), -1, -1, -1), flow, padding="border")
+
+
+def openings(point: Tensor, side: int) -> Tensor:
+    """The insides of mouth and eyes of poses (B, K, 2), (B, 3, side, side) in [0, 1]."""
+    rims = [inside(point[:, list(rim)], side, side) for rim in landmarks.OPENINGS]
+    return F.avg_pool2d(torch.stack(rims, 1), 3, stride=1, padding=1)
 
 
 def fit(features: Tensor, like: Tensor) -> Tensor:
@@ -220,7 +240,9 @@ class FirstOrderGated(MotionModel):
 
     def encode(self, photo: Tensor) -> Source:
         small = F.adaptive_avg_pool2d(photo, MAP)
-        return Source(photo, small, self.synthesis.encode(photo), self.track(photo))
+        pose = self.track(photo)
+        features = self.synthesis.encode(photo)
+        return Source(photo, small, features, pose, openings(pose.point, self.size // 2))
 
     def track(self, frames: Tensor) -> Points:
         return Points(self.keypoints(frames))
@@ -240,14 +262,19 @@ class FirstOrderGated(MotionModel):
 
     def render(self, source: Source, motion: Points) -> Tensor:  # type: ignore[override]
         flow, x = self.motion(source.small, source.pose.point, motion.point)
-        return self.synthesis(source.photo, source.features, flow, x)[0].clamp(0, 1)
+        theirs = openings(motion.point, self.size // 2)
+        return self.synthesis(source.photo, source.features, flow, x, source.open, theirs)[0].clamp(
+            0, 1
+        )
 
     def forward(self, source: Tensor, driving: Tensor) -> Prediction:
         """Training pass over B pairs, (B, 3, S, S) each, in [0, 1]."""
         poses = self.track(torch.cat([source, driving]))
         s, d = poses[: len(source)], poses[len(source) :]
         flow, x = self.motion(F.adaptive_avg_pool2d(source, MAP), s.point, d.point)
-        image, warped, kept = self.synthesis(source, self.synthesis.encode(source), flow, x)
+        features = self.synthesis.encode(source)
+        ours, theirs = (openings(pose.point, source.shape[-1] // 2) for pose in (s, d))
+        image, warped, kept = self.synthesis(source, features, flow, x, ours, theirs)
         return Prediction(image, warped, kept, s, d)
 
     def fuse(self) -> FirstOrderGated:

@@ -65,6 +65,21 @@ def gaussians(point: Tensor, height: int, width: int, variance: float) -> Tensor
 
 
 @exact
+def inside(polygon: Tensor, height: int, width: int) -> Tensor:
+    """1 where a grid point lies in the closed polygon (B, n, 2), else 0: (B, H, W).
+
+    A ray to the right crosses its edges an odd number of times (Shimrat 1962).
+    """
+    z = grid(height, width, polygon.device)
+    x, y = z[None, None, ..., 0], z[None, None, ..., 1]
+    a, b = polygon[..., None, None, :], polygon.roll(-1, 1)[..., None, None, :]
+    straddles = (a[..., 1] > y) != (b[..., 1] > y)  # (B, n, H, W)
+    slope = (b[..., 0] - a[..., 0]) / (b[..., 1] - a[..., 1] + 1e-9)
+    crossed = straddles & (x < a[..., 0] + slope * (y - a[..., 1]))
+    return (crossed.sum(1) % 2).float()
+
+
+@exact
 def expectation(probability: Tensor) -> Tensor:
     """The mean point of maps (B, K, H, W) that each sum to one: (B, K, 2)."""
     height, width = probability.shape[-2:]

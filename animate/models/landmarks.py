@@ -20,6 +20,16 @@ INNER_LIPS = (78, 308, 13, 82, 312, 14, 87, 317)
 CHEEKS = (50, 280, 205, 425, 151, 9)
 TAUGHT = OVAL + BROWS + RIGHT_EYE + LEFT_EYE + NOSE + OUTER_LIPS + INNER_LIPS + CHEEKS
 
+# The rims of the mouth's and the eyes' openings, in order.
+OPENINGS = tuple(
+    tuple(TAUGHT.index(n) for n in rim)
+    for rim in (
+        (78, 82, 13, 312, 308, 317, 14, 87),
+        (33, 160, 159, 158, 133, 153, 145, 144),
+        (263, 387, 386, 385, 362, 380, 374, 373),
+    )
+)
+
 # Points that hardly move with an expression: they carry the pose of the head.
 STEADY = tuple(
     TAUGHT.index(n) for n in (10, 67, 297, 54, 284, 127, 356, 33, 133, 263, 362, 168, 197, 1, 2)
