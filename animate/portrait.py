@@ -89,15 +89,17 @@ def portrait(
         clip_sha256=clips.sha256(clip),
         consent=consent,
     )
-    return publish(
-        out,
-        tqdm(frames, total=driver.length, unit="frame", disable=None if progress else True),
-        mark=Mark(Payload.of(claim), strength=strength),
-        claim=claim,
-        rate=driver.rate,
-        sound=clip if driver.sound else None,
-        force=force,
-    )
+    hidden = None if progress else True  # None: shown on a terminal only
+    with tqdm(frames, total=driver.length, unit="frame", disable=hidden) as shown:
+        return publish(
+            out,
+            shown,
+            mark=Mark(Payload.of(claim), strength=strength),
+            claim=claim,
+            rate=driver.rate,
+            sound=clip if driver.sound else None,
+            force=force,
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,18 @@ def test_the_reference_frame_is_a_choice(
 
     assert result(0, relative=False) == result(5, relative=False)
     assert result(0, relative=True) != result(5, relative=True)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_sees_the_time_left(
+    terminal: bool, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("sys.stderr", screen)
+    run(world, tmp_path / "out.mp4", progress=True)
+    assert bool(re.search(r"12/12 \[\d\d:\d\d<00:00", screen.getvalue())) == terminal
+    assert terminal or not screen.getvalue()
 
 
 def test_boxes_choose_the_faces(world: Path, tmp_path: Path) -> None:
