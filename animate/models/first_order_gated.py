@@ -183,7 +183,9 @@ class Synthesis(nn.Module):
         `ours` and `theirs` (B, 3, S/2, S/2) are the openings of the photo's and the driver's pose.
         """
         half, quarter, eighth = (move(f, flow) for f in features)
-        open2 = torch.cat([move(ours, flow), theirs], 1).to(half.dtype)
+        before = move(ours, flow)
+        fresh = (theirs - before).clamp(min=0).amax(1, keepdim=True)  # the photo can't show these
+        open2 = torch.cat([before, theirs], 1).to(half.dtype)
         x = self.deep(self.join8(torch.cat([eighth, fit(motion, eighth)], 1)))
         x = self.join4(
             torch.cat([upsample(x), quarter, fit(motion, quarter), F.avg_pool2d(open2, 2)], 1)
@@ -195,7 +197,7 @@ class Synthesis(nn.Module):
         warped = move(photo, fine)
         x = self.last(torch.cat([F.pixel_shuffle(self.wide(x), 2), warped], 1))
         x = self.paint(x).float()
-        stroke, gate = x[:, :3].tanh(), x[:, 3:].sigmoid()
+        stroke, gate = x[:, :3].tanh(), (x[:, 3:] + 6 * upsample(fresh)).sigmoid()
         return warped.float() + gate * stroke, warped, 1 - gate
 
 
