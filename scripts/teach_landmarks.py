@@ -3,9 +3,10 @@
     python scripts/teach_landmarks.py face_landmarker.task landmarks.npz CLIP_OR_PHOTO...
 
 The file maps each input's stem to a float32 array (T, 478, 2): pixels, (x, y), NaN where no face
-was found. MediaPipe is needed here and nowhere else in the toolkit; it runs beside headless OpenCV when
-installed with `pip install --no-deps mediapipe` and then `absl-py flatbuffers certifi sounddevice
-matplotlib opencv-python-headless`. The model file comes from MediaPipe's own pages (Apache-2.0).
+was found. MediaPipe is needed here and nowhere else in the toolkit; it runs beside headless OpenCV
+when installed with `pip install --no-deps mediapipe` and then `absl-py flatbuffers certifi
+sounddevice matplotlib opencv-python-headless`. The model file comes from MediaPipe's own pages
+(Apache-2.0).
 """
 
 import argparse

@@ -33,15 +33,15 @@ def model() -> FirstOrderGated:
 def frames(model: FirstOrderGated, chunk: int, precision: torch.dtype, **retarget: bool) -> Any:
     stage = Stage(model, chunk, precision)
     given = {"relative": True, "adapt_scale": True, **retarget}
-    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(5)), None, **given)
+    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(3)), None, **given)
     return np.stack(list(moved))
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
 def test_the_chunk_size_never_shows(model: FirstOrderGated, precision: torch.dtype) -> None:
-    one = frames(model, 4, precision)
-    assert one.shape == (5, 128, 128, 3)
-    for chunk in (1, 3, 16):
+    one = frames(model, 8, precision)
+    assert one.shape == (3, 128, 128, 3)
+    for chunk in (1, 2):
         assert (one == frames(model, chunk, precision)).all()
 
 
