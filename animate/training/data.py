@@ -36,6 +36,7 @@ class Clips:
         paths = sorted(p for p in Path(folder).glob("*") if p.is_file())
         if not paths:
             raise AnimateError(f"no clips in {folder}: give a folder of videos or photos")
+        self.paths = paths
         Path(cache).mkdir(parents=True, exist_ok=True)
         self.frames = [decoded(path, Path(cache)) for path in paths]  # (T, S, S, 3) uint8 each
         self.side = self.frames[0].shape[1]
