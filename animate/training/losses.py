@@ -117,7 +117,7 @@ def spotlight(heat: Tensor, taught: Tensor, variance: float = 0.001) -> Tensor:
     before the mean of a map can (compare Nibali et al. 2018, section 3.3).
     """
     known = taught.isfinite().all(-1) & (taught.abs() < 1).all(-1)  # (B, K)
-    wanted = gaussians(taught.nan_to_num(), *heat.shape[2:], variance).flatten(2)
+    wanted = gaussians(taught.nan_to_num(), heat.shape[2], heat.shape[3], variance).flatten(2)
     wanted = wanted / wanted.sum(-1, keepdim=True)
     found = heat[:, : taught.shape[1]].flatten(2).log_softmax(-1)
     excess = (wanted * ((wanted + 1e-9).log() - found)).sum(-1)
