@@ -11,7 +11,14 @@ from torch.nn import functional as F
 from animate.errors import AnimateError
 from animate.models import landmarks
 from animate.models.contract import Motion, MotionModel
-from animate.models.geometry import ThinPlateSpline, exact, expectation, gaussians, inverse_2x2
+from animate.models.geometry import (
+    ThinPlateSpline,
+    exact,
+    expectation,
+    gaussians,
+    inside,
+    inverse_2x2,
+)
 from animate.training.data import Pairs
 
 Terms = dict[str, Tensor]
@@ -73,10 +80,15 @@ def pyramid(image: Tensor, target: Tensor, weight: Tensor, levels: int = 3) -> T
 
 @exact
 def attention(points: Tensor, side: int, gain: float) -> Tensor:
-    """1, rising to 1 + gain around mouth and eyes; points (B, K, 2) -> (B, 1, side, side)."""
+    """1, rising to 1 + gain around mouth and eyes and four times that inside them.
+
+    points (B, K, 2) -> (B, 1, side, side).
+    """
     parts = points[:, list(landmarks.MOUTH + landmarks.EYES)].detach()
     near = gaussians(parts, min(side, 64), min(side, 64), 0.003).amax(1, keepdim=True)
-    return F.interpolate(1 + gain * near, side, mode="bilinear", align_corners=True)
+    near = F.interpolate(near, side, mode="bilinear", align_corners=True)
+    rims = [inside(points[:, list(rim)], side, side) for rim in landmarks.OPENINGS]
+    return 1 + gain * (near + 3 * torch.stack(rims, 1).amax(1, keepdim=True))
 
 
 @exact
