@@ -16,8 +16,10 @@ from animate.models.geometry import (
     exact,
     expectation,
     gaussians,
+    grid,
     inside,
     inverse_2x2,
+    warp,
 )
 from animate.training.data import Pairs
 
@@ -92,6 +94,19 @@ def attention(points: Tensor, side: int, gain: float) -> Tensor:
 
 
 @exact
+def details(image: Tensor, points: Tensor, side: int) -> Tensor:
+    """Close-ups of the mouth and both eyes, (3 B, 3, side, side), around landmarks (B, K, 2)."""
+    crops = []
+    for part in (landmarks.MOUTH, *landmarks.OPENINGS[1:]):
+        at = points[:, list(part)]
+        low, high = at.amin(1), at.amax(1)
+        centre, reach = (low + high) / 2, 0.8 * (high - low).amax(-1)  # (B, 2), (B,)
+        flow = centre[:, None, None] + reach[:, None, None, None] * grid(side, side, image.device)
+        crops.append(warp(image.float(), flow, padding="border"))
+    return torch.cat(crops)
+
+
+@exact
 def guidance(found: Tensor, taught: Tensor) -> Tensor:
     """Mean L1 distance of keypoints to the teacher's, eyes and mouth twice; NaN is not counted."""
     weight = torch.ones(taught.shape[1], device=found.device)
@@ -157,7 +172,8 @@ class Reenactment:
     """The source in the driver's pose must be the driving frame; both are of one person.
 
     Terms with weight 0 are left out. `perceptual_every`: steps between perceptual terms, which
-    cost as much as the model; `perceptual_side`: pixels they are seen at.
+    cost as much as the model; `perceptual_side`: pixels they are seen at. In the steps between,
+    `details` compares close-ups of mouth and eyes, where landmarks are known in every image.
     """
 
     def __init__(
@@ -168,6 +184,7 @@ class Reenactment:
         perceptual: float = 1.0,
         perceptual_every: int = 2,
         perceptual_side: int = 128,
+        details: float = 1.0,
         guidance: float = 40.0,
         equivariance: float = 10.0,
         jacobian: float = 10.0,
@@ -176,6 +193,7 @@ class Reenactment:
             "pixels": pixels,
             "warped": warped,
             "perceptual": perceptual,
+            "details": details,
             "guidance": guidance,
             "equivariance": equivariance,
             "jacobian": jacobian,
@@ -203,6 +221,10 @@ class Reenactment:
             self.perceptual.to(target.device)
             seen = (F.adaptive_avg_pool2d(x, self.side) for x in (out.image, target))
             terms["perceptual"] = self.every * self.perceptual(*seen)
+        known = pairs.driving_points.isfinite().all()
+        if self.perceptual is not None and self.weights["details"] and step % 2 and known:
+            close = (details(x, pairs.driving_points, 64) for x in (out.image, target))
+            terms["details"] = 2 * self.perceptual(*close)
         if self.weights["equivariance"] and step % 2:
             noise = torch.Generator().manual_seed(seed * 1_000_003 + step)
             spline = ThinPlateSpline(len(target), noise).to(target.device)
