@@ -131,12 +131,16 @@ class Stage:
             for some in clips.chunks(chunk, BATCH):
                 motion = self.track(some + some[-1:] * (BATCH - len(some)))
                 first = motion[:1] if first is None else first
-                with torch.inference_mode():
-                    moved = self.model.retarget(source, motion, first, **retarget)
-                yield from self._render(source, moved)[: len(some)]
+                moved = self.retarget(source, motion, first, **retarget)
+                yield from self.render(source, moved)[: len(some)]
 
-    def _render(self, source: Any, motion: Motion) -> np.ndarray:
-        """(T, S', S', 3) uint8."""
+    def retarget(self, source: Any, motion: Motion, first: Motion, **retarget: bool) -> Motion:
+        """Poses carried over to the photo, relative to the one pose `first`."""
+        with torch.inference_mode():
+            return self.model.retarget(source, motion, first, **retarget)
+
+    def render(self, source: Any, motion: Motion) -> np.ndarray:
+        """The photo in every pose, (T, S', S', 3) uint8."""
         low = self.precision is not torch.float32
         with (
             torch.inference_mode(),
