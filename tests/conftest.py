@@ -15,8 +15,8 @@ RATE = "30000/1001"
 
 def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np.ndarray:
     """A face on a textured ground, uint8 (side, side, 3), moved by `turn` sides."""
-    noise = np.random.default_rng(0).integers(40, 120, (side // 4, side // 4, 3), np.uint8)
-    picture = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(0).integers(40, 120, (side // 4, side // 4), np.uint8)
+    picture = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC).convert("RGB")
     draw = ImageDraw.Draw(picture)
 
     def ellipse(x: float, y: float, rx: float, ry: float, colour: tuple[int, int, int]) -> None:

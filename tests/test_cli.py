@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, draw_frames, write_clip
 
+from animate import checkpoints
 from animate.cli import main, parser
 
 HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
@@ -142,9 +143,32 @@ def test_an_interrupt_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_training_gets_its_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("animate.training.cli")
-    given: list[str] = []
-    monkeypatch.setattr("animate.training.cli.main", given.extend)
-    assert main(["train", "steps=10", "optim.lr=1e-4"]) == 0
-    assert given == ["steps=10", "optim.lr=1e-4"]
+def test_training_ends_in_a_checkpoint_that_loads(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clips").mkdir()
+    write_clip(tmp_path / "clips" / "a.mp4", draw_frames(3))
+    command = ["train", f"data.clips={tmp_path / 'clips'}", f"data.cache={tmp_path / 'cache'}"]
+    command += [f"data.held_out={tmp_path / 'clips'}", f"out={tmp_path / 'out'}", "data.size=128"]
+    command += ["loss.perceptual=0", "optim.steps=1", "optim.batch=1"]
+    assert main([*command, f"start={world / 'tiny.safetensors'}"]) == 0
+    assert "held_out_l1" in capsys.readouterr().out
+    _, info = checkpoints.load(tmp_path / "out" / "checkpoint.safetensors")
+    assert info.model == "first_order_gated"
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("optim.colour=1", "optim.colour"),
+        ("loss=guesswork", "guesswork"),
+        ("seed=0", "data.clips"),
+    ],
+)
+def test_wrong_training_settings_are_one_line(
+    override: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "out=nowhere", override]) == 2
+    told = capsys.readouterr().err
+    assert complaint in told
+    assert told.count("\n") == 1

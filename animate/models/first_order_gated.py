@@ -244,7 +244,7 @@ class FirstOrderGated(MotionModel):
         small = F.adaptive_avg_pool2d(photo, MAP)
         pose = self.track(photo)
         features = self.synthesis.encode(photo)
-        return Source(photo, small, features, pose, openings(pose.point, self.size // 2))
+        return Source(photo, small, features, pose, openings(pose.point, photo.shape[-1] // 2))
 
     def track(self, frames: Tensor) -> Points:
         return Points(self.keypoints(frames))
@@ -264,7 +264,7 @@ class FirstOrderGated(MotionModel):
 
     def render(self, source: Source, motion: Points) -> Tensor:  # type: ignore[override]
         flow, x = self.motion(source.small, source.pose.point, motion.point)
-        theirs = openings(motion.point, self.size // 2)
+        theirs = openings(motion.point, source.open.shape[-1])
         return self.synthesis(source.photo, source.features, flow, x, source.open, theirs)[0].clamp(
             0, 1
         )
