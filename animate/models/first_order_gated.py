@@ -160,6 +160,11 @@ class Synthesis(nn.Module):
         self.refine = nn.Conv2d(32, 2, 3, padding=1)
         self.last = ConvNorm(8 + 3, 8)
         self.paint = nn.Conv2d(8, 4, 3, padding=1)
+        self.inner = nn.Sequential(ConvNorm(32 + 6, 16), nn.Conv2d(16, 12, 3, padding=1))
+        zero(self.inner[1])  # type: ignore[arg-type]
+        with torch.no_grad():  # the inside of a mouth begins as a dark red
+            dark = torch.tensor([-1.1, -2.2, -2.2]).repeat_interleave(4)
+            self.inner[1].bias.copy_(dark)  # type: ignore[operator, union-attr]
         zero(self.refine)
         zero(self.paint)  # begin with the warped photo
 
@@ -184,21 +189,22 @@ class Synthesis(nn.Module):
         """
         half, quarter, eighth = (move(f, flow) for f in features)
         before = move(ours, flow)
-        fresh = (theirs - before).clamp(min=0).amax(1, keepdim=True)  # the photo can't show these
+        fresh = (theirs - before).clamp(min=0)  # what the photo can't show
         open2 = torch.cat([before, theirs], 1).to(half.dtype)
         x = self.deep(self.join8(torch.cat([eighth, fit(motion, eighth)], 1)))
         x = self.join4(
             torch.cat([upsample(x), quarter, fit(motion, quarter), F.avg_pool2d(open2, 2)], 1)
         )
         x = self.join2(torch.cat([upsample(self.narrow(x)), half, open2], 1))
-        fine = resize_flow(flow, *x.shape[2:]) + 0.05 * torch.tanh(self.refine(x).float()).permute(
-            0, 2, 3, 1
-        )
-        warped = move(photo, fine)
-        x = self.last(torch.cat([F.pixel_shuffle(self.wide(x), 2), warped], 1))
-        x = self.paint(x).float()
-        stroke, gate = x[:, :3].tanh(), (x[:, 3:] + 6 * upsample(fresh)).sigmoid()
-        return warped.float() + gate * stroke, warped, 1 - gate
+        shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
+        warped = move(photo, resize_flow(flow, *x.shape[2:]) + shift)
+        inner = F.pixel_shuffle(self.inner(torch.cat([x, open2], 1)), 2).float().sigmoid()
+        x = self.paint(self.last(torch.cat([F.pixel_shuffle(self.wide(x), 2), warped], 1))).float()
+        fresh = upsample(fresh)
+        stroke, mouth = x[:, :3].tanh(), fresh[:, :1]
+        gate = (x[:, 3:] + 6 * fresh.amax(1, keepdim=True)).sigmoid()
+        image = torch.lerp(warped.float() + gate * stroke, inner, mouth)
+        return image, warped, 1 - torch.maximum(gate, mouth)
 
 
 @torch.no_grad()
