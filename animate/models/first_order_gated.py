@@ -160,11 +160,10 @@ class Synthesis(nn.Module):
         self.refine = nn.Conv2d(32, 2, 3, padding=1)
         self.last = ConvNorm(8 + 3, 8)
         self.paint = nn.Conv2d(8, 4, 3, padding=1)
-        self.inner = nn.Sequential(ConvNorm(32 + 6, 16), nn.Conv2d(16, 12, 3, padding=1))
+        self.inner = nn.Sequential(ConvNorm(32 + 6, 16), nn.Conv2d(16, 3, 3, padding=1))
         zero(self.inner[1])  # type: ignore[arg-type]
         with torch.no_grad():  # the inside of a mouth begins as a dark red
-            dark = torch.tensor([-1.1, -2.2, -2.2]).repeat_interleave(4)
-            self.inner[1].bias.copy_(dark)  # type: ignore[operator, union-attr]
+            self.inner[1].bias.copy_(torch.tensor([-1.1, -2.2, -2.2]))  # type: ignore[operator, union-attr]
         zero(self.refine)
         zero(self.paint)  # begin with the warped photo
 
@@ -189,7 +188,8 @@ class Synthesis(nn.Module):
         """
         half, quarter, eighth = (move(f, flow) for f in features)
         before = move(ours, flow)
-        fresh = (theirs - before).clamp(min=0)  # what the photo can't show
+        # what the photo can't show: the soft rim of a closed mouth, stretched, is not an open one
+        fresh = (theirs - (2 * before - 1).clamp(min=0)).clamp(min=0)
         open2 = torch.cat([before, theirs], 1).to(half.dtype)
         x = self.deep(self.join8(torch.cat([eighth, fit(motion, eighth)], 1)))
         x = self.join4(
@@ -198,9 +198,9 @@ class Synthesis(nn.Module):
         x = self.join2(torch.cat([upsample(self.narrow(x)), half, open2], 1))
         shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
         warped = move(photo, resize_flow(flow, *x.shape[2:]) + shift)
-        inner = F.pixel_shuffle(self.inner(torch.cat([x, open2], 1)), 2).float().sigmoid()
+        inner = smooth(self.inner(torch.cat([x, open2], 1)).float().sigmoid())
         x = self.paint(self.last(torch.cat([F.pixel_shuffle(self.wide(x), 2), warped], 1))).float()
-        fresh = upsample(fresh)
+        fresh = smooth(fresh)
         stroke, mouth = x[:, :3].tanh(), fresh[:, :1]
         gate = (x[:, 3:] + 6 * fresh.amax(1, keepdim=True)).sigmoid()
         image = torch.lerp(warped.float() + gate * stroke, inner, mouth)
@@ -218,6 +218,11 @@ def move(image: Tensor, flow: Tensor) -> Tensor:
     """Warp (1 or B, C, H, W) by a flow of any side; what lies outside repeats the border."""
     flow = resize_flow(flow, *image.shape[2:])
     return warp(image.expand(len(flow), -1, -1, -1), flow, padding="border")
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Twice the side, bilinearly."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def openings(point: Tensor, side: int) -> Tensor:
