@@ -70,9 +70,7 @@ def portrait(
         raise AnimateError(
             f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
         )
-    network = network.eval().fuse()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    stage = Stage(network, chunk, find_precision(precision, place))
+    stage = Stage(ready(network), chunk, find_precision(precision, place))
     source = stage.encode(_cut_photo(picture, photo, photo_face, network.size))
 
     def crops() -> Iterator[np.ndarray]:
@@ -154,6 +152,13 @@ class Stage:
         """(T, 3, S, S) in [0, 1] on the model's device."""
         pixels = torch.from_numpy(np.stack(frames)).to(self.model.device)
         return pixels.permute(0, 3, 1, 2).float().div(255)
+
+
+def ready(model: MotionModel) -> MotionModel:
+    """The model prepared for inference: normalisation folded, weights laid out channels last."""
+    model = model.eval().fuse()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def find_device(name: str) -> torch.device:

@@ -13,7 +13,7 @@ import numpy as np
 
 from animate import __version__, checkpoints, clips
 from animate.faces import cut, locator
-from animate.portrait import Stage, find_device, find_precision
+from animate.portrait import Stage, find_device, find_precision, ready
 from animate.publish import publish
 from animate.watermark import Claim, Mark, Payload
 
@@ -31,7 +31,7 @@ def main() -> None:
 
     model, info = checkpoints.load(args.checkpoint)
     precision = find_precision("auto", find_device("cpu"))
-    stage = Stage(model.eval(), args.frames + 1, precision)
+    stage = Stage(ready(model), args.frames + 1, precision)
     face = locator("centre", None)
 
     def square(frame: np.ndarray) -> np.ndarray:

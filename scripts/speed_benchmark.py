@@ -18,7 +18,7 @@ import torch
 
 from animate import checkpoints, clips
 from animate.faces import cut, locator
-from animate.portrait import BATCH, Stage, find_device, find_precision, portrait
+from animate.portrait import BATCH, Stage, find_device, find_precision, portrait, ready
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 
@@ -48,7 +48,7 @@ def main() -> None:
     model, info = checkpoints.load(args.checkpoint, device=str(device))
     loading = time.perf_counter() - start
     precision = find_precision(args.precision, device)
-    stage = Stage(model.eval().fuse(), BATCH, precision)
+    stage = Stage(ready(model), BATCH, precision)
     face = locator("centre", None)
     photo = clips.read_photo(args.photo)
     crop = cut(photo, face.locate(photo), model.size)
