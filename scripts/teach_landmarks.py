@@ -16,14 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-
-def frames_of(path: Path):
-    """Yield the frames of a clip, or the one of a photo, as uint8 RGB (H, W, 3)."""
-    import av
-
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+from animate.training.data import as_stored
 
 
 def landmarks(path: Path, model: str) -> np.ndarray:
@@ -36,7 +29,7 @@ def landmarks(path: Path, model: str) -> np.ndarray:
     )
     found = []
     with vision.FaceLandmarker.create_from_options(options) as landmarker:
-        for frame in frames_of(path):
+        for frame in as_stored(path):
             faces = landmarker.detect(
                 mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
             ).face_landmarks

@@ -144,3 +144,11 @@ def test_every_term_reaches_the_total(clips):
     terms = losses.Reenactment(perceptual=0)(fresh(), drawn, 1, 0)
     assert set(terms) == {"pixels", "warped", "guidance", "equivariance"}
     assert all(torch.isfinite(value) for value in terms.values())
+
+
+def test_a_file_that_is_no_clip_is_named(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "notes.mp4").write_text("no clip")
+    with pytest.raises(AnimateError, match="notes"):
+        Clips(tmp_path / "clips", tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())

@@ -70,12 +70,7 @@ def decoded(path: Path, cache: Path) -> np.ndarray:
     """The frames of one file, from the cache if they are there."""
     stored = cache / f"{path.stem}.npy"
     if not stored.exists():
-        from animate.clips import open_clip, read_photo
-
-        if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}:
-            frames = read_photo(path)[None]
-        else:
-            frames = np.stack(list(open_clip(path).frames()))
+        frames = np.stack(list(as_stored(path)))
         if frames.shape[1] != frames.shape[2]:
             raise AnimateError(f"{path} is not square: crop training clips around the face first")
         draft = stored.with_suffix(".part")
@@ -83,6 +78,21 @@ def decoded(path: Path, cache: Path) -> np.ndarray:
             np.save(file, frames)
         draft.replace(stored)
     return np.load(stored, mmap_mode="r")
+
+
+def as_stored(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a clip or photo as they are stored, uint8 (H, W, 3): a landmark in pixels means
+    these, whatever rotation or pixel aspect a player would apply."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except (av.error.FFmpegError, IndexError) as error:
+        raise AnimateError(
+            f"{path} can't be read as a training clip: remove it ({error})"
+        ) from error
 
 
 def teach(teacher: Path | None, paths: list[Path], frames: list[np.ndarray]) -> list[np.ndarray]:
