@@ -23,7 +23,7 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]
-HYDRA = {"config.py", "cli.py"}
+HYDRA = {"config.py"}
 WRITER = PACKAGE / "publish.py"
 
 

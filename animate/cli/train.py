@@ -1,0 +1,29 @@
+"""`animate train`: train a motion model."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from animate.cli.arguments import command, overrides
+
+
+def register(commands: Any) -> None:
+    train = command(commands, "train", call, "train a motion model")
+    train.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of configs/train.yaml",
+    )
+
+
+def call(arguments: argparse.Namespace, others: list[str]) -> int:
+    from animate.config import train_settings
+
+    settings = train_settings(overrides(arguments, others))
+    from animate.training.recipe import run
+
+    print(run(settings))
+    return 0
