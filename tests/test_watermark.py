@@ -206,6 +206,24 @@ def test_frames_are_summed_however_they_come(scene: list[np.ndarray]) -> None:
         detect([frames[0], frames[1][:100]])
 
 
+def test_one_of_several_keys_answers_and_each_is_counted(scene: list[np.ndarray]) -> None:
+    own = Mark(Payload.of(CLAIM, SECRET), key=SECRET)
+    several = [TOOLKIT_KEY, SECRET, b"a third key of somebody"]
+    detection = detect(marked(scene[:3], own), several)
+    assert found(detection, own)
+    assert detection.key_id == own.payload.key_id
+    assert detection.hypotheses == 3 * detect(marked(scene[:3], own), SECRET).hypotheses
+    with pytest.raises(AnimateError, match="no key"):
+        detect(scene[:1], [])
+
+
+def test_the_seconds_with_the_mark_are_told_from_those_without(scene: list[np.ndarray]) -> None:
+    after = marked(scene)
+    assert detect([*scene[:10], *after[:20], *scene[:10]], rate=10).seconds == ((1.0, 3.0),)
+    assert detect(after, rate=10).seconds == ((0.0, 2.5),)
+    assert detect(scene, rate=10).seconds == ()
+
+
 # ---------------------------------------------------------------- seen by nobody
 
 

@@ -11,9 +11,9 @@ P(S >= t) <= exp(-t^2 / 2) whatever the picture is: a proof, not a fit. Over N h
 bound gives p <= N exp(-t^2 / 2). Two statistics share the risk, half each, and each is tried on the
 picture and on its mirror image, in every known version:
 
-* the pilot's: N = 2 (statistics) x 2 (mirror) x versions;
+* the pilot's: N = 2 (statistics) x 2 (mirror) x versions x keys;
 * the best code word's, over all code coefficients: the decoder can only return one of 2^88 code
-  words, so N = 2^88 x 2 x 2 x versions. It takes S > 12.4, which a readable payload exceeds.
+  words, so N = 2^88 x 2 x 2 x versions x keys. It takes S > 12.4, which a readable payload exceeds.
 
 Neither looks at the check code, which only decides whether a payload is reported. The proof takes
 the signs for random (they are HMAC-SHA256 and SHAKE-256 of the key), and says nothing of a picture
@@ -24,8 +24,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain, islice, product
 
 import numpy as np
 
@@ -45,12 +47,13 @@ from animate.watermark.carriers import (
     signs,
     survival,
 )
-from animate.watermark.payload import TOOLKIT_KEY, Payload
+from animate.watermark.payload import TOOLKIT_KEY, Payload, key_id
 
 DEFAULT = 2.37  # grey levels, root mean square over R, G, B: 40.6 dB
 FLOOR = 2.0  # 42.1 dB; weaker marks do not survive publishing for sure
 CEILING = 8.0
 THRESHOLD = 1e-6  # false positives per file, over all hypotheses
+SECOND = 1e-3  # false positives per second of a file that is marked
 TINY = 1e-300  # keeps a picture without any detail from dividing by nothing
 
 
@@ -85,7 +88,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found under one key; p_value = bound(statistic, hypotheses)."""
+    """What was found under all the keys tried; p_value = bound(statistic, hypotheses)."""
 
     marked: bool  # p_value <= 1e-6
     p_value: float  # a proven upper bound, all hypotheses counted
@@ -94,6 +97,8 @@ class Detection:
     statistic: float
     hypotheses: int
     version: int | None
+    key_id: int | None = None  # of the key that the mark answers to
+    seconds: tuple[tuple[float, float], ...] = ()  # from, to: where the mark is, in order
 
 
 # ---------------------------------------------------------------- embedding
@@ -187,12 +192,78 @@ def _field(mark: Mark, square: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- detection
 
 
-def detect(frames: Iterable[np.ndarray], key: bytes = TOOLKIT_KEY) -> Detection:
-    """Look for a mark under `key` in frames of one size, uint8 (H, W, 3) RGB; a still is one frame.
+def detect(
+    frames: Iterable[np.ndarray],
+    keys: bytes | Sequence[bytes] = TOOLKIT_KEY,
+    *,
+    rate: Fraction | float = 25,
+) -> Detection:
+    """Look for a mark under one key or several in frames of one size; a still is one frame.
 
-    Constant memory: the frames are summed as they come. AnimateError where there is none.
+    Frames are uint8 (H, W, 3) RGB, `rate` of them a second. Constant memory: they are summed as
+    they come, each second also apart. AnimateError where there is none.
     """
-    return find(features(average(frames)), key)
+    keys = (keys,) if isinstance(keys, bytes) else tuple(keys)
+    if not keys:
+        raise AnimateError("no key to look for a watermark with: give at least one")
+    total, count, heard = None, 0, []
+    for start, end, mean in _by_second(frames, float(rate)):
+        if total is not None and total.shape != mean.shape:
+            raise AnimateError(
+                f"frame {count} is unlike those before: verify files of one frame size"
+            )
+        total = mean * (end - start) if total is None else total + mean * (end - start)
+        count = end
+        a = features(mean)
+        heard.append((start, end, {key_id(key): _loudest(a, key) for key in keys}))
+    if total is None:
+        raise AnimateError(
+            "no frame to look for a watermark in: use a picture or a clip with at least one frame"
+        )
+    found = find(features(total / count), keys)
+    if not found.marked or found.key_id is None:
+        return found
+    level = [(a / rate, b / rate, bound(said[found.key_id], 2)) for a, b, said in heard]
+    return replace(found, seconds=_joined([(a, b) for a, b, p in level if p <= SECOND]))
+
+
+def _by_second(frames: Iterable[np.ndarray], rate: float) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(first, one past last, mean) of the frames of each second; a short rest joins none."""
+    frames, start = iter(frames), 0
+    while some := list(islice(frames, 1)):
+        length = max(1, math.ceil((math.floor(start / rate + 1e-9) + 1) * rate - 1e-9) - start)
+        seen = [0]
+        mean = average(_counted(chain(some, islice(frames, length - 1)), seen))
+        yield start, start + seen[0], mean
+        start += seen[0]
+
+
+def _counted(frames: Iterable[np.ndarray], seen: list[int]) -> Iterator[np.ndarray]:
+    for frame in frames:
+        seen[0] += 1
+        yield frame
+
+
+def _loudest(a: np.ndarray, key: bytes) -> float:
+    """The pilot's statistic over versions and mirror images."""
+    scores = [0.0]
+    for version in VERSIONS:
+        where = layout(version)
+        pilot = where.slot == bits.CODE_BITS
+        speech = (a[where.index] * signs(key, version))[pilot]
+        scores += [pilot_statistic(speech), pilot_statistic(speech * where.mirror[pilot])]
+    return max(scores)
+
+
+def _joined(spans: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Spans in order, with those that touch made one."""
+    out: list[tuple[float, float]] = []
+    for start, end in spans:
+        if out and start - out[-1][1] < 1e-6:
+            out[-1] = (out[-1][0], float(end))
+        else:
+            out.append((float(start), float(end)))
+    return tuple(out)
 
 
 def average(frames: Iterable[np.ndarray]) -> np.ndarray:
@@ -257,14 +328,15 @@ def _blur(x: np.ndarray, reach: int) -> np.ndarray:
     return window @ x @ window.T
 
 
-def find(a: np.ndarray, key: bytes = TOOLKIT_KEY) -> Detection:
-    """The decision under one key over all hypotheses, given the features of a picture."""
+def find(a: np.ndarray, keys: bytes | Sequence[bytes] = TOOLKIT_KEY) -> Detection:
+    """The decision over all hypotheses and keys, given the features of a picture."""
+    keys = (keys,) if isinstance(keys, bytes) else tuple(keys)
     best = Detection(False, 1.0, None, False, 0.0, 1, None)
-    for version in VERSIONS:
+    for version, key in product(VERSIONS, keys):
         where = layout(version)
         heard = a[where.index] * signs(key, version)
         for speech in (heard, heard * where.mirror):
-            for statistic, hypotheses, message in _tests(speech, where.slot):
+            for statistic, hypotheses, message in _tests(speech, where.slot, len(keys)):
                 p = bound(statistic, hypotheses)
                 if p < best.p_value:
                     best = _report(p, message, key, statistic, hypotheses, version)
@@ -278,15 +350,17 @@ def _report(
         return Detection(False, p, None, False, statistic, hypotheses, None)
     said = bits.checked(message)
     authentic = said is not None and said.authentic(key)
-    return Detection(True, p, said, authentic, statistic, hypotheses, version)
+    return Detection(True, p, said, authentic, statistic, hypotheses, version, key_id(key))
 
 
-def _tests(speech: np.ndarray, slot: np.ndarray) -> Iterator[tuple[float, int, np.ndarray]]:
+def _tests(
+    speech: np.ndarray, slot: np.ndarray, keys: int
+) -> Iterator[tuple[float, int, np.ndarray]]:
     """The two statistics, with the hypotheses that each has to answer for, and the message read."""
     pilot, code = speech[slot == bits.CODE_BITS], speech[slot < bits.CODE_BITS]
     soft = np.bincount(slot, speech, bits.CODE_BITS + 1)[:-1]
     message = bits.decode(soft)
-    tries = 2 * 2 * len(VERSIONS)  # statistics, mirror images, versions
+    tries = 2 * 2 * len(VERSIONS) * keys  # statistics, mirror images, versions, keys
     yield pilot_statistic(pilot), tries, message
     best = soft @ bits.code_signs(message)
     yield float(best / (np.linalg.norm(code) + TINY)), tries << bits.MESSAGE_BITS, message
