@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,22 @@ def write_clip(path: Path, frames: list[np.ndarray], rate: str = RATE, sound: bo
     data = b"".join(frame.tobytes() for frame in frames)
     subprocess.run(command, input=data, check=True)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keys and ledger of the tests lie in a folder of their own, which starts empty."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANIMATE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home for one test."""
+    monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "own home"))
+    return tmp_path / "own home"
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ LAYERS = [
     {"errors", "paths"},
     {"config", "clips"},
     {"models", "faces", "watermark"},
+    {"keys"},
     {"verification"},
     {"publish", "checkpoints"},
     {"training", "evaluation", "portrait"},

@@ -1,0 +1,138 @@
+"""`animate keys`: make, list, hand over and replace the keys that sign and mark."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from animate.cli.arguments import command, refuse
+from animate.errors import AnimateError
+
+
+def register(commands: Any) -> None:
+    keys = commands.add_parser("keys", help="make, list, export, rotate and trust signing keys")
+    actions = keys.add_subparsers(metavar="ACTION", required=True)
+    init = command(actions, "init", make, "make a key of your own: `run` signs with it")
+    init.add_argument("--name", required=True, help="who signs: shown to whoever verifies")
+    init.add_argument(
+        "--certificates", type=Path, metavar="PEM", help="your own certificates, leaf first"
+    )
+    init.add_argument(
+        "--private-key", type=Path, metavar="PEM", help="their private key: EC P-256 or Ed25519"
+    )
+    command(actions, "list", show, "your keys, and the ones of others that you trust")
+    export = command(actions, "export", hand_over, "print the public half, for those who verify")
+    export.add_argument("key", nargs="?", metavar="KEY", help="its id (default: the current one)")
+    export.add_argument(
+        "--with-mark-key",
+        action="store_true",
+        help="add the secret that reads marks; whoever holds it can also forge them",
+    )
+    export.add_argument("-o", "--out", type=Path, help="the file to write (default: print it)")
+    rotate = command(actions, "rotate", replace, "make a new key; files of the old stay valid")
+    rotate.add_argument(
+        "--revoke", action="store_true", help="the old key was stolen: let nothing of it count"
+    )
+    for action in (init, rotate):
+        action.add_argument(
+            "--passphrase", action="store_true", help="ask for a pass-phrase that locks the key"
+        )
+    trust = command(actions, "trust", accept, "trust somebody else's public half")
+    trust.add_argument("file", type=Path, metavar="FILE", help="what their `keys export` printed")
+    revoke = command(actions, "revoke", withdraw, "let nothing count that a key signed or marked")
+    revoke.add_argument("key", metavar="KEY", help="its id")
+
+
+def make(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import keys
+
+    word = _passphrase() if arguments.passphrase else None
+    public = keys.init(
+        arguments.name,
+        passphrase=word,
+        certificates=arguments.certificates,
+        private_key=arguments.private_key,
+    )
+    print(f"key {public.id} of {public.name} made, valid until {public.expires():%Y-%m-%d}")
+    print("hand `animate keys export` to those who verify; keep a copy of the folder it is in")
+    return 0
+
+
+def show(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import keys
+    from animate.paths import home
+
+    own, newest = keys.identities(), keys.current()
+    for public in keys.trusted():
+        mine = any(p.id == public.id for p in own)
+        mark = "unknown" if public.mark_id is None else f"{public.mark_id:03x}"
+        state = (
+            f"revoked {public.revoked}" if public.revoked else f"until {public.expires():%Y-%m-%d}"
+        )
+        kind = "yours" if mine else "trusted"
+        kind += ", current" if newest and newest.id == public.id else ""
+        print(f"{public.id}: {public.name!r}, {kind}, {state}, mark key {mark}")
+    if not own:
+        print(f"no key of your own in {home()}: make one with `animate keys init --name NAME`")
+    return 0
+
+
+def hand_over(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import keys
+
+    text = keys.export(arguments.key, mark_key=arguments.with_mark_key)
+    if arguments.out is None:
+        print(text, end="")
+        return 0
+    try:
+        with arguments.out.open("x") as file:
+            file.write(text)
+    except OSError as error:
+        raise AnimateError(f"{arguments.out} can't be written: {error.strerror}") from error
+    return 0
+
+
+def replace(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import keys
+
+    public = keys.rotate(
+        stolen=arguments.revoke, passphrase=_passphrase(False) if arguments.passphrase else None
+    )
+    print(f"key {public.id} of {public.name} made, valid until {public.expires():%Y-%m-%d}")
+    return 0
+
+
+def accept(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import keys
+
+    public = keys.trust(arguments.file)
+    print(f"key {public.id} of {public.name} is trusted from now on")
+    return 0
+
+
+def withdraw(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import keys
+
+    if arguments.key not in {p.id for p in keys.trusted()}:
+        raise AnimateError(f"there is no key {arguments.key}: see `animate keys list`")
+    keys.revoke(arguments.key)
+    print(f"key {arguments.key} is revoked")
+    return 0
+
+
+def _passphrase(new: bool = True) -> str:
+    from getpass import getpass
+
+    word = getpass("pass-phrase: ")
+    if new and getpass("again: ") != word:
+        raise AnimateError("the two pass-phrases differ: try again")
+    if not word:
+        raise AnimateError("the pass-phrase is empty: leave --passphrase out for none")
+    return word

@@ -1,0 +1,212 @@
+"""Keys are made without knowing X.509, lie where only their owner reads, and can be handed over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from animate import keys
+from animate.cli import main
+from animate.errors import AnimateError
+from animate.keys.certificates import certificate, new_key, read_chain, split, to_pem
+from animate.watermark import TOOLKIT_KEY
+
+
+def test_without_a_key_the_toolkits_public_one_is_used(own_home: Path) -> None:
+    assert keys.current() is None
+    assert keys.signer() is keys.toolkit()
+    assert keys.signer().mark_key == TOOLKIT_KEY
+    assert not own_home.exists()
+
+
+def test_the_toolkits_identity_is_the_same_on_every_machine(own_home: Path) -> None:
+    other = "from animate import keys; print(keys.toolkit().public.id)"
+    said = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == keys.toolkit().public.id
+
+
+def test_a_chain_leads_from_the_leaf_to_a_root(own_home: Path) -> None:
+    leaf, middle, root = read_chain(keys.init("Ada Example").certificates)
+    for below, above in ((leaf, middle), (middle, root), (root, root)):
+        below.verify_directly_issued_by(above)
+    assert keys.whose(leaf.serial_number) == keys.current().id  # type: ignore[union-attr]
+
+
+def test_what_is_signed_verifies_with_the_certificate(own_home: Path) -> None:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+    public = keys.init("Ada")
+    made = keys.signer().sign(b"words")
+    r, s = (int.from_bytes(part, "big") for part in (made[:32], made[32:]))
+    leaf = read_chain(public.certificates)[0].public_key()
+    leaf.verify(utils.encode_dss_signature(r, s), b"words", ec.ECDSA(hashes.SHA256()))  # type: ignore[union-attr, call-arg, arg-type]
+
+
+def test_only_the_owner_can_read_what_is_kept(own_home: Path) -> None:
+    keys.init("Ada")
+    keys.rotate(stolen=True)
+    files = [p for p in own_home.rglob("*") if p.is_file()]
+    assert len(files) == 6
+    assert {p.stat().st_mode & 0o777 for p in files} == {0o600}
+
+
+def test_there_is_one_first_key(own_home: Path) -> None:
+    keys.init("Ada")
+    with pytest.raises(AnimateError, match="rotate"):
+        keys.init("Ada")
+
+
+def test_a_rotated_key_has_the_same_root_and_another_mark(own_home: Path) -> None:
+    old = keys.init("Ada")
+    new = keys.rotate()
+    assert keys.current() == new
+    assert new.anchor == old.anchor
+    assert new.mark_key != old.mark_key
+    assert [p.id for p in keys.trusted()] == [old.id, new.id]
+    assert keys.signer(old.id).mark_key == old.mark_key
+
+
+def test_a_revoked_key_signs_nothing_and_says_so_to_verifiers(own_home: Path) -> None:
+    old = keys.init("Ada")
+    keys.rotate(stolen=True)
+    with pytest.raises(AnimateError, match="revoked"):
+        keys.signer(old.id)
+    assert old.id in json.loads(keys.export())["revoked"]
+    keys.revoke(keys.current().id)  # type: ignore[union-attr]
+    with pytest.raises(AnimateError, match="rotate"):
+        keys.signer()
+
+
+def test_a_pass_phrase_locks_signing_and_the_mark_key(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert keys.init("Ada", passphrase="open sesame").mark_key is None
+    with pytest.raises(AnimateError, match="ANIMATE_PASSPHRASE"):
+        keys.signer()
+    with pytest.raises(AnimateError, match="check the pass-phrase"):
+        keys.signer(passphrase="open barley")
+    with pytest.raises(AnimateError, match="locked"):
+        keys.rotate()
+    monkeypatch.setenv("ANIMATE_PASSPHRASE", "open sesame")
+    assert keys.signer().mark_key == keys.trusted()[0].mark_key
+
+
+def test_the_public_half_carries_no_secret_unless_asked(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public, half = keys.init("Ada"), tmp_path / "ada.json"
+    half.write_text(keys.export())
+    assert "PRIVATE" not in half.read_text()
+    assert "mark_key" not in half.read_text()
+    whole = keys.export(mark_key=True)
+    monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "verifier"))
+    assert keys.trust(half).mark_key is None
+    assert keys.trusted() == [keys.trust(half)]
+    half.write_text(whole)
+    assert keys.trust(half) == public
+
+
+def test_a_verifier_hears_of_revocations_with_the_new_public_half(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, half = keys.init("Ada"), tmp_path / "ada.json"
+    half.write_text(keys.export())
+    keys.rotate(stolen=True)
+    news = keys.export()
+    monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "verifier"))
+    assert keys.trust(half).revoked is None
+    half.write_text(news)
+    keys.trust(half)
+    assert first.id in keys.revocations()
+    assert {p.id: p.revoked is not None for p in keys.trusted()}[first.id]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"schema": "animate.public-key/9"}', "[" * 100_000,
+     '{"schema": "animate.public-key/1", "id": "a", "name": 1, "certificates": "", "revoked": {}}',
+     '{"schema": "animate.public-key/1", "id": "a", "name": 1, "certificates": 3, "revoked": {}}'],
+)  # fmt: skip
+def test_what_is_no_public_half_is_refused(own_home: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "half.json").write_text(text)
+    with pytest.raises(AnimateError):
+        keys.trust(tmp_path / "half.json")
+    assert not keys.trusted()
+
+
+def test_a_public_half_of_another_name_is_refused(own_home: Path, tmp_path: Path) -> None:
+    keys.init("Ada")
+    value = json.loads(keys.export())
+    (tmp_path / "half.json").write_text(json.dumps({**value, "id": "0" * 16}))
+    with pytest.raises(AnimateError, match="contradicts"):
+        keys.trust(tmp_path / "half.json")
+
+
+def test_own_certificates_are_used_and_checked(own_home: Path, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    root, leaf = new_key(), Ed25519PrivateKey.generate()
+    top = certificate("root", "Press", root, None, root)
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(to_pem(certificate("leaf", "Press", leaf, top, root)) + to_pem(top))
+    private = tmp_path / "key.pem"
+    private.write_bytes(to_pem(leaf))
+    with pytest.raises(AnimateError, match="both"):
+        keys.init("Press", certificates=chain)
+    backwards = tmp_path / "backwards.pem"
+    backwards.write_text("".join(reversed(split(chain.read_text()))))
+    with pytest.raises(AnimateError, match="leaf first"):
+        keys.init("Press", certificates=backwards, private_key=private)
+    public = keys.init("Press", certificates=chain, private_key=private)
+    assert keys.signer().algorithm == "ed25519"
+    assert len(keys.signer().sign(b"x")) == 64
+    assert public.anchor == to_pem(top).decode()
+    with pytest.raises(AnimateError, match="issued elsewhere"):
+        keys.rotate()
+
+
+def test_a_root_that_may_not_sign_documents_is_refused(own_home: Path, tmp_path: Path) -> None:
+    root = new_key()
+    (tmp_path / "a").write_bytes(to_pem(certificate("root", "Press", root, None, root)))
+    (tmp_path / "b").write_bytes(to_pem(root))
+    with pytest.raises(AnimateError, match="key usage"):
+        keys.init("Press", certificates=tmp_path / "a", private_key=tmp_path / "b")
+
+
+def test_a_leaf_lasts_years(own_home: Path) -> None:
+    assert keys.init("Ada").expires() > datetime.now(timezone.utc) + timedelta(days=365 * 9)
+
+
+def test_the_command_makes_lists_exports_and_rotates(
+    own_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "list"]) == 0
+    assert "no key of your own" in capsys.readouterr().out
+    assert main(["keys", "init", "--name", "Ada Example"]) == 0
+    assert main(["keys", "rotate", "--revoke"]) == 0
+    assert main(["keys", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "current" in said
+    assert "revoked" in said
+    out = tmp_path / "half.json"
+    assert main(["keys", "export", "-o", str(out)]) == 0
+    assert main(["keys", "export", "-o", str(out)]) == 2
+    assert json.loads(out.read_text())["name"] == "Ada Example"
+    assert main(["keys", "trust", str(out)]) == 0
+    assert main(["keys", "export", "nobody"]) == 2
+    assert main(["keys", "revoke", "nobody"]) == 2
+
+
+def test_a_home_that_can_not_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(AnimateError, match="ANIMATE_HOME"):
+        keys.init("Ada")
