@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -64,15 +64,31 @@ def run_arguments(overrides: Sequence[str] = ()) -> dict[str, Any]:
     return arguments
 
 
-def train_settings(overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The tree that configs/train.yaml, its groups and the overrides make, as plain containers.
+def settings(
+    name: str, overrides: Sequence[str] = (), paths: Collection[str] = ()
+) -> dict[str, Any]:
+    """The tree that configs/NAME.yaml, its groups and the overrides make, as plain containers.
 
-    Raises AnimateError for unknown keys and choices and for required values (???) left open.
+    The values of `paths` are taken verbatim. Raises AnimateError for unknown keys and choices and
+    for required values (???) left open.
     """
-    tree = _compose("train", list(overrides))
+    verbatim, others = {}, []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if equals and key in paths and value != "null":
+            verbatim[key] = value
+        else:
+            others.append(text)
+    tree = _compose(name, others)
+    for place, value in verbatim.items():
+        *above, last = place.split(".")
+        node = tree
+        for step in above:
+            node = node[step]
+        node[last] = value
     missing = [place for place, value in _leaves(tree) if value == "???"]
     if missing:
-        raise AnimateError(f"training needs {missing[0]}: add {missing[0]}=VALUE")
+        raise AnimateError(f"`animate {name}` needs {missing[0]}: add {missing[0]}=VALUE")
     return tree
 
 

@@ -20,10 +20,11 @@ def register(commands: Any) -> None:
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
-    from animate.config import train_settings
+    from animate.config import settings
 
-    settings = train_settings(overrides(arguments, others))
+    paths = ("out", "start", "data.clips", "data.held_out", "data.landmarks", "data.cache")
+    chosen = settings("train", overrides(arguments, others), paths)
     from animate.training.recipe import run
 
-    print(run(settings))
+    print(run(chosen))
     return 0

@@ -1,0 +1,35 @@
+"""`animate evaluate`: measure a checkpoint on clips it has not seen."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from animate.cli.arguments import command, overrides
+
+
+def register(commands: Any) -> None:
+    evaluate = command(commands, "evaluate", call, "measure a checkpoint on clips")
+    evaluate.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of configs/evaluate.yaml: data=CLIPS out=FOLDER checkpoint=FILE ...",
+    )
+
+
+def call(arguments: argparse.Namespace, others: list[str]) -> int:
+    from animate.config import settings
+
+    paths = ("checkpoint", "data", "out", "pairs", "landmarks_file", "lpips", "inception")
+    chosen = settings("evaluate", overrides(arguments, others), paths)
+    from animate.evaluation.evaluate import evaluate
+
+    report = evaluate(**chosen, progress=True)
+    for method in report.methods:
+        means = {m: report.mean(method, m) for m in ("l1", "lpips", "akd", "csim", "mouth_r")}
+        shown = [f"{m} {v.value:.4f}" for m, v in means.items() if v is not None]
+        print(f"{method}: {', '.join(shown)}")
+    print(f"{chosen['out']}/report.md")
+    return 0

@@ -1,0 +1,190 @@
+"""Landmark and identity models that the metrics of a face rest on; each says its name.
+
+None is part of the toolkit: landmarks come from MediaPipe, face-alignment or dlib, identity from
+dlib. A model whose package or weights are not there raises Missing, saying how to get it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from animate.errors import AnimateError
+
+LANDMARKS = ("mediapipe", "face_alignment", "dlib")  # in the order in which `auto` tries them
+
+
+class Missing(AnimateError):
+    """A model that is not there; its metrics are reported as missing."""
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """Which landmark is what. "Right" is the person's own right."""
+
+    points: int
+    lips: tuple[tuple[int, int], ...]  # pairs above each other on the inner lips
+    lids: tuple[tuple[tuple[int, int], ...], ...]  # the same on each eye: right, left
+    corners: tuple[tuple[int, int], ...]  # outer and inner corner of each eye: right, left
+    nose: int  # its base
+
+
+MESH = Scheme(
+    points=478,
+    lips=((13, 14), (82, 87), (312, 317)),
+    lids=(((160, 144), (159, 145), (158, 153)), ((387, 373), (386, 374), (385, 380))),
+    corners=((33, 133), (263, 362)),
+    nose=2,
+)
+SIXTY_EIGHT = Scheme(  # Sagonas et al. 2013 (300-W), counted from 0
+    points=68,
+    lips=((61, 67), (62, 66), (63, 65)),
+    lids=(((37, 41), (38, 40)), ((43, 47), (44, 46))),
+    corners=((36, 39), (45, 42)),
+    nose=33,
+)
+
+
+@dataclass(frozen=True)
+class Landmarker:
+    """Finds the landmarks of the first face in a frame uint8 (H, W, 3): (K, 2) pixels or None."""
+
+    name: str
+    scheme: Scheme
+    find: Callable[[np.ndarray], np.ndarray | None]
+    close: Callable[[], None] = lambda: None  # to be called before the interpreter ends
+
+    def track(self, frames: list[np.ndarray]) -> np.ndarray:
+        """(T, K, 2) of frames, NaN where no face was found."""
+        lost = np.full((self.scheme.points, 2), np.nan, np.float32)
+        found = [self.find(frame) for frame in frames]
+        return np.stack([lost if points is None else points for points in found])
+
+
+def landmarker(name: str, file: Path | None = None) -> Landmarker:
+    """The landmark model called `name`, or with "auto" the first one that is there.
+
+    file: MediaPipe's face_landmarker.task. Raises Missing where it can't be had.
+    """
+    makers = {
+        "mediapipe": lambda: _mediapipe(file),
+        "face_alignment": _face_alignment,
+        "dlib": _dlib_landmarks,
+    }
+    if name != "auto":
+        if name not in makers:
+            raise AnimateError(f"landmarks is {name}: use auto, none, {', '.join(makers)}")
+        return makers[name]()
+    reasons = []
+    for make in makers.values():
+        try:
+            return make()
+        except Missing as reason:
+            reasons.append(str(reason))
+    raise Missing("; ".join(reasons))
+
+
+def _mediapipe(file: Path | None) -> Landmarker:
+    if file is None:
+        raise Missing("MediaPipe needs its file: landmarks_file=face_landmarker.task")
+    if not Path(file).is_file():
+        raise AnimateError(f"there is no landmark model at {file}: check landmarks_file=")
+    try:
+        import mediapipe as mp
+        from mediapipe.tasks.python import BaseOptions, vision
+    except ImportError as error:
+        raise Missing(f"MediaPipe is not installed ({error}): pip install mediapipe") from error
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(file)), min_face_detection_confidence=0.3
+    )
+    detector = vision.FaceLandmarker.create_from_options(options)
+
+    def find(frame: np.ndarray) -> np.ndarray | None:
+        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
+        faces = detector.detect(image).face_landmarks
+        if not faces:
+            return None
+        height, width = frame.shape[:2]
+        return np.array([(p.x * width, p.y * height) for p in faces[0]], np.float32)
+
+    return Landmarker(
+        f"MediaPipe Face Landmarker ({Path(file).name}), 478 points", MESH, find, detector.close
+    )
+
+
+def _face_alignment() -> Landmarker:
+    from torch import hub
+
+    folder = Path(hub.get_dir()) / "checkpoints"
+    files = ("2DFAN4-11f355bf06.pth.tar", "s3fd-619a316812.pth")
+    absent = [name for name in files if not (folder / name).is_file()]
+    if importlib.util.find_spec("face_alignment") is None or absent:
+        raise Missing(
+            f"face-alignment needs its package and, in {folder}, the weights {', '.join(files)}"
+        )
+    import face_alignment as fa
+
+    kind = fa.LandmarksType
+    two = kind.TWO_D if hasattr(kind, "TWO_D") else kind._2D  # renamed after 1.3
+    detector = fa.FaceAlignment(two, device="cpu", flip_input=False)
+
+    def find(frame: np.ndarray) -> np.ndarray | None:
+        faces = detector.get_landmarks(frame)
+        return None if not faces else np.asarray(faces[0], np.float32)
+
+    return Landmarker("face-alignment 2DFAN4 with S3FD, 68 points", SIXTY_EIGHT, find)
+
+
+def _dlib_landmarks() -> Landmarker:
+    dlib, files = _dlib()
+    detector = dlib.get_frontal_face_detector()
+    predict = dlib.shape_predictor(str(files / "shape_predictor_68_face_landmarks.dat"))
+
+    def find(frame: np.ndarray) -> np.ndarray | None:
+        faces = detector(np.ascontiguousarray(frame), 1)
+        if not faces:
+            return None
+        return np.array([(p.x, p.y) for p in predict(frame, faces[0]).parts()], np.float32)
+
+    return Landmarker("dlib HOG detector and 68-point predictor", SIXTY_EIGHT, find)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Tells people apart: a vector for each face, aligned by its landmarks."""
+
+    name: str
+    embed: Callable[[np.ndarray, np.ndarray], np.ndarray]  # frame, its landmarks (K, 2) -> (128,)
+
+
+def identity(name: str, scheme: Scheme) -> Identity:
+    """The identity model called `name`; "dlib" is the only one. Raises Missing without it."""
+    if name != "dlib":
+        raise AnimateError(f"identity is {name}: use dlib or none")
+    dlib, files = _dlib()
+    net = dlib.face_recognition_model_v1(str(files / "dlib_face_recognition_resnet_model_v1.dat"))
+    (right, left), everywhere = scheme.corners, dlib.rectangle(0, 0, 1, 1)
+    order = [*left, *right, scheme.nose]  # of dlib's own five landmarks
+
+    def embed(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
+        parts = [dlib.point(round(float(x)), round(float(y))) for x, y in points[order]]
+        face = dlib.full_object_detection(everywhere, parts)
+        return np.array(net.compute_face_descriptor(np.ascontiguousarray(frame), face))
+
+    return Identity("dlib ResNet v1, 128 numbers (face_recognition_models)", embed)
+
+
+def _dlib():  # type: ignore[no-untyped-def]
+    """dlib and the folder of its models, found without running the package that carries them."""
+    spec = importlib.util.find_spec("face_recognition_models")
+    try:
+        import dlib
+    except ImportError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise Missing("dlib is not installed: pip install dlib-bin face-recognition-models")
+    return dlib, Path(next(iter(spec.submodule_search_locations))) / "models"

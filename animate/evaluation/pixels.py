@@ -1,0 +1,148 @@
+"""Distances between pictures. Images are (B, 3, S, S) float in [0, 1]; one number for each."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from animate.errors import AnimateError
+
+SMALLEST = 161  # pixels a side that five scales of an 11 pixel window need
+
+
+def distances(result: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """L1, PSNR (dB, at most 100), SSIM and, at 161 pixels or more, MS-SSIM of each image, (B,).
+
+    SSIM: Wang et al. 2004, 11 pixel Gaussian window of deviation 1.5, mean over the colours;
+    MS-SSIM: Wang et al. 2003, five scales. Both are computed by torchmetrics.
+    """
+    from torchmetrics.functional.image import (
+        multiscale_structural_similarity_index_measure as ms_ssim,
+    )
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    difference = result - target
+    squared = difference.square().mean((1, 2, 3)).clamp(min=1e-10)
+    found = {
+        "l1": difference.abs().mean((1, 2, 3)),
+        "psnr": -10 * squared.log10(),
+        "ssim": torch.as_tensor(ssim(result, target, data_range=1.0, reduction="none")).view(-1),
+    }
+    if result.shape[-1] >= SMALLEST:
+        value = ms_ssim(result, target, data_range=1.0, reduction="none")
+        found["ms_ssim"] = torch.as_tensor(value).view(-1)
+    return found
+
+
+class Lpips(nn.Module):
+    """Learned perceptual distance (Zhang et al. 2018), version 0.1 over AlexNet.
+
+    alexnet: torchvision's alexnet-owt-7be5be79.pth, which the user provides. The linear weights
+    come with torchmetrics. Images in [0, 1] are taken to [-1, 1] as the paper's own code does.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, alexnet: Path) -> None:
+        super().__init__()
+        taps = [(3, 64, 11, 4, 2), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1)]
+        taps += [(384, 256, 3, 1, 1), (256, 256, 3, 1, 1)]
+        self.features = nn.ModuleDict(
+            {str(i): nn.Conv2d(*tap) for i, tap in zip((0, 3, 6, 8, 10), taps, strict=True)}
+        )
+        self.linear = nn.ParameterList(torch.zeros(1, tap[1], 1, 1) for tap in taps)
+        state = _read(alexnet)
+        trunk = {k[9:]: v for k, v in state.items() if k.startswith("features.")}
+        weights = torch.load(_lpips_weights(), weights_only=True, map_location="cpu")
+        try:
+            self.features.load_state_dict(trunk)
+            for i, weight in enumerate(self.linear):
+                weight.data.copy_(weights[f"lin{i}.model.1.weight"])
+        except (RuntimeError, KeyError) as error:
+            raise AnimateError(
+                f"{alexnet} is not torchvision's AlexNet: give alexnet-owt-7be5be79.pth"
+            ) from error
+        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
+        self.eval().requires_grad_(False)
+
+    def taps(self, image: Tensor) -> list[Tensor]:
+        """Features of the five layers, of unit length at every place."""
+        x, found = (2 * image - 1 - self.shift) / self.scale, []
+        for i, conv in enumerate(self.features.values()):
+            x = F.relu(conv(F.max_pool2d(x, 3, 2) if i in (1, 2) else x))
+            found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-8))
+        return found
+
+    def forward(self, result: Tensor, target: Tensor) -> Tensor:
+        layers = zip(self.taps(result), self.taps(target), self.linear, strict=True)
+        parts = [((a - b).square() * w).sum(1).mean((1, 2)) for a, b, w in layers]
+        return torch.stack(parts).sum(0)
+
+
+def _lpips_weights() -> Path:
+    spec = importlib.util.find_spec("torchmetrics")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    return folder / "functional" / "image" / "lpips_models" / "alex.pth"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    import pickle
+
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise AnimateError(f"{path} holds no weights that can be read: check the path") from error
+
+
+class Fid:
+    """Frechet distance between features of results and of targets (Heusel et al. 2017).
+
+    features: a network from uint8 (B, 3, S, S) to (B, `num_features`); see `inception`. Pictures
+    are added as they come; torchmetrics keeps the sums and computes the distance.
+    """
+
+    def __init__(self, features: nn.Module) -> None:
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
+        self.metric = FrechetInceptionDistance(feature=features)
+
+    def add(self, result: Tensor, target: Tensor) -> None:
+        for images, real in ((result, False), (target, True)):
+            self.metric.update((images * 255).round().to(torch.uint8), real=real)
+
+    def value(self) -> float:
+        return float(self.metric.compute())
+
+
+def inception(weights: Path) -> nn.Module:
+    """The Inception network of the original FID, as torch-fidelity rebuilds it.
+
+    weights: pt_inception-2015-12-05-6726825d.pth, which the user provides.
+    """
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise AnimateError(f"FID needs torch-fidelity and torchvision ({error})") from error
+    _read(weights)  # torch-fidelity would unpickle anything: let it see nothing but tensors
+
+    class Features(nn.Module):
+        num_features = 2048
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = FeatureExtractorInceptionV3(
+                "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(weights)
+            )
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.net(image)[0]
+
+    return Features()

@@ -1,0 +1,133 @@
+"""Which photo is moved by which clip, in which way: the two declared protocols."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from animate import clips
+from animate.errors import AnimateError
+from animate.faces import Box, cut
+from animate.training.data import as_stored
+
+RECONSTRUCTION = (
+    "reconstruction: the first frame of each clip is moved to its other frames by absolute motion "
+    "(Siarohin et al. 2019, section 4); the first frame itself is not counted"
+)
+CROSS = (
+    "cross-identity: each photo of the list is moved by each clip of another person, by motion "
+    "relative to the clip's first frame, scaled to the photo's face"
+)
+SAYS_WHO = re.compile(r"id\d+")  # VoxCeleb's names: id10283#...; ours: id005_01
+
+
+@dataclass(frozen=True)
+class Case:
+    """One photo and the clip that drives it; `photo` is None for the clip's own first frame."""
+
+    name: str
+    identity: str  # of the person in the photo
+    clip: Path
+    photo: Path | None = None
+
+
+def reconstruction(data: Path) -> list[Case]:
+    """Every clip of a folder with its own first frame.
+
+    Clips are video files or folders of frames. The identity is that of manifest.csv or clips.csv
+    (columns file and identity) in the folder or beside it, else the id1234 at the start of a name,
+    else the whole name. Raises AnimateError for an empty folder.
+    """
+    data = Path(data)
+    found = []
+    if data.is_dir():
+        suffixes = (".csv", ".json", ".npz", ".md", ".txt")
+        paths = sorted(p for p in data.iterdir() if not p.name.startswith("."))
+        found = [p for p in paths if p.is_dir() or p.suffix.lower() not in suffixes]
+    if not found:
+        raise AnimateError(f"no clips in {data}: give a folder of videos or of folders of frames")
+    who = _identities(data)
+    return [Case(p.stem, who.get(p.name) or _identity(p.name), p) for p in found]
+
+
+def cross(data: Path, pairs: Path) -> list[Case]:
+    """The rows of a CSV with the columns source and driving: paths from the folder `data`.
+
+    A source is a photo, or a clip whose first frame is taken. Raises AnimateError for a missing
+    column or file, naming the line.
+    """
+    data, who = Path(data), _identities(Path(data))
+    cases = []
+    with _open(pairs) as file:
+        rows = csv.DictReader(file)
+        if not {"source", "driving"} <= set(rows.fieldnames or ()):
+            raise AnimateError(f"{pairs} lacks a column: it needs source and driving")
+        for line, row in enumerate(rows, 2):
+            photo, clip = (data / (row[key] or "") for key in ("source", "driving"))
+            for path in (photo, clip):
+                if not path.exists() or path == data:
+                    raise AnimateError(f"{pairs}, line {line}: there is no {path}")
+            identity = who.get(photo.name) or _identity(photo.name)
+            cases.append(Case(f"{photo.stem}--{clip.stem}", identity, clip, photo))
+    if not cases:
+        raise AnimateError(f"{pairs} lists no pairs: add rows of source,driving")
+    return cases
+
+
+def _identities(data: Path) -> dict[str, str]:
+    """Who is in which file, by the file's name."""
+    for path in (data / "manifest.csv", data.parent / "manifest.csv", data.parent / "clips.csv"):
+        if path.is_file():
+            with _open(path) as file:
+                rows = csv.DictReader(file)
+                if {"file", "identity"} <= set(rows.fieldnames or ()):
+                    return {Path(row["file"]).name: row["identity"] for row in rows}
+    return {}
+
+
+def _open(path: Path):  # type: ignore[no-untyped-def]
+    try:
+        return Path(path).open(newline="", encoding="utf-8")
+    except OSError as error:
+        raise AnimateError(f"there is no list {path}: check the path") from error
+
+
+def _identity(name: str) -> str:
+    match = SAYS_WHO.match(name)
+    return match[0] if match else Path(name).stem
+
+
+def square(frame: np.ndarray, size: int, path: Path) -> np.ndarray:
+    """A square frame at `size` pixels; AnimateError for one that is not square."""
+    height, width = frame.shape[:2]
+    if height != width:
+        raise AnimateError(
+            f"{path} is {width}x{height}, not square: cut it around the face with `animate prepare`"
+        )
+    return frame if width == size else cut(frame, Box(0, 0, width), size)
+
+
+def driving(case: Case, size: int, every: int, limit: int | None) -> Iterator[np.ndarray]:
+    """Frames 0, every, 2 every, ... of the driving clip, at most `limit`, at `size` pixels."""
+    stop = None if limit is None else limit * every
+    for frame in islice(_frames(case.clip), 0, stop, every):
+        yield square(frame, size, case.clip)
+
+
+def photo(case: Case, size: int) -> np.ndarray:
+    """The photo that is moved, at `size` pixels."""
+    path = case.photo or case.clip
+    if path.is_dir() or path.suffix.lower() not in clips.PHOTO_SUFFIXES:
+        return square(next(_frames(path)), size, path)
+    return square(clips.read_photo(path), size, path)
+
+
+def _frames(path: Path) -> Iterator[np.ndarray]:
+    """The frames of a clip or of a folder of frames as they are stored, as in training."""
+    return clips.open_clip(path).frames() if path.is_dir() else as_stored(path)

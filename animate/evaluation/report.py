@@ -1,0 +1,228 @@
+"""The report of an evaluation: JSON for machines, Markdown for people, curves, the worst clips."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from animate import pictures
+from animate.errors import AnimateError
+from animate.evaluation.measure import ClipResult
+from animate.evaluation.statistics import Estimate, by_identity, estimate
+from animate.pictures import Line
+
+METRICS = {  # in the order of the tables
+    "l1": "L1, mean absolute error, images in [0, 1]; lower is better",
+    "psnr": "PSNR in dB, at most 100; higher is better",
+    "ssim": "SSIM, 11 pixel Gaussian window, colours averaged (torchmetrics); higher is better",
+    "ms_ssim": "MS-SSIM, five scales (torchmetrics); higher is better",
+    "lpips": "LPIPS 0.1, AlexNet; lower is better",
+    "fid": "FID over all frames; lower is better",
+    "akd": "AKD, mean of |dx| and |dy| in pixels at 256, as published; lower is better",
+    "akd_euclidean": "AKD as the mean Euclidean distance in pixels at 256; lower is better",
+    "aed": "AED, Euclidean distance of identities to the true frame; lower is better",
+    "csim": "CSIM, cosine similarity of identities to the photo; higher is better",
+    "recognised": "share of frames within the identity model's threshold of the photo",
+    "mouth_r": "correlation of the mouth's opening with the driver's over time; higher is better",
+    "eyes_r": "correlation of the eyes' opening with the driver's over time; higher is better",
+    "jitter": "second difference of landmarks over the driver's own; 1 is as steady as the driver",
+    "lost": "share of frames in which the driver's face is found and the result's is not",
+}
+WORST = 10  # clips on the sheet
+CELL = 192  # pixels of a picture on it
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was measured; `settings` say of what and by what."""
+
+    protocol: str
+    settings: dict[str, Any]
+    missing: dict[str, str]  # metric: why
+    methods: Sequence[str]
+    clips: Sequence[ClipResult]
+    fid: float | None
+
+    def column(self, method: str, metric: str) -> list[float | None]:
+        return [clip.numbers[method].get(metric) for clip in self.clips]
+
+    def mean(self, method: str, metric: str) -> Estimate | None:
+        """The mean over clips with its interval; None where nothing was measured."""
+        if metric == "fid":
+            known = self.fid is not None and method == "model"
+            return Estimate(float(self.fid or 0), None, None, len(self.clips)) if known else None
+        who = [clip.identity for clip in self.clips]
+        return estimate(self.column(method, metric), who, self.settings["seed"])
+
+    def frame_weighted_l1(self, method: str) -> float | None:
+        """L1 over all frames of all clips alike, as the original reconstruction script has it."""
+        values, frames = self.column(method, "l1"), [clip.frames for clip in self.clips]
+        if any(v is None for v in values):
+            return None
+        return float(np.average(np.array(values, float), weights=frames))
+
+    def frame(self, index: int) -> int:
+        """The clip's own number of the frame that was measured as number `index`."""
+        first = 0 if self.settings["pairs"] else 1
+        return (index + first) * self.settings["every"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers for JSON; a metric that is missing is null, and `missing` says why."""
+        who = [clip.identity for clip in self.clips]
+        methods = {}
+        for method in self.methods:
+            means = {metric: self.mean(method, metric) for metric in METRICS}
+            methods[method] = {
+                "mean": {k: None if v is None else asdict(v) for k, v in means.items()},
+                "l1_frame_weighted": self.frame_weighted_l1(method),
+                "identities": {m: by_identity(self.column(method, m), who) for m in METRICS},
+                "clips": {clip.name: clip.numbers[method] for clip in self.clips},
+                "errors": {clip.name: clip.errors[method] for clip in self.clips},
+            }
+        return {
+            "protocol": self.protocol,
+            "settings": self.settings,
+            "environment": environment(),
+            "metrics": METRICS,
+            "missing": self.missing,
+            "clips": {c.name: {"identity": c.identity, "frames": c.frames} for c in self.clips},
+            "methods": methods,
+        }
+
+
+def environment() -> dict[str, str]:
+    import torch
+
+    from animate import __version__
+
+    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
+    return {"animate": __version__, "torch": torch.__version__, "machine": machine}
+
+
+def write(report: Report, out: Path, inputs: Sequence[Path]) -> None:
+    """Write report.json, report.md, curves.png and worst.png into the folder `out`."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.json").write_text(json.dumps(report.as_dict(), indent=1) + "\n")
+        (out / "report.md").write_text(markdown(report))
+    except OSError as error:
+        raise AnimateError(f"{out} can't be written to ({error}): use another out=") from error
+    made = {key: report.settings[key] for key in ("model", "model_sha256")}
+    panels = curves(report)
+    if any(panels.values()):
+        picture = pictures.curves(panels, "frame of the clip")
+        pictures.show(out / "curves.png", picture, inputs=inputs, **made)
+    sheet = worst(report)
+    if sheet is not None:
+        pictures.show(out / "worst.png", sheet, inputs=inputs, **made)
+
+
+def markdown(report: Report) -> str:
+    """The tables: all clips, each person, each clip."""
+    measured = [m for m in METRICS if any(report.mean(name, m) for name in report.methods)]
+    lines = ["# Evaluation", "", f"Protocol: {report.protocol}.", ""]
+    lines += [f"- {key}: {value}" for key, value in report.settings.items()]
+    lines += [f"- {key}: {value}" for key, value in environment().items()]
+    people = len({clip.identity for clip in report.clips})
+    frames = sum(clip.frames for clip in report.clips)
+    lines += ["", f"{frames} frames of {len(report.clips)} clips of {people} people. Mean over "
+              "clips, with its 95 % interval from a bootstrap over people.", ""]  # fmt: skip
+    rows = [[m, *(_cell(report.mean(name, m), len(report.clips)) for name in report.methods)]
+            for m in measured]  # fmt: skip
+    weighted = [report.frame_weighted_l1(name) for name in report.methods]
+    if any(v is not None for v in weighted):
+        rows.insert(1, ["l1, every frame alike", *map(_number, weighted)])
+    lines += table(["", *report.methods], rows)
+    lines += ["", *(f"- {m}: {METRICS[m]}" for m in measured)]
+    lines += [f"- {m}: missing, {why}" for m, why in report.missing.items()]
+    own = [m for m in measured if m != "fid"]
+    who = [clip.identity for clip in report.clips]
+    each = {m: by_identity(report.column("model", m), who) for m in own}
+    lines += ["", "## The model, person by person", ""]
+    lines += table(["", *own], [[i, *(_number(each[m][i]) for m in own)] for i in sorted(set(who))])
+    lines += ["", "## The model, clip by clip", ""]
+    lines += table(["", *own], [[c.name, *(_number(c.numbers["model"].get(m)) for m in own)]
+                                for c in report.clips])  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _cell(value: Estimate | None, clips: int) -> str:
+    if value is None:
+        return "-"
+    text = _number(value.value)
+    if value.low is not None:
+        text += f" ({_number(value.low)} to {_number(value.high)})"
+    return text if value.clips == clips else f"{text}, {value.clips} clips"
+
+
+def curves(report: Report) -> dict[str, dict[str, Line]]:
+    """The error frame by frame, the mean over clips for each method and each clip of the model."""
+    means: dict[str, Line] = {}
+    for method in report.methods:
+        errors = [clip.errors[method] for clip in report.clips]
+        longest = max(map(len, errors))
+        padded = np.full((len(errors), longest), np.nan)
+        for row, values in zip(padded, errors, strict=True):
+            row[: len(values)] = [np.nan if v is None else v for v in values]
+        at = np.flatnonzero(np.isfinite(padded).any(0))
+        means[method] = ([report.frame(int(i)) for i in at], np.nanmean(padded[:, at], 0).tolist())
+    each: dict[str, Line] = {}
+    for clip in ranked(report):
+        known = [(i, v) for i, v in enumerate(clip.errors["model"]) if v is not None]
+        each[clip.name] = ([report.frame(i) for i, _ in known], [v for _, v in known])
+    kind = error_kind(report)
+    return {f"{kind}: mean over clips": means, f"{kind}: the model, worst clips named": each}
+
+
+def error_kind(report: Report) -> str:
+    """What clips are ranked by."""
+    if "csim" in report.missing or "l1" not in report.missing:
+        return "LPIPS" if "lpips" not in report.missing else "L1"
+    return "identity, 1 - CSIM"
+
+
+def ranked(report: Report) -> list[ClipResult]:
+    """Clips from worst to best by their mean error."""
+
+    def error(clip: ClipResult) -> float:
+        known = [v for v in clip.errors["model"] if v is not None]
+        return -float(np.mean(known)) if known else 0.0
+
+    return sorted(report.clips, key=error)
+
+
+def worst(report: Report) -> np.ndarray | None:
+    """The worst clips at their worst frame: photo, driver, result, and difference where the
+    driver is the true picture."""
+    from PIL import Image
+
+    same = "l1" not in report.missing
+    rows, labels = [], []
+    for clip in ranked(report)[:WORST]:
+        if clip.worst is None:
+            continue
+        moment = clip.worst
+        row = [clip.photo, moment.driver, moment.result]
+        if same:
+            row.append(np.abs(moment.driver.astype(int) - moment.result).astype(np.uint8))
+        cells = [np.asarray(Image.fromarray(p).resize((CELL, CELL))) for p in row]
+        rows.append(cells)
+        frame, kind = report.frame(moment.index), error_kind(report)
+        labels.append(f"{clip.name}, frame {frame}: {kind} {moment.error:.4f}")
+    heads = ["photo", "driver", "result", "difference"][: 3 + same]
+    return pictures.grid(rows, heads, labels) if rows else None

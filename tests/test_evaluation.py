@@ -1,0 +1,281 @@
+"""Evaluation: metrics against cases worked out by hand; a report never says 0 for missing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_frames, write_clip
+
+pytest.importorskip("torchmetrics")
+pytest.importorskip("matplotlib")
+
+from animate.cli import main
+from animate.errors import AnimateError
+from animate.evaluation import motion, pixels, protocol
+from animate.evaluation.faces import MESH, SIXTY_EIGHT, Landmarker, Missing, Scheme, landmarker
+from animate.evaluation.measure import Meter, Record
+from animate.evaluation.statistics import by_identity, estimate
+from animate.verification import verify
+
+LINE = Scheme(  # a face of eight points: mouth 0 over 1, eyes' lids 2 over 3, corners 4 to 7
+    points=8,
+    lips=((0, 1),),
+    lids=(((2, 3),), ((2, 3),)),
+    corners=((4, 5), (7, 6)),
+    nose=0,
+)
+
+
+def faces(frames: int, mouth: np.ndarray | None = None) -> np.ndarray:
+    """(T, 8, 2): eyes' outer corners 10 apart, inner ones 2 wide, mouth open by `mouth`."""
+    at = np.array([[5, 8], [5, 8], [2, 1], [2, 2], [0, 1], [2, 1], [8, 1], [10, 1]], np.float32)
+    track = at[None].repeat(frames, 0)
+    if mouth is not None:
+        track[:, 1, 1] += mouth
+    return track
+
+
+def test_flat_images_have_the_distances_that_can_be_worked_out() -> None:
+    a, b = torch.full((2, 3, 176, 176), 0.5), torch.full((2, 3, 176, 176), 0.25)
+    found = {key: value.tolist() for key, value in pixels.distances(a, b).items()}
+    brightness = (2 * 0.5 * 0.25 + 1e-4) / (0.5**2 + 0.25**2 + 1e-4)  # all that SSIM sees here
+    assert found["l1"] == pytest.approx([0.25, 0.25])
+    assert found["psnr"] == pytest.approx([-20 * np.log10(0.25)] * 2, rel=1e-5)
+    assert found["ssim"] == pytest.approx([brightness] * 2, rel=1e-4)
+    assert found["ms_ssim"] == pytest.approx([brightness**0.1333] * 2, rel=1e-3)  # last scale alone
+
+
+def test_ssim_of_one_window_is_the_formula() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 1, 3, 11, 11, generator=drawn, dtype=torch.float64)
+    x = torch.arange(11, dtype=torch.float64) - 5
+    g = torch.exp(-(x**2) / (2 * 1.5**2))
+    w = torch.outer(g, g) / g.sum() ** 2
+    ma, mb = (a * w).sum((2, 3)), (b * w).sum((2, 3))
+    va, vb = (a * a * w).sum((2, 3)) - ma**2, (b * b * w).sum((2, 3)) - mb**2
+    cov = (a * b * w).sum((2, 3)) - ma * mb
+    c1, c2 = 0.01**2, 0.03**2
+    value = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+    padded = [torch.nn.functional.pad(image, (5, 5, 5, 5)) for image in (a, b)]
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    _, every = ssim(*padded, data_range=1.0, return_full_image=True)
+    torch.testing.assert_close(every[..., 10, 10], value)
+
+
+def test_lpips_is_alexnets_features_compared_place_by_place(tmp_path: Path) -> None:
+    nn, drawn = torch.nn, torch.Generator().manual_seed(0)
+    trunk = nn.Sequential(  # torchvision's AlexNet, whose names the weights have
+        nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(),
+    )  # fmt: skip
+    state = {f"features.{k}": v for k, v in trunk.state_dict().items()}
+    torch.save(state | {"classifier.1.weight": torch.zeros(1)}, tmp_path / "alexnet.pth")
+    lpips = pixels.Lpips(tmp_path / "alexnet.pth")
+    a, b = torch.rand(2, 1, 3, 64, 64, generator=drawn)
+    total = torch.zeros(1)
+    x, y = ((2 * image - 1 - lpips.shift) / lpips.scale for image in (a, b))
+    taps = iter(lpips.linear)
+    for layer in trunk:
+        x, y = layer(x), layer(y)
+        if isinstance(layer, nn.ReLU):
+            p, q = (nn.functional.normalize(z, dim=1) for z in (x, y))
+            total += (next(taps)[0] * (p - q)[0] ** 2).sum(0).mean()
+    torch.testing.assert_close(lpips(a, b), total, rtol=1e-4, atol=1e-6)
+    assert lpips(a, a) == 0
+
+
+def test_weights_that_are_no_alexnet_are_refused_in_one_line(tmp_path: Path) -> None:
+    torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
+    for name in ("other.pth", "none.pth"):
+        with pytest.raises(AnimateError, match=name):
+            pixels.Lpips(tmp_path / name)
+
+
+def test_fid_of_two_clouds_is_the_formula() -> None:
+    class Corner(torch.nn.Module):
+        num_features = 2
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image[:, :2, 0, 0].float()
+
+    drawn = torch.Generator().manual_seed(1)
+    a, b = torch.randint(0, 255, (2, 400, 3, 1, 1), generator=drawn) / 255
+    b[:, 0] /= 2
+    fid = pixels.Fid(Corner())
+    fid.add(a[:300], b[:300])
+    fid.add(a[300:], b[300:])
+    x, y = ((z[:, :2, 0, 0] * 255).round().double() for z in (a, b))
+    s, t = torch.cov(x.T), torch.cov(y.T)
+    root = torch.linalg.eigvals(s @ t).sqrt().sum().real
+    expected = (x.mean(0) - y.mean(0)).square().sum() + s.trace() + t.trace() - 2 * root
+    assert fid.value() == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_both_definitions_of_akd() -> None:
+    track = faces(3)
+    moved = track + np.array([3, 4], np.float32)
+    moved[2] = np.nan  # a lost face is not counted here
+    found = motion.keypoint_distance(moved, track, side=128)
+    assert found == {"akd": 7.0, "akd_euclidean": 10.0}  # in pixels at 256
+    lost = motion.compare(moved, track, LINE, 128, same=True)["lost"]
+    assert lost == pytest.approx(1 / 3)
+
+
+def test_steady_motion_has_no_jitter_and_shaking_has_what_it_shakes() -> None:
+    steady = faces(12) + np.arange(12, dtype=np.float32)[:, None, None]
+    assert motion.jitter(steady, LINE) == pytest.approx(0, abs=1e-6)
+    shaking = faces(12)
+    shaking[::2] += np.array([0.5, 0], np.float32)  # second difference 2 * 0.5, eyes 10 apart
+    assert motion.jitter(shaking, LINE) == pytest.approx(0.1)
+    assert motion.jitter(faces(2), LINE) is None
+
+
+def test_a_mouth_is_compared_over_time() -> None:
+    course = np.sin(np.arange(20)) + 1
+    target, result = faces(20, course), faces(20, 2 * course + 1)
+    found = motion.compare(result, target, LINE, 256, same=False)
+    assert found["mouth_r"] == pytest.approx(1)
+    assert found["eyes_r"] is None  # the driver's never move
+    assert motion.compare(faces(20), target, LINE, 256, same=False)["mouth_r"] == 0
+    assert motion.mouth_opening(target, LINE) == pytest.approx(course / 10, abs=1e-6)
+    assert motion.eye_opening(target, LINE) == pytest.approx(np.full(20, 0.5))
+
+
+def test_likeness_is_cosine_and_distance() -> None:
+    photo, ours = np.array([1.0, 0.0]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    found = motion.likeness(ours, photo, ours[::-1])
+    assert found == pytest.approx({"csim": 0.5, "recognised": 0.5, "aed": 2**0.5})
+    assert motion.likeness(ours[:0], photo, None) == {"csim": None, "recognised": None}
+
+
+def test_the_interval_is_over_people_and_leaves_out_what_is_missing() -> None:
+    values, who = [1.0, 3.0, None, 5.0], ["a", "a", "b", "b"]
+    found = estimate(values, who)
+    assert found is not None
+    assert (found.value, found.clips) == (3.0, 3)
+    assert (found.low, found.high) == (2.0, 5.0)  # all draws a, all draws b
+    assert estimate([None], ["a"]) is None
+    assert by_identity(values, who) == {"a": 2.0, "b": 5.0}
+    alone = estimate([1.0, 2.0], ["a", "a"])
+    assert alone is not None
+    assert alone.low is None
+
+
+def test_the_schemes_point_at_points() -> None:
+    for scheme in (MESH, SIXTY_EIGHT, LINE):
+        numbers = np.array([*scheme.lips, *scheme.corners, *sum(scheme.lids, ())])
+        assert numbers.max() < scheme.points
+
+
+def test_a_model_that_is_not_there_is_missing_with_what_to_do() -> None:
+    with pytest.raises(Missing, match="landmarks_file="):
+        landmarker("mediapipe")
+    with pytest.raises(AnimateError, match="use auto"):
+        landmarker("guess")
+
+
+def test_a_lost_face_has_no_identity_and_counts_as_lost() -> None:
+    meter = Meter(
+        same=True, size=64, landmarks="none", landmarks_file=None, identity="none",
+        identity_every=1, lpips=None, inception=None,
+    )  # fmt: skip
+    meter.missing = {}
+    meter.landmarker = Landmarker("drawn", LINE, lambda f: faces(1)[0] if f.any() else None)
+    meter.identity = type("I", (), {"embed": staticmethod(lambda f, p: np.ones(4))})
+    seen, lost = [np.ones((64, 64, 3), np.uint8)] * 3, [np.zeros((64, 64, 3), np.uint8)] * 3
+    target, result = Record(), Record()
+    meter.follow(target, seen)
+    meter.follow(result, [*seen[:1], *lost[1:]])
+    found = meter.numbers(result, target, np.ones(4), 64)
+    assert found["lost"] == pytest.approx(2 / 3)
+    assert list(result.vectors) == [0]
+    assert found["csim"] == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for name in ("id1_a", "id2_b"):
+        write_clip(folder / f"{name}.mp4", draw_frames(4))
+    return folder
+
+
+def test_identities_come_from_the_list_or_the_name(clips: Path, tmp_path: Path) -> None:
+    assert [case.identity for case in protocol.reconstruction(clips)] == ["id1", "id2"]
+    (tmp_path / "x.mp4").touch()
+    (tmp_path / "manifest.csv").write_text("file,identity\nx.mp4,ada\n")
+    assert [case.identity for case in protocol.reconstruction(tmp_path)] == ["ada"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("source,driver\n", "source and driving"),
+        ("source,driving\n", "no pairs"),
+        ("source,driving\nid1_a.mp4,none.mp4\n", "line 2"),
+    ],
+)
+def test_a_list_of_pairs_is_checked(clips: Path, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(AnimateError, match=says):
+        protocol.cross(clips, tmp_path / "pairs.csv")
+
+
+def test_an_empty_folder_and_a_wide_frame_are_named(tmp_path: Path) -> None:
+    with pytest.raises(AnimateError, match="no clips in"):
+        protocol.reconstruction(tmp_path)
+    with pytest.raises(AnimateError, match="not square"):
+        protocol.square(np.zeros((4, 6, 3), np.uint8), 4, tmp_path)
+
+
+def test_one_command_writes_a_report_without_a_zero_for_what_is_missing(
+    clips: Path, world: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    settings = [f"data={clips}", f"out={out}", f"checkpoint={world / 'tiny.safetensors'}"]
+    settings += ["landmarks=none", "baselines=[photo,driver]", "precision=float32", "every=2"]
+    assert main(["evaluate", *settings]) == 0
+    report = json.loads((out / "report.json").read_text())
+    driver = report["methods"]["driver"]["mean"]
+    assert driver["l1"]["value"] == 0
+    assert driver["psnr"]["value"] == pytest.approx(100)
+    for metric in ("ms_ssim", "lpips", "fid", "akd", "csim", "lost"):
+        assert report["missing"][metric]
+        assert report["methods"]["model"]["mean"][metric] is None
+    assert report["clips"]["id1_a"]["frames"] == 1  # frame 2 of 0 to 3, moved from frame 0
+    table = (out / "report.md").read_text()
+    assert "lpips: missing" in table
+    assert "| akd |" not in table
+    for name in ("curves.png", "worst.png"):
+        assert verify(out / name).verdict in ("authentic", "marked")
+
+
+def test_another_persons_photo_is_moved_and_has_no_true_picture(
+    clips: Path, world: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pairs.csv").write_text(f"source,driving\n{world / 'photo.png'},id2_b.mp4\n")
+    settings = [f"data={clips}", f"out={tmp_path / 'r'}", f"pairs={tmp_path / 'pairs.csv'}"]
+    settings += [f"checkpoint={world / 'tiny.safetensors'}", "landmarks=none", "limit=3"]
+    assert main(["evaluate", *settings]) == 0
+    report = json.loads((tmp_path / "r/report.json").read_text())
+    assert report["clips"] == {"photo--id2_b": {"identity": "photo", "frames": 3}}
+    assert "another person" in report["missing"]["l1"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [("every=0", "every is 0"), ("baselines=[dream]", "photo, driver"), ("evry=2", "evry")],
+)
+def test_a_mistake_is_one_line(
+    setting: str, says: str, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", f"data={clips}", f"out={tmp_path}", setting]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
