@@ -1,115 +1,31 @@
-"""Read photos and clips: lazily, upright, in the right colours, with exact timing."""
+"""Read clips: lazily, upright, in the right colours, with exact timing."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import struct
-import warnings
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from animate.errors import AnimateError
-
-if TYPE_CHECKING:
-    from PIL import Image
+from animate.photos import BROKEN as BROKEN
+from animate.photos import PHOTO_SUFFIXES, check_size, existing, read_photo
+from animate.photos import PHOTOS as PHOTOS
 
 T = TypeVar("T")
 
-SMALLEST, LARGEST, MOST_PIXELS = 16, 12_000, 100_000_000
-PHOTOS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # Only containers: no play lists, scripts or devices, which could name other files and hosts.
 CONTAINERS = "mov,matroska,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg"
 LONGEST_GAP = 3600  # seconds between two frames
 FOLDER_RATE = Fraction(25)
-# What Pillow raises on files that are not what they seem.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
-
-
-# ---------------------------------------------------------------- photos
-
-
-def read_photo(path: Path) -> np.ndarray:
-    """The picture in a file as uint8 (H, W, 3) RGB, upright (EXIF), transparent parts over white.
-
-    JPEG, PNG (8 or 16 bits, grey, palette, alpha), WebP, BMP, TIFF; the first frame of a GIF.
-    Raises AnimateError for what isn't a whole picture of 16 to 12,000 pixels a side and at most
-    100 megapixels; larger ones are refused before they are decoded.
-    """
-    from PIL import Image, ImageOps
-
-    path = _existing(path)
-    if path.is_dir():
-        raise AnimateError(f"{path} is a folder: give one photo")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = Image.open(path, formats=PHOTOS)
-        with picture:
-            _check_size(path, *picture.size)
-            picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
-    except Image.DecompressionBombError as error:
-        raise AnimateError(_too_large(path)) from error
-    except Image.UnidentifiedImageError as error:
-        raise AnimateError(f"{path} is no photo that can be read: use JPEG, PNG or WebP") from error
-    except BROKEN as error:
-        raise AnimateError(f"{path} is damaged or cut off ({error}): use a whole photo") from error
-
-
-def _rgb(picture: Image.Image) -> np.ndarray:
-    """uint8 (H, W, 3) of a picture in any of Pillow's modes."""
-    from PIL import Image
-
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits of grey, or scientific data
-        grey = np.asarray(picture, np.float64)
-        grey = grey / 257 if picture.mode.startswith("I") else grey
-        picture = Image.fromarray(np.clip(grey + 0.5, 0, 255).astype(np.uint8))
-    if "transparency" in picture.info or picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return np.array(picture.convert("RGB"))
-
-
-def _check_size(path: Path, width: int, height: int) -> None:
-    if min(width, height) < SMALLEST:
-        raise AnimateError(
-            f"{path} is {width}x{height} pixels: use at least {SMALLEST} pixels a side"
-        )
-    if max(width, height) > LARGEST or width * height > MOST_PIXELS:
-        raise AnimateError(_too_large(path, f" ({width}x{height})"))
-
-
-def _too_large(path: Path, size: str = "") -> str:
-    return (
-        f"{path} is too large{size}: use at most {LARGEST:,} pixels a side and "
-        f"{MOST_PIXELS // 1_000_000} megapixels"
-    )
-
-
-def _existing(path: Path) -> Path:
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:
-        raise AnimateError(f"there is no {path}: check the path") from error
-    if size == 0 and path.is_file():
-        raise AnimateError(f"{path} is empty: use a whole file")
-    return path
-
-
-# ---------------------------------------------------------------- clips
 
 
 @dataclass(frozen=True)
@@ -123,6 +39,32 @@ class Clip:
     length: int | None  # how many frames that will be, as the file declares; None if it doesn't
     sound: bool
     truncated: str = "error"
+    first: int = 0  # the span that `frames` yields, counted in frames at `rate`
+    beyond: int | None = None  # the first one that it doesn't
+
+    def span(self, start: float = 0, end: float | None = None) -> Clip:
+        """The part from `start` to `end` seconds, to the nearest frame; None is the clip's end.
+
+        Raises AnimateError when nothing is left.
+        """
+        first = self.first + round(Fraction(start) * self.rate)
+        beyond = self.beyond if end is None else self.first + round(Fraction(end) * self.rate)
+        length = self.length
+        if length is not None:
+            last = self.first + length
+            beyond = beyond if beyond is None else min(beyond, last)
+            length = (last if beyond is None else beyond) - first
+        if first < self.first or (beyond is not None and first >= beyond) or length == 0:
+            until = "its end" if end is None else f"{end} s"
+            raise AnimateError(f"{self.path} has no frame from {start} s to {until}: use its times")
+        if length is not None and length < 0:
+            raise AnimateError(f"{self.path} ends before {start} s: use an earlier clip.start")
+        return replace(self, first=first, beyond=beyond, length=length)
+
+    @property
+    def heard(self) -> Sound | None:
+        """The sound of the span."""
+        return Sound(self.path, self.first / self.rate) if self.sound else None
 
     def frames(self) -> Iterator[np.ndarray]:
         """Decode from the start: uint8 (height, width, 3) RGB at the constant `rate`.
@@ -135,13 +77,24 @@ class Clip:
         return _pictures(self) if self.path.is_dir() else _video(self)
 
 
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a clip from a time on; where a path is wanted, the path of the clip."""
+
+    path: Path
+    start: Fraction = Fraction(0)  # seconds after the clip's first frame
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
 def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = None) -> Clip:
     """Look at a clip: MP4, MOV, WebM, MKV, AVI, GIF, MPEG, or a folder of pictures in name order.
 
     `rate` is for folders alone (25 where not given). Raises AnimateError for what isn't a clip of
     at least two frames.
     """
-    path = _existing(path)
+    path = existing(path)
     if truncated not in ("error", "accept"):
         raise AnimateError(f"clip.truncated is {truncated!r}: use error or accept")
     if path.is_dir():
@@ -160,8 +113,18 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
 
 
 def _video(clip: Clip) -> Iterator[np.ndarray]:
-    half, count, held, ends = Fraction(1, 2), 0, None, 0  # count: of frames yielded
+    half, held, ends = Fraction(1, 2), None, 0
+    count, beyond = 0, clip.beyond  # count: of frames of the whole clip
     with _Reader.open(clip.path) as reader:
+
+        def shown(frame: Any, until: int) -> Iterator[np.ndarray]:
+            """A frame at every tick from `count` to `until` that lies in the span."""
+            until = until if beyond is None else min(until, beyond)
+            if until > max(count, clip.first):
+                picture = reader.picture(frame)
+                for _ in range(max(count, clip.first), until):
+                    yield picture
+
         for frame, start, end in reader.frames():
             due = floor(start * clip.rate + half)
             if due - count > LONGEST_GAP * clip.rate:
@@ -170,16 +133,15 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
                     f"{count}: convert it to a constant frame rate first"
                 )
             if held is not None and due > count:
-                picture = reader.picture(held)
-                while count < due:
-                    count += 1
-                    yield picture
+                yield from shown(held, due)
+                count = due
+                if beyond is not None and count >= beyond:
+                    return
             held, ends = frame, floor(end * clip.rate + half)
         if held is not None:
-            picture = reader.picture(held)
-            for _ in range(max(ends - count, 1)):
-                count += 1
-                yield picture
+            ends = max(ends, count + 1)
+            yield from shown(held, ends)
+            count = ends
         if reader.broken() and clip.truncated == "error":
             of = f" of about {clip.length}" if clip.length else ""
             raise AnimateError(
@@ -188,6 +150,8 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
             )
     if held is None:
         raise AnimateError(f"{clip.path} has no frame that can be decoded: use a whole file")
+    if count <= clip.first:
+        raise AnimateError(f"{clip.path} ends before frame {clip.first}: use an earlier clip.start")
 
 
 class _Reader:
@@ -201,7 +165,7 @@ class _Reader:
         self.stream = container.streams.best("video")
         if self.stream is None or self.stream.disposition & self.stream.disposition.attached_pic:
             raise AnimateError(f"{path} has sound but no video: use a clip with a picture")
-        _check_size(path, self.stream.width, self.stream.height)
+        check_size(path, self.stream.width, self.stream.height)
         self.stream.thread_type = "AUTO"
         self.reformat = VideoReformatter().reformat
         self.origin: Fraction | None = None  # seconds, the time stamp of the first frame
@@ -345,7 +309,7 @@ class _Reader:
             width = round(width * aspect)
         elif 0 < aspect < 1:
             height = round(height / aspect)
-        _check_size(self.path, width, height)
+        check_size(self.path, width, height)
         colours: Any = None
         if frame.colorspace == 2 and max(frame.height * 16, frame.width * 9) >= 720 * 16:
             colours = "ITU709"  # unmarked: what players assume of large pictures
@@ -409,7 +373,8 @@ def _open_folder(path: Path, truncated: str, rate: Fraction) -> Clip:
 
 
 def _pictures(clip: Clip) -> Iterator[np.ndarray]:
-    for index, name in enumerate(_names(clip.path)):
+    names = _names(clip.path)[: clip.beyond]
+    for index, name in list(enumerate(names))[clip.first :]:
         try:
             picture = read_photo(name)
         except AnimateError as error:
@@ -428,18 +393,22 @@ def _pictures(clip: Clip) -> Iterator[np.ndarray]:
 
 
 @contextmanager
-def open_sound(path: Path) -> Iterator[tuple[Any, Iterator[tuple[Any, Fraction]]] | None]:
-    """The sound of a clip as coded: its PyAV stream and (packet, seconds since the first frame).
+def open_sound(
+    sound: Path | Sound,
+) -> Iterator[tuple[Any, Iterator[tuple[Any, Fraction]]] | None]:
+    """The sound of a clip as coded: its PyAV stream and (packet, seconds since its start).
 
-    Only packets that start with the first video frame or after it; None where there is no sound.
+    Only packets that start with the first video frame, or the time that a Sound starts at, or
+    after it; None where there is no sound.
     """
-    path = _existing(path)
+    path = existing(Path(sound))
+    start = sound.start if isinstance(sound, Sound) else Fraction(0)
     if path.is_dir():
         yield None
         return
     with _Reader.open(path) as reader:
         next(reader.frames(), None)
-        origin = reader.origin or Fraction(0)
+        origin = (reader.origin or Fraction(0)) + start
     with _Reader.open(path) as reader:
         yield None if reader.sound is None else (reader.sound, _sound_packets(reader, origin))
 
@@ -471,7 +440,7 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def sha256(path: Path) -> str:
     """SHA-256 in hex of a file; of a folder: of its pictures' names and SHA-256s, in order."""
-    path = _existing(path)
+    path = existing(path)
     digest = hashlib.sha256()
     if path.is_dir():
         for name in _names(path):

@@ -14,12 +14,28 @@ RUN: dict[str, tuple[str, tuple[type, ...]]] = {
     "motion.name": ("model", (str,)),
     "motion.checkpoint": ("checkpoint", (str, type(None))),
     "faces.name": ("faces", (str,)),
+    "faces.which": ("which", (str, int)),
+    "faces.clip_which": ("clip_which", (str, int)),
+    "faces.missing": ("missing", (str,)),
+    "faces.weights": ("weights", (str, type(None))),
     "faces.box": ("box", (list, type(None))),
     "faces.clip_box": ("clip_box", (list, type(None))),
     "retarget.relative": ("relative", (bool,)),
     "retarget.adapt_scale": ("adapt_scale", (bool,)),
-    "retarget.reference": ("reference", (int,)),
+    "retarget.reference": ("reference", (str, int)),
+    "retarget.smoothing": ("smoothing", (float, int, type(None))),
+    "retarget.head": ("head", (float, int)),
+    "retarget.mouth": ("mouth", (float, int)),
+    "retarget.eyes": ("eyes", (float, int)),
+    "paste.name": ("paste", (str,)),
+    "paste.mask": ("mask", (str,)),
+    "paste.margin": ("margin", (float, int)),
+    "paste.size": ("size", (int, type(None))),
     "watermark.strength": ("strength", (float, int)),
+    "clip.start": ("start", (float, int)),
+    "clip.end": ("end", (float, int, type(None))),
+    "clip.times": ("times", (int,)),
+    "clip.pingpong": ("pingpong", (bool,)),
     "clip.truncated": ("truncated", (str,)),
     "seed": ("seed", (int,)),
     "device": ("device", (str,)),
@@ -27,9 +43,9 @@ RUN: dict[str, tuple[str, tuple[type, ...]]] = {
     "chunk": ("chunk", (int,)),
     "consent": ("consent", (str,)),
 }
-GROUPS = ("motion", "faces", "retarget", "watermark")
+GROUPS = ("motion", "faces", "retarget", "paste", "watermark")
 # Paths and sentences hold spaces, `=` and commas, which Hydra's grammar would take apart.
-VERBATIM = ("motion.checkpoint", "consent")
+VERBATIM = ("motion.checkpoint", "faces.weights", "consent")
 KINDS = {
     bool: "true or false",
     int: "a whole number",

@@ -2,42 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from animate import __version__, checkpoints, clips
+from animate.driver import Driver, Playing, Tally, open_driver
 from animate.errors import AnimateError
-from animate.faces import Locator, cut, locator
-from animate.models.contract import Motion, MotionModel
+from animate.faces import advice, locator
+from animate.faces.paste import Window
+from animate.motion_template import Template
 from animate.publish import Published, check, publish
+from animate.scene import Actor, View, as_tiles, compared, in_photo, look, on_video, perform
+from animate.stage import BATCH as BATCH
+from animate.stage import PRECISIONS as PRECISIONS
+from animate.stage import Retarget, Stage, find_device, find_precision, ready
 from animate.watermark import Claim, Mark, Payload
 from animate.watermark.pixels import DEFAULT as STRENGTH
 
-PRECISIONS = ("auto", "float32", "bfloat16")
-BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
+VIDEOS = (
+    ".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv",
+)  # fmt: skip
+
+
+@dataclass
+class Animated(Published):
+    """What was published, and what the run met on the way."""
+
+    tally: Tally = field(default_factory=Tally)
+    advice: list[str] = field(default_factory=list)
 
 
 def portrait(
     photo: str | Path,
-    clip: str | Path,
+    clip: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     model: str | None = None,
     checkpoint: str | Path | None = "first_order_gated",
     relative: bool = True,
     adapt_scale: bool = True,
-    reference: int = 0,
-    faces: str = "centre",
+    reference: int | str = "auto",
+    smoothing: float | None = None,
+    head: float = 1.0,
+    mouth: float = 1.0,
+    eyes: float = 1.0,
+    faces: str = "auto",
+    which: int | str = "largest",
+    clip_which: int | str = "largest",
     box: Sequence[float] | None = None,
     clip_box: Sequence[float] | None = None,
+    missing: str = "hold",
+    weights: str | Path | None = None,
+    paste: str = "photo",
+    mask: str = "square",
+    margin: float = 0.2,
+    size: int | None = 3840,
+    start: float = 0,
+    end: float | None = None,
+    times: int = 1,
+    pingpong: bool = False,
     truncated: str = "error",
+    compare: str | None = None,
+    columns: int | None = None,
     chunk: int = 8,
     device: str = "auto",
     precision: str = "auto",
@@ -46,158 +77,125 @@ def portrait(
     consent: str = "not stated",
     force: bool = False,
     progress: bool = False,
-) -> Published:
+    say: Callable[[str], None] = lambda line: None,
+) -> Animated:
     """Animate the face in `photo` like the one in `clip` and publish the marked video as `out`.
 
-    `checkpoint` is a name in the index or a file, and must hold a `model` where one is named.
-    `relative`, `adapt_scale` and `reference` (a frame of the clip, from 0) say how the motion is
-    carried over. `box` and `clip_box` are the faces as (x, y, width, height) in pixels where the
-    locator `faces` is not to look for them. `chunk` frames travel together. `consent` is kept in
-    the file as it stands. Raises AnimateError for whatever the caller can mend, VerificationError
-    when the finished draft does not carry its mark; neither leaves a file behind.
+    `photo` may be a video, whose person then moves, or several photos, which move in sync as tiles;
+    `clip` a video, a folder of frames, a picture (for a still) or a motion template; several are
+    for the faces of `which="all"`, from left to right. `checkpoint` is a name in the index or a
+    file, and must hold a `model` where one is named.
+
+    Motion: `relative`, `adapt_scale` and `reference` (a frame of the clip, from 0, or "auto": the
+    one most like the photo) say how it is carried over, `smoothing` is a cut-off in Hz, `head`,
+    `mouth` and `eyes` multiply it; `start` to `end` seconds of the clip are played `times` over,
+    with `pingpong` there and back. Faces: `box` and `clip_box` are (x, y, width, height) in pixels
+    where the locator `faces` is not to look for them; `which` is "largest" or a number from the
+    left. A frame `missing` its face is held, skipped or fails. Result: `paste` puts the face back
+    into the "photo", at most `size` pixels a side, or gives the plain "crop"; `compare` ("plain" or
+    "keypoints") shows photo, driver and result side by side.
+
+    `chunk` frames travel together. `consent` is kept in the file as it stands. `say` is told what
+    will look bad, before the work. Raises AnimateError for whatever the caller can mend,
+    VerificationError when the finished draft does not carry its mark; neither leaves a file behind.
     """
-    photo, clip, out = Path(photo), Path(clip), Path(out)
-    if chunk < 1 or reference < 0:
-        raise AnimateError(f"chunk is {chunk}, reference {reference}: use 1 or more, 0 or more")
+    photos, paths, out = _paths(photo), _paths(clip), Path(out)
+    if chunk < 1:
+        raise AnimateError(f"chunk is {chunk}: use 1 or more")
+    if compare not in (None, "plain", "keypoints"):
+        raise AnimateError(f"compare is {compare}: use plain or keypoints")
     torch.manual_seed(seed)
-    place = find_device(device)
-    driver_face, photo_face = locator(faces, clip_box), locator(faces, box)
-    picture = clips.read_photo(photo)
-    driver = clips.open_clip(clip, truncated=truncated)
-    check(out, rate=driver.rate, force=force, inputs=[photo, clip])  # before the work
+    everyone, place, window = which == "all", find_device(device), Window.of(paste, mask, margin)
+    how = Retarget(relative, adapt_scale, {"head": head, "mouth": mouth, "eyes": eyes})
+    playing = Playing(missing, truncated, start, end, times, pingpong, smoothing, reference)
+    photo_face = locator(faces, box, "largest" if everyone else which, weights)
+    clip_face = locator(faces, clip_box, clip_which, weights)
+    video = clips.open_clip(photos[0], truncated=truncated) if is_video(photos) else None
+    views = [] if video else [look(path, photo_face, everyone) for path in photos]
+    drivers = [open_driver(path, clip_face, playing) for path in paths]
+    rate = video.rate if video else drivers[0].rate
+    shown = None if drivers[0].still and not video else rate
+    check(out, rate=shown, force=force, inputs=[*photos, *paths])  # before the work
     network, info = checkpoints.load(checkpoint, device=str(place))
     if model is not None and info.model != model:
         raise AnimateError(
             f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
         )
+    for driver in drivers:
+        if isinstance(driver.media, Template):
+            driver.media.check(info.model, info.sha256)
     stage = Stage(ready(network), chunk, find_precision(precision, place))
-    source = stage.encode(_cut_photo(picture, photo, photo_face, network.size))
-
-    def crops() -> Iterator[np.ndarray]:
-        for frame, face in driver_face.track(driver.frames()):
-            yield cut(frame, face, network.size)
-
-    first = stage.track([_nth(crops(), reference, clip)] * BATCH)[:1] if reference else None
-    frames = stage.frames(source, crops(), first, relative=relative, adapt_scale=adapt_scale)
+    cast = [Actor.of(stage, view.photo, face) for view in views for face in view.boxes]
+    lines = foreseen(stage, views, cast, drivers, how)
+    for line in lines:
+        say(line)
+    if video:
+        frames = on_video(stage, video, photo_face, drivers[0], how, window)
+    else:
+        crops = perform(stage, cast, drivers, rate, how)
+        if compare:
+            frames = compared(cast, crops[0], compare == "keypoints")
+        elif window is None or len(views) > 1:
+            frames = as_tiles(crops, columns)
+        else:
+            frames = in_photo(stage, views[0], cast, crops, window, size)
     claim = Claim.now(
         generator=f"animate {__version__}",
         model=info.model,
         model_sha256=info.sha256,
-        photo_sha256=clips.sha256(photo),
-        clip_sha256=clips.sha256(clip),
+        photo_sha256=together([clips.sha256(path) for path in photos]),
+        clip_sha256=together([driver.sha256 for driver in drivers]),
         consent=consent,
     )
     hidden = None if progress else True  # None: shown on a terminal only
-    with tqdm(frames, total=driver.length, unit="frame", disable=hidden) as shown:
-        return publish(
+    length = drivers[0].length if video is None else video.length
+    with tqdm(frames, total=length, unit="frame", disable=hidden) as counted:
+        done = publish(
             out,
-            shown,
+            counted,
             mark=Mark(Payload.of(claim), strength=strength),
             claim=claim,
-            rate=driver.rate,
-            sound=clip if driver.sound else None,
+            rate=shown,
+            sound=None if shown is None else drivers[0].sound or (video.heard if video else None),
             force=force,
         )
+    return Animated(done.path, done.frames, done.report, drivers[0].tally, lines)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A motion model at work on frames: uint8 (S, S, 3) in and out, `chunk` of them held at a time.
-
-    Points are always found in float32; rendering may run in bfloat16.
-    """
-
-    model: MotionModel
-    chunk: int
-    precision: torch.dtype
-
-    def encode(self, photo: np.ndarray) -> Any:
-        """The model's `Source` of a cropped photo."""
-        with torch.inference_mode():
-            return self.model.encode(self._tensor([photo]))
-
-    def track(self, frames: list[np.ndarray]) -> Motion:
-        """The poses of cropped driving frames."""
-        with torch.inference_mode():
-            return self.model.track(self._tensor(frames))
-
-    def frames(
-        self, source: Any, driving: Iterable[np.ndarray], first: Motion | None, **retarget: bool
-    ) -> Iterator[np.ndarray]:
-        """The photo moved like each driving frame; `first` is the reference pose, else frame 0."""
-        for chunk in clips.chunks(driving, self.chunk):
-            for some in clips.chunks(chunk, BATCH):
-                motion = self.track(some + some[-1:] * (BATCH - len(some)))
-                first = motion[:1] if first is None else first
-                moved = self.retarget(source, motion, first, **retarget)
-                yield from self.render(source, moved)[: len(some)]
-
-    def retarget(self, source: Any, motion: Motion, first: Motion, **retarget: bool) -> Motion:
-        """Poses carried over to the photo, relative to the one pose `first`."""
-        with torch.inference_mode():
-            return self.model.retarget(source, motion, first, **retarget)
-
-    def render(self, source: Any, motion: Motion) -> np.ndarray:
-        """The photo in every pose, (T, S', S', 3) uint8."""
-        low = self.precision is not torch.float32
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.model.device.type, self.precision, enabled=low),
-        ):
-            image = self.model.render(source, motion).float()  # (T, 3, S', S')
-        pixels = image.clamp(0, 1).mul(255).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-    def _tensor(self, frames: list[np.ndarray]) -> torch.Tensor:
-        """(T, 3, S, S) in [0, 1] on the model's device."""
-        pixels = torch.from_numpy(np.stack(frames)).to(self.model.device)
-        return pixels.permute(0, 3, 1, 2).float().div(255)
+def foreseen(
+    stage: Stage,
+    views: Sequence[View],
+    cast: Sequence[Actor],
+    drivers: Sequence[Driver],
+    how: Retarget,
+) -> list[str]:
+    """What will look bad, and what to do about it."""
+    lines = []
+    for view in views:
+        if view.faces:
+            others = len(view.faces) - len(view.boxes)
+            lines += advice.of_photo(view.faces[0], others, view.photo.shape)
+    for actor in cast:
+        lines += stage.model.remarks(actor.own)
+    if how.relative and drivers[0].playing.reference != "auto" and views and views[0].faces:
+        face = drivers[0].first_face()
+        lines += advice.of_pair(views[0].faces[0], face) if face else []
+    if drivers[0].sound is None and drivers[0].silenced:
+        lines.append("the result has no sound: it can't follow frames left out or played again")
+    return lines
 
 
-def ready(model: MotionModel) -> MotionModel:
-    """The model prepared for inference: normalisation folded, weights laid out channels last."""
-    model = model.eval().fuse()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
+def is_video(photos: Sequence[Path]) -> bool:
+    """Whether the one thing to animate is a video."""
+    return len(photos) == 1 and (photos[0].is_dir() or photos[0].suffix.lower() in VIDEOS)
 
 
-def find_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise AnimateError(f"device {name} can't be used here: use device=auto or cpu") from error
-    return device
+def together(digests: Sequence[str]) -> str:
+    """One SHA-256 for several files: of their own, a line each; of one file its own."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def find_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type to render in; "auto" is bfloat16 where the machine has instructions for it."""
-    if name not in PRECISIONS:
-        raise AnimateError(f"precision is {name}: use one of {', '.join(PRECISIONS)}")
-    if name != "auto":
-        return torch.bfloat16 if name == "bfloat16" else torch.float32
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
-    else:
-        fast = False
-    return torch.bfloat16 if fast else torch.float32
-
-
-def _cut_photo(picture: np.ndarray, path: Path, face: Locator, size: int) -> np.ndarray:
-    try:
-        return cut(picture, face.locate(picture), size)
-    except AnimateError as error:
-        raise AnimateError(f"{path}: {error}") from error
-
-
-def _nth(frames: Iterable[np.ndarray], index: int, clip: Path) -> np.ndarray:
-    frame = next(islice(frames, index, None), None)
-    if frame is None:
-        raise AnimateError(f"{clip} has no frame {index}: use a smaller retarget.reference")
-    return frame
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(given)] if isinstance(given, (str, Path)) else [Path(path) for path in given]

@@ -74,7 +74,7 @@ def publish(
     mark: Mark,
     claim: Claim,
     rate: Fraction | None,
-    sound: Path | None = None,
+    sound: Path | clips.Sound | None = None,
     force: bool = False,
 ) -> Published:
     """Write frames, uint8 (H, W, 3) RGB of one size, as the marked file `out`, or nothing at all.
@@ -89,7 +89,7 @@ def publish(
     disk, no frames) and VerificationError when the draft doesn't carry its mark and claim.
     """
     out = Path(out)
-    check(out, rate=rate, force=force, claim=claim, inputs=[sound] if sound else [])
+    check(out, rate=rate, force=force, claim=claim, inputs=[Path(sound)] if sound else [])
     if mark.payload.content_id != claim.content_id():
         raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
     _sweep(out.parent)
@@ -246,7 +246,7 @@ def _write_video(
     out: Path,
     claim: Claim,
     rate: Fraction,
-    sound: Path | None,
+    sound: Path | clips.Sound | None,
 ) -> int:
     """Marked frames and sound, as one stream, through one ffmpeg; the number of frames."""
     kind = FORMATS[out.suffix.lower()]

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = "30000/1001"
 
 
 def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np.ndarray:
-    """A face on a textured ground, uint8 (side, side, 3), moved by `turn` sides."""
+    """A face on a textured ground, uint8 (side, side, 3), moved by `turn` sides.
+
+    Drawn well enough for a face detector to see it.
+    """
     noise = np.random.default_rng(0).integers(40, 120, (side // 4, side // 4), np.uint8)
     picture = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC).convert("RGB")
     draw = ImageDraw.Draw(picture)
@@ -24,12 +27,20 @@ def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np
         x += turn
         draw.ellipse([side * v for v in (x - rx, y - ry, x + rx, y + ry)], fill=colour)
 
-    ellipse(0.5, 0.5, 0.28, 0.36, (220, 180, 150))
+    ellipse(0.5, 0.44, 0.3, 0.36, (60, 40, 30))  # hair, shoulders, neck
+    ellipse(0.5, 0.95, 0.4, 0.2, (60, 70, 120))
+    ellipse(0.5, 0.8, 0.12, 0.2, (200, 155, 125))
+    ellipse(0.5, 0.5, 0.25, 0.34, (220, 180, 150))
     for eye in (0.39, 0.61):
-        ellipse(eye, 0.42, 0.05, 0.03, (250, 250, 250))
-        ellipse(eye, 0.42, 0.02, 0.02, (40, 30, 20))
-    ellipse(0.5, 0.68, 0.1, 0.02 + 0.1 * open_mouth, (150, 40, 50))
-    return np.asarray(picture)
+        ellipse(eye, 0.37, 0.075, 0.018, (70, 50, 40))
+        ellipse(eye, 0.44, 0.06, 0.035, (190, 145, 120))
+        ellipse(eye, 0.44, 0.045, 0.022, (250, 250, 250))
+        ellipse(eye, 0.44, 0.02, 0.022, (40, 30, 20))
+    ellipse(0.5, 0.52, 0.02, 0.08, (232, 195, 168))
+    ellipse(0.5, 0.595, 0.05, 0.018, (175, 125, 105))
+    ellipse(0.5, 0.7, 0.1, 0.02 + 0.1 * open_mouth, (170, 70, 75))
+    ellipse(0.5, 0.7, 0.07, 0.1 * open_mouth, (90, 20, 30))
+    return np.asarray(picture.filter(ImageFilter.GaussianBlur(side / 160)))
 
 
 def draw_frames(count: int, side: int = 128) -> list[np.ndarray]:

@@ -9,6 +9,9 @@ import pytest
 from animate.config import GROUPS, choices, run_arguments
 from animate.errors import AnimateError
 
+# what options of the command say, or arguments that are no settings
+COMMAND = ("compare", "columns", "force", "progress", "say")
+
 
 def test_yaml_and_portrait_have_the_same_defaults() -> None:
     from animate.portrait import portrait
@@ -16,7 +19,7 @@ def test_yaml_and_portrait_have_the_same_defaults() -> None:
     defaults = {
         name: p.default
         for name, p in inspect.signature(portrait).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and name not in ("force", "progress")
+        if p.kind is p.KEYWORD_ONLY and name not in COMMAND
     }
     # the YAML also names the model, so that a checkpoint of another one is noticed
     assert run_arguments() == {**defaults, "model": "first_order_gated"}

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
+from conftest import draw_face
 from hypothesis import given
 from hypothesis import strategies as st
 
 from animate.errors import AnimateError
-from animate.faces import Box, Centre, Given, cut, locator
+from animate.faces import Box, Centre, Detected, Given, YuNet, cut, follow, locator
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -53,9 +61,9 @@ def test_tracking_keeps_frames_with_their_boxes_and_is_lazy() -> None:
         while True:
             yield ramp(32, 48)
 
-    frame, box = next(locator("centre").track(endless()))
-    assert frame.shape == (32, 48, 3)
-    assert box == Box(8, 0, 32)
+    seen = next(locator("centre").track(endless(), Fraction(25)))
+    assert seen.frame.shape == (32, 48, 3)
+    assert seen.box == Box(8, 0, 32)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +89,174 @@ def test_a_box_that_holds_no_face_is_refused(box: list) -> None:
 def test_an_unknown_way_of_finding_faces_is_refused() -> None:
     with pytest.raises(AnimateError, match="centre"):
         locator("guess")
+
+
+# ---------------------------------------------------------------- what is detected
+
+
+def scene(*faces: tuple[int, int, int], shape: tuple[int, int] = (360, 640)) -> np.ndarray:
+    """A picture with drawn faces of (left, top, side)."""
+    picture = np.full((*shape, 3), 90, np.uint8)
+    for left, top, side in faces:
+        picture[top : top + side, left : left + side] = draw_face(side)
+    return picture
+
+
+@pytest.fixture(scope="module")
+def detector() -> YuNet:
+    return YuNet()
+
+
+def test_a_face_is_found_where_it_is(detector: YuNet) -> None:
+    (face,) = detector(scene((200, 60, 240)))
+    x, y = face.centre
+    assert abs(x - 320) < 12
+    assert abs(y - 180) < 30
+    right, left, nose, *mouth = face.marks
+    assert right[0] < nose[0] < left[0]
+    assert right[1] < nose[1] < mouth[0][1]
+    assert face.square.side > face.height
+
+
+def test_a_large_picture_and_a_small_one_agree(detector: YuNet) -> None:
+    small = scene((200, 60, 240))
+    (one,), (other,) = detector(small), detector(small.repeat(3, 0).repeat(3, 1))
+    assert np.allclose(other.marks / 3, one.marks, atol=3)
+
+
+def test_nothing_is_found_in_noise(detector: YuNet) -> None:
+    assert not detector(np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8))
+
+
+def test_faces_are_chosen_by_size_or_from_the_left(detector: YuNet) -> None:
+    picture = scene((20, 100, 150), (200, 60, 240), (460, 100, 150))
+
+    def place(which: str | int) -> float:
+        box = Detected(detector, which).locate(picture)
+        return box.left + box.side / 2
+
+    assert abs(place("largest") - 320) < 12
+    assert place(1) < place(2) < place(3)
+    with pytest.raises(AnimateError, match="3 faces, not 4"):
+        place(4)
+    for wrong in ("biggest", 0, True):
+        with pytest.raises(AnimateError, match="from the left"):
+            Detected(detector, wrong)
+
+
+def test_a_photo_without_a_face_names_the_ways_out(detector: YuNet) -> None:
+    with pytest.raises(AnimateError, match=r"no face.*faces\.box.*faces=centre"):
+        Detected(detector).locate(np.full((100, 100, 3), 128, np.uint8))
+    with pytest.raises(AnimateError, match="on its side"):
+        Detected(detector).locate(np.rot90(scene((200, 60, 240))).copy())
+
+
+def sway(count: int, noise: float = 0.0, step: float = 0.0) -> Iterator[np.ndarray]:
+    """A face that stands still in noise, or walks by `step` pixels a frame."""
+    rng = np.random.default_rng(1)
+    still = scene((100, 60, 240)).astype(np.float32)
+    for index in range(count):
+        frame = np.roll(still, round(step * index), 1) + noise * rng.standard_normal(still.shape)
+        yield frame.clip(0, 255).astype(np.uint8)
+
+
+def test_a_still_heads_square_is_perfectly_still(detector: YuNet) -> None:
+    seen = list(follow(detector, sway(12, noise=8), Fraction(25)))
+    found = np.array([s.face.square.left for s in seen if s.face])
+    assert len(found) == 12
+    assert np.std(found) > 0.05  # the detector does waver
+    assert np.std([s.box.left for s in seen][1:]) < 1e-6
+    assert np.std([s.box.side for s in seen][1:]) < 1e-6
+
+
+def test_the_square_follows_a_head_that_walks(detector: YuNet) -> None:
+    for s in follow(detector, sway(40, step=6), Fraction(25)):
+        assert s.face is not None
+        offset = s.face.square.left - s.box.left
+        assert abs(offset) < 0.2 * s.box.side
+
+
+def test_the_square_does_not_jump(detector: YuNet) -> None:
+    left = np.array([s.box.left for s in follow(detector, sway(40, step=6), Fraction(25))])
+    assert np.abs(np.diff(left, 2)).max() < 4
+
+
+def test_a_hidden_face_is_found_again_and_a_cut_is_noticed(detector: YuNet) -> None:
+    blank, one, other = scene(), scene((100, 60, 240)), 255 - scene((300, 30, 300)) // 2
+    other[:330, 300:600] = draw_face(330)[:, :300]
+    frames = [one, one, blank, blank, one, 255 - blank, 255 - blank]
+    seen = list(follow(detector, frames, Fraction(25)))
+    assert [s.found for s in seen] == [True, True, False, False, True, False, False]
+    assert seen[2].box == seen[1].box
+    assert [i for i, s in enumerate(seen) if s.fresh] == [5]
+
+
+def test_another_face_does_not_take_over_at_once(detector: YuNet) -> None:
+    one, both = scene((20, 60, 240)), scene((20, 60, 240), (380, 60, 260))
+    seen = list(follow(detector, [one, both, both], Fraction(25)))
+    assert all(s.face and s.face.centre[0] < 200 for s in seen)
+
+
+# ---------------------------------------------------------------- face-alignment
+
+
+def test_landmarks_without_the_package_or_the_weights_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    with pytest.raises(AnimateError, match="pip install face-alignment"):
+        locator("landmarks")
+    monkeypatch.setitem(sys.modules, "face_alignment", FakeAlignment("TWO_D"))
+    with pytest.raises(AnimateError, match=r"s3fd.*faces\.weights"):
+        locator("landmarks", weights=tmp_path)
+
+
+class FakeAlignment(ModuleType):
+    """The part of face-alignment that is used, of either age."""
+
+    def __init__(self, kind: str):
+        super().__init__("face_alignment")
+        self.LandmarksType = type("LandmarksType", (), {kind: "flat"})
+        self.asked: dict[str, Any] = {}
+        fake = self
+
+        class FaceAlignment:
+            face_detector = SimpleNamespace(detect_from_image=lambda p: [[20, 20, 80, 90, 0.9]])
+
+            def __init__(
+                self,
+                landmarks_type: str,
+                device: str,
+                flip_input: bool,
+                face_detector_kwargs: dict[str, str],
+                compile: bool = True,
+            ):
+                import torch
+
+                fake.asked = {"compile": compile, "type": landmarks_type}
+                fake.asked["detector"] = Path(face_detector_kwargs["path_to_detector"]).is_file()
+                cache = Path(torch.hub.get_dir()) / "checkpoints"
+                fake.asked["landmarks"] = (cache / "2DFAN4-11f355bf06.pth.tar").is_file()
+
+            def get_landmarks_from_image(self, picture: Any, detected_faces: Any) -> list[Any]:
+                points = np.stack([np.linspace(20, 80, 68), np.linspace(30, 90, 68)], -1)
+                return [points] * len(detected_faces)
+
+        self.FaceAlignment = FaceAlignment
+
+
+@pytest.mark.parametrize("kind", ["TWO_D", "_2D"])
+def test_landmarks_take_weights_from_a_folder_and_download_nothing(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    for name in ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar"):
+        (tmp_path / name).touch()
+    fake = FakeAlignment(kind)
+    monkeypatch.setitem(sys.modules, "face_alignment", fake)
+    before = torch.hub.get_dir()
+    box = locator("landmarks", weights=tmp_path).locate(np.zeros((100, 100, 3), np.uint8))
+    assert fake.asked == {"compile": False, "type": "flat", "detector": True, "landmarks": True}
+    assert torch.hub.get_dir() == before
+    assert box.side > 60

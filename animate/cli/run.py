@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, overrides
 
+COMPARE = ("plain", "keypoints")
+
 
 def register(commands: Any) -> None:
     run = command(commands, "run", call, "move a photo's face like a driving video's")
-    run.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP with one face")
+    run.add_argument(
+        "photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP; or a video whose face moves"
+    )
     run.add_argument(
         "clip",
         type=Path,
         metavar="CLIP",
-        help="MP4, MOV, WebM, MKV, AVI, GIF or a folder of frames",
+        help="MP4, MOV, WebM, MKV, AVI, GIF, a folder of frames, a picture (for a still), or a "
+        "motion template (.npz)",
     )
     run.add_argument(
-        "-o", "--out", type=Path, required=True, help="the result: .mp4, .mov, .webm, .mkv or .gif"
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        help="the result: .mp4, .mov, .webm, .mkv, .gif; .png or .jpg of a picture's pose",
+    )
+    run.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CLIP",
+        help="with faces.which=all: the next face's own driver, from the left (repeat for more)",
+    )
+    run.add_argument(
+        "--compare",
+        nargs="?",
+        const="plain",
+        choices=COMPARE,
+        help="show photo, driver and result side by side, with keypoints where asked for",
     )
     run.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
@@ -41,15 +66,32 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     published = portrait(
         arguments.photo,
-        arguments.clip,
+        [arguments.clip, *arguments.also],
         arguments.out,
+        compare=arguments.compare,
         force=arguments.force,
         progress=True,
+        say=advise,
         **settings,
     )
-    report = published.report
-    print(
-        f"{published.path}: {published.frames} frames, "
-        f"verified: {report.verdict} (p = {report.detection.p_value:.1e})"
-    )
+    print(summary(published))
     return 0
+
+
+def advise(line: str) -> None:
+    """Say what will look bad, before the work."""
+    print(f"animate: note: {line}", file=sys.stderr)
+
+
+def summary(done: Any) -> str:
+    """A run in a line: what was written, what was met, what was verified."""
+    met, report = done.tally, done.report
+    parts = [f"{done.path}: {done.frames} frames"]
+    if met.missing:
+        parts.append(
+            f"{met.missing} of {met.frames} without a face, from frame {met.first_missing}"
+        )
+    if met.cuts:
+        parts.append(f"{met.cuts} scene cuts")
+    parts.append(f"verified: {report.verdict} (p = {report.detection.p_value:.1e})")
+    return ", ".join(parts)

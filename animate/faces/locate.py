@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 
 from animate.errors import AnimateError
 from animate.faces.crop import Box
+from animate.faces.detect import Detector, Face
+from animate.faces.track import Sighting, choose, follow, from_left
 
+CLEARER = 0.015  # of the detector's score
 SMALLEST = 16  # pixels; a face box below it says nothing about a face
+NOTHING = (
+    "no face found (a painting's or a cartoon's may not look like one): give it as "
+    "faces.box=[x,y,width,height], or use faces=centre if the picture is cropped around it"
+)
 
 
 class Locator(Protocol):
@@ -21,12 +29,23 @@ class Locator(Protocol):
         """The face of photo (H, W, 3) uint8. Raises AnimateError when there is none."""
         ...
 
-    def track(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Box]]:
-        """Each frame with its face, in order; may look a bounded number of frames ahead."""
+    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:
+        """Each frame with its face, in order, one at a time."""
         ...
 
 
-class Centre:
+class Still:
+    """What needs no looking: a square that is the same in every frame."""
+
+    def locate(self, photo: np.ndarray) -> Box:
+        raise NotImplementedError
+
+    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:
+        for frame in frames:
+            yield Sighting(frame, self.locate(frame))
+
+
+class Centre(Still):
     """The largest square in the middle: for pictures that are already cropped around the face."""
 
     def locate(self, photo: np.ndarray) -> Box:
@@ -34,12 +53,8 @@ class Centre:
         side = min(height, width)
         return Box((width - side) // 2, (height - side) // 2, side)
 
-    def track(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Box]]:
-        for frame in frames:
-            yield frame, self.locate(frame)
 
-
-class Given:
+class Given(Still):
     """A rectangle (x, y, width, height) in pixels, widened to the square around it."""
 
     def __init__(self, box: Sequence[float]):
@@ -55,9 +70,44 @@ class Given:
         side = max(width, height)
         return Box(x + (width - side) / 2, y + (height - side) / 2, side)
 
-    def track(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Box]]:
-        for frame in frames:
-            yield frame, self.locate(frame)
+
+class Detected:
+    """What a detector finds: the face that `which` chooses, followed through a clip."""
+
+    def __init__(self, detector: Detector, which: str | int = "largest"):
+        choose([], which)  # refuses what is no choice
+        self.detector, self.which = detector, which
+
+    def faces(self, photo: np.ndarray) -> list[Face]:
+        """Every face of a photo, from left to right. Raises AnimateError when there is none."""
+        found = from_left(self.detector(photo))
+        if self._lies(photo, max((face.score for face in found), default=0.0)):
+            raise AnimateError("it lies on its side or upside down: turn it upright first")
+        if not found:
+            raise AnimateError(NOTHING)
+        return found
+
+    def face(self, photo: np.ndarray) -> Face:
+        """The chosen face of a photo. Raises AnimateError when there is none."""
+        found = self.faces(photo)
+        face = choose(found, self.which)
+        if face is None:
+            raise AnimateError(
+                f"it shows {len(found)} faces, not {self.which}: use 1 to {len(found)}, counted "
+                "from the left, or largest"
+            )
+        return face
+
+    def locate(self, photo: np.ndarray) -> Box:
+        return self.face(photo).square
+
+    def _lies(self, photo: np.ndarray, score: float) -> bool:
+        """Whether a face is clearer with the photo turned; upright ones are clearest upright."""
+        turned = (np.ascontiguousarray(np.rot90(photo, turns)) for turns in (1, 2, 3))
+        return any(face.score > score + CLEARER for view in turned for face in self.detector(view))
+
+    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:
+        return follow(self.detector, frames, rate, self.which)
 
 
 def rectangle(box: Sequence[float]) -> tuple[float, float, float, float]:

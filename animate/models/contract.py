@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from animate.models.geometry import fit_similarity
 
 M = TypeVar("M", bound="Motion")
 
@@ -43,6 +46,7 @@ class MotionModel(nn.Module, ABC):
     """
 
     size: int
+    regions: tuple[str, ...] = ()  # what `retarget` can amplify: {"mouth": 1.5}
 
     @abstractmethod
     def encode(self, photo: Tensor) -> Any:
@@ -61,17 +65,32 @@ class MotionModel(nn.Module, ABC):
         *,
         relative: bool = True,
         adapt_scale: bool = True,
+        amplify: Mapping[str, float] = {},
     ) -> Motion:
         """Carry the driver's poses over to the photo's face.
 
         `first` is the one pose of the driver's reference frame. Relative motion adds the driver's
         change since `first` to the photo's own pose, scaled to its face where `adapt_scale`;
-        absolute motion (relative=False) takes the driver's poses as they are.
+        absolute motion (relative=False) takes the driver's poses as they are. `amplify` multiplies
+        the relative motion of regions; callers name none but those of `regions`.
         """
 
     @abstractmethod
     def render(self, source: Any, motion: Motion) -> Tensor:
         """The photo in each of T poses: (T, 3, S', S') in [0, 1]; S' may exceed S."""
+
+    def unlike(self, own: Motion, motion: Motion) -> Tensor:
+        """How far each of T poses is from the one pose `own`, (T,), up to place, size and roll.
+
+        For models whose poses have a `point` (T, K, 2).
+        """
+        home, point = own.point, motion.point  # type: ignore[attr-defined]
+        matrix, centre, middle = fit_similarity(point, home.expand_as(point))
+        return (middle + (point - centre) @ matrix.mT - home).square().sum(-1).mean(-1).sqrt()
+
+    def remarks(self, own: Motion) -> list[str]:
+        """What is known from a photo's pose to go badly, a sentence each, with what to do."""
+        return []
 
     def fuse(self) -> MotionModel:
         """Prepare for inference only (fold normalisation into convolutions); returns self."""

@@ -9,6 +9,7 @@ occluded and decodes. Module names are those of the published checkpoints, so th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -251,6 +252,7 @@ class FirstOrder(MotionModel):
         *,
         relative: bool = True,
         adapt_scale: bool = True,
+        amplify: Mapping[str, float] = {},
     ) -> LocalMotion:
         """Raises AnimateError where a scale is asked for and the keypoints span no area."""
         if not relative:

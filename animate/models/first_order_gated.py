@@ -11,6 +11,7 @@ full resolution, and adds what a gate lets through of strokes painted from warpe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -243,6 +244,8 @@ def fit(features: Tensor, like: Tensor) -> Tensor:
 class FirstOrderGated(MotionModel):
     """The default motion model. `size` S is a multiple of 128; `free` points are unsupervised."""
 
+    regions = ("head", *landmarks.REGIONS)
+
     def __init__(self, size: int = 256, free: int = 0, variance: float = 0.005) -> None:
         super().__init__()
         self.size = size
@@ -268,10 +271,12 @@ class FirstOrderGated(MotionModel):
         *,
         relative: bool = True,
         adapt_scale: bool = True,
+        amplify: Mapping[str, float] = {},
     ) -> Points:
         if not relative:
             return motion
-        return Points(landmarks.transfer(source.pose.point, motion.point, first.point, adapt_scale))
+        own = source.pose.point
+        return Points(landmarks.transfer(own, motion.point, first.point, adapt_scale, amplify))
 
     def render(self, source: Source, motion: Points) -> Tensor:  # type: ignore[override]
         flow, x = self.motion(source.small, source.pose.point, motion.point)

@@ -5,6 +5,8 @@ Numbers are those of MediaPipe's 478-point face mesh. "Right" and "left" are the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -36,6 +38,12 @@ STEADY = tuple(
 )
 EYES = tuple(TAUGHT.index(n) for n in RIGHT_EYE + LEFT_EYE)
 MOUTH = tuple(TAUGHT.index(n) for n in OUTER_LIPS + INNER_LIPS)
+# What moves with a region: the brows with the eyes, the jaw and the cheeks with the mouth.
+JAW = (58, 288, 136, 365, 149, 378, 152, 50, 280, 205, 425)
+REGIONS = {
+    "eyes": EYES + tuple(TAUGHT.index(n) for n in BROWS),
+    "mouth": MOUTH + tuple(TAUGHT.index(n) for n in JAW),
+}
 
 _PAIRS = (
     (67, 297), (54, 284), (127, 356), (93, 323), (58, 288), (136, 365), (149, 378),
@@ -49,13 +57,20 @@ MIRROR = tuple(TAUGHT.index(_TWIN.get(n, n)) for n in TAUGHT)  # of a flipped im
 
 
 @exact
-def transfer(source: Tensor, motion: Tensor, first: Tensor, adapt_scale: bool) -> Tensor:
+def transfer(
+    source: Tensor,
+    motion: Tensor,
+    first: Tensor,
+    adapt_scale: bool,
+    amplify: Mapping[str, float] = {},
+) -> Tensor:
     """Relative motion: the driver's change since `first`, carried to the photo's face.
 
     source (1, K, 2), motion (T, K, 2), first (1, K, 2) -> (T, K, 2). The change is split into the
     head's affine motion M, fitted to the steady landmarks, and the expression left over, seen in
     the reference frame. Both are taken to the photo by the similarity N between the two faces
     (only its translation unless `adapt_scale`): p = N M N^-1 (p_source + N' expression).
+    `amplify` multiplies M's difference from standing still ("head") and the expression of REGIONS.
     """
     steady = torch.tensor(STEADY, device=source.device)
     ones = torch.ones(len(motion), 1, len(STEADY), device=source.device)
@@ -64,6 +79,11 @@ def transfer(source: Tensor, motion: Tensor, first: Tensor, adapt_scale: bool) -
     matrix = matrix[:, 0]  # (T, 2, 2); centre, home (T, 1, 2)
     upright = torch.linalg.inv(matrix).mT
     expression = (motion - home) @ upright + centre - start  # with the head held at `first`
+    for name, points in REGIONS.items():
+        expression[:, list(points)] *= amplify.get(name, 1.0)
+    head = amplify.get("head", 1.0)
+    matrix = torch.lerp(torch.eye(2, device=source.device).expand_as(matrix), matrix, head)
+    home = torch.lerp(centre, home, head)
     scale, ours, theirs = fit_similarity(first[:, steady], source[:, steady])  # N
     if not adapt_scale:
         scale = torch.eye(2, device=source.device)[None]

@@ -1,0 +1,84 @@
+"""Faces by face-alignment (Bulat & Tzimiropoulos 2017), for those who have its weights."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from animate.errors import AnimateError
+from animate.faces.detect import Face
+
+# What face-alignment would download otherwise; from version 1.5 on, and before.
+NEEDED = (("s3fd-619a316812.pth",), ("2DFAN4-11f355bf06.pth.tar", "2DFAN4-cd938726ad.zip"))
+# Of the 68 points (Sagonas et al. 2013): the person's right and left eye, nose, mouth corners.
+MARKS = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
+# The points end at the brows, as YuNet's box does not: its height in theirs, and its middle's.
+TALLER, HIGHER = 1.25, 0.08
+
+
+class Landmarks:
+    """A detector (S3FD) and 68 landmarks, from weights in `folder` or in torch's own cache.
+
+    Nothing is downloaded. Raises AnimateError where the package or its weights are missing.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        try:
+            import face_alignment
+        except ImportError as error:
+            raise AnimateError(
+                "faces=landmarks needs face-alignment: pip install face-alignment, or faces=auto"
+            ) from error
+        kinds = face_alignment.LandmarksType
+        options: dict[str, Any] = {"device": "cpu", "flip_input": False}
+        if "compile" in inspect.signature(face_alignment.FaceAlignment).parameters:
+            options["compile"] = False  # minutes of waiting, for a run of seconds
+        flat = kinds.TWO_D if hasattr(kinds, "TWO_D") else kinds._2D
+        with _weights(folder) as place:
+            options["face_detector_kwargs"] = {"path_to_detector": str(place / NEEDED[0][0])}
+            self.network = face_alignment.FaceAlignment(flat, **options)
+
+    def __call__(self, picture: np.ndarray) -> list[Face]:
+        boxes = self.network.face_detector.detect_from_image(picture)
+        if len(boxes) == 0:
+            return []
+        points = self.network.get_landmarks_from_image(picture, detected_faces=boxes) or []
+        faces = [_face(p, float(b[4])) for p, b in zip(points, boxes, strict=True)]
+        return sorted(faces, key=lambda face: -face.score)
+
+
+def _face(points: np.ndarray, score: float) -> Face:
+    """A face of 68 points (68, 2), its box as YuNet would draw it."""
+    low, high = points.min(0), points.max(0)
+    width, height = (high - low).tolist()
+    marks = np.stack([points[part].mean(0) for part in MARKS])
+    top = (low[1] + high[1]) / 2 - (TALLER / 2 + HIGHER) * height
+    return Face(float(low[0]), float(top), width, TALLER * height, score, marks)
+
+
+@contextmanager
+def _weights(folder: str | Path | None) -> Iterator[Path]:
+    """The folder with the weights, while torch.hub takes it for its cache."""
+    import torch
+
+    place = Path(folder) if folder else Path(torch.hub.get_dir()) / "checkpoints"
+    for names in NEEDED:
+        if not any((place / name).is_file() for name in names):
+            raise AnimateError(
+                f"faces=landmarks finds no {names[0]} in {place}: put it there, or name its "
+                "folder by faces.weights=, or use faces=auto"
+            )
+    before = torch.hub.get_dir()
+    with tempfile.TemporaryDirectory() as hub:
+        (Path(hub) / "checkpoints").symlink_to(place.absolute())
+        torch.hub.set_dir(hub)
+        try:
+            yield place
+        finally:
+            torch.hub.set_dir(before)

@@ -1,0 +1,202 @@
+"""A motion model at work on frames: on which device, how precisely, how many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from animate.clips import chunks
+from animate.errors import AnimateError
+from animate.models.contract import Motion, MotionModel
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One pose of a driver; with a `fresh` one a new scene begins."""
+
+    motion: Motion  # of one
+    fresh: bool = False
+    crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was found in
+
+
+@dataclass(frozen=True)
+class Retarget:
+    """How poses are carried over to the photo.
+
+    `amplify` maps regions of the face to factors, 1 where it says nothing; "head" is the movement
+    of the whole head. Raises AnimateError when absolute motion is to be amplified.
+    """
+
+    relative: bool = True
+    adapt_scale: bool = True
+    amplify: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.changed and not self.relative:
+            raise AnimateError(
+                f"retarget.{next(iter(self.changed))} amplifies relative motion: use "
+                "retarget.relative=true"
+            )
+
+    @property
+    def changed(self) -> dict[str, float]:
+        return {name: gain for name, gain in self.amplify.items() if gain != 1}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A motion model at work on frames: uint8 (S, S, 3) in and out, `chunk` of them held at a time.
+
+    Points are always found in float32; rendering may run in bfloat16.
+    """
+
+    model: MotionModel
+    chunk: int
+    precision: torch.dtype
+
+    def encode(self, photo: np.ndarray) -> Any:
+        """The model's `Source` of a cropped photo."""
+        with torch.inference_mode():
+            return self.model.encode(self._tensor([photo]))
+
+    def track(self, frames: list[np.ndarray]) -> Motion:
+        """The poses of cropped driving frames."""
+        with torch.inference_mode():
+            return self.model.track(self._tensor(frames))
+
+    def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
+        """The pose of each cropped driving frame."""
+        for chunk in chunks(frames, self.chunk):
+            for some in chunks(chunk, BATCH):
+                motion = self.track(some + some[-1:] * (BATCH - len(some)))
+                yield from (Pose(motion[i : i + 1], crop=crop) for i, crop in enumerate(some))
+
+    def frames(
+        self, source: Any, driving: Iterable[np.ndarray], first: Motion | None, **retarget: Any
+    ) -> Iterator[np.ndarray]:
+        """The photo moved like each driving frame; `first` is the reference pose, else frame 0."""
+        return self.animate(source, self.poses(driving), first, Retarget(**retarget))
+
+    def animate(
+        self, source: Any, poses: Iterable[Pose], first: Motion | None, how: Retarget
+    ) -> Iterator[np.ndarray]:
+        """The photo in each pose, relative to `first` or, without one, to the scene's first."""
+        anchored = first is not None
+        for some in chunks(poses, BATCH):
+            moved = []
+            for pose in some:
+                if first is None or (pose.fresh and not anchored):
+                    first = pose.motion
+                moved.append(self.retarget(source, pose.motion, first, how))
+            motion = together(moved + moved[-1:] * (BATCH - len(moved)))
+            yield from self.render(source, motion)[: len(some)]
+
+    def retarget(self, source: Any, motion: Motion, first: Motion, how: Retarget) -> Motion:
+        """Poses carried over to the photo, relative to the one pose `first`.
+
+        Raises AnimateError where a region is to be amplified that the model doesn't know.
+        """
+        unknown = [name for name in how.changed if name not in self.model.regions]
+        if unknown:
+            known = ", ".join(self.model.regions) or "none"
+            raise AnimateError(
+                f"this motion model can't amplify {unknown[0]} by itself (only: {known}): use "
+                f"retarget.{unknown[0]}=1"
+            )
+        with torch.inference_mode():
+            return self.model.retarget(
+                source,
+                motion,
+                first,
+                relative=how.relative,
+                adapt_scale=how.adapt_scale,
+                **({"amplify": how.changed} if how.changed else {}),
+            )
+
+    def unlike(self, own: Motion, motion: Motion) -> float:
+        """How far one pose is from another, whose place, size and roll don't count."""
+        with torch.inference_mode():
+            return float(self.model.unlike(own, motion))
+
+    def render(self, source: Any, motion: Motion) -> np.ndarray:
+        """The photo in every pose, (T, S', S', 3) uint8."""
+        low = self.precision is not torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.model.device.type, self.precision, enabled=low),
+        ):
+            image = self.model.render(source, motion).float()  # (T, 3, S', S')
+        pixels = image.clamp(0, 1).mul(255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _tensor(self, frames: list[np.ndarray]) -> torch.Tensor:
+        """(T, 3, S, S) in [0, 1] on the model's device."""
+        pixels = torch.from_numpy(np.stack(frames)).to(self.model.device)
+        return pixels.permute(0, 3, 1, 2).float().div(255)
+
+
+def together(motions: list[Motion]) -> Motion:
+    """Motions of the same model, one after the other."""
+    one = motions[0]
+    return replace(
+        one, **{f.name: torch.cat([getattr(m, f.name) for m in motions]) for f in fields(one)}
+    )
+
+
+def values(motion: Motion) -> np.ndarray:
+    """The numbers of one pose as a row (n,), float32."""
+    row = torch.cat([getattr(motion, f.name).flatten() for f in fields(motion)])
+    return row.float().cpu().numpy()
+
+
+def with_values(like: Motion, row: torch.Tensor) -> Motion:
+    """The inverse of `values`, for a pose of the same kind as `like`."""
+    parts = [getattr(like, f.name) for f in fields(like)]
+    pieces = row.float().split([part.numel() for part in parts])
+    filled = {
+        f.name: piece.view(part.shape).to(part)
+        for f, part, piece in zip(fields(like), parts, pieces, strict=True)
+    }
+    return replace(like, **filled)
+
+
+def ready(model: MotionModel) -> MotionModel:
+    """The model prepared for inference: normalisation folded, weights laid out channels last."""
+    model = model.eval().fuse()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        raise AnimateError(f"device {name} can't be used here: use device=auto or cpu") from error
+    return device
+
+
+def find_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type to render in; "auto" is bfloat16 where the machine has instructions for it."""
+    if name not in PRECISIONS:
+        raise AnimateError(f"precision is {name}: use one of {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    else:
+        fast = False
+    return torch.bfloat16 if fast else torch.float32
