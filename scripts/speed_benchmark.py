@@ -18,7 +18,8 @@ import torch
 
 from animate import checkpoints, clips
 from animate.faces import cut, locator
-from animate.portrait import BATCH, Stage, find_device, find_precision, portrait, ready
+from animate.portrait import portrait
+from animate.stage import BATCH, Retarget, Stage, find_device, find_precision, ready
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 
@@ -62,7 +63,7 @@ def main() -> None:
     print(f"encode the photo    {best(lambda: stage.encode(crop), args.repeats) * 1e3:7.1f} ms")
     for name, call in (
         ("track", lambda: stage.track(crops)),
-        ("retarget", lambda: stage.retarget(source, motion, motion[:1])),
+        ("retarget", lambda: stage.retarget(source, motion, motion[:1], Retarget())),
         ("render", lambda: stage.render(source, motion)),
     ):
         print(f"{name:19} {best(call, args.repeats) * 1e3 / BATCH:7.1f} ms a frame")
