@@ -38,7 +38,7 @@ class Animated(Published):
 
 
 def portrait(
-    photo: str | Path,
+    photo: str | Path | Sequence[str | Path],
     clip: str | Path | Sequence[str | Path],
     out: str | Path,
     *,

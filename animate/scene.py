@@ -21,6 +21,8 @@ from animate.models.contract import Motion
 from animate.photos import read_photo
 from animate.stage import Pose, Retarget, Stage
 
+PANEL = 256  # pixels of a picture's side, at least, where several are compared
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -135,7 +137,9 @@ def in_photo(
 
 def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray]:
     """The plain crops, in rows of `columns` (as square as it gets where there are many)."""
-    across = columns or math.ceil(math.sqrt(len(crops)))
+    if columns is not None and columns < 1:
+        raise AnimateError(f"{columns} columns: use 1 or more")
+    across = min(columns or math.ceil(math.sqrt(len(crops))), len(crops))
     for moved in zip(*crops, strict=False):
         yield tiled([crop for crop, _ in moved], across)
 
@@ -150,8 +154,8 @@ def compared(cast: Sequence[Actor], crops: Crops, points: bool) -> Iterator[np.n
             raise AnimateError(
                 "there is no picture of the driver to compare with: use a video, played once"
             )
-        side = crop.shape[:2]
-        driver, photo = fitted(pose.crop, side), fitted(cast[0].crop, side)
+        side = max(PANEL, crop.shape[0])
+        driver, photo, crop = (fitted(p, side) for p in (pose.crop, cast[0].crop, crop))
         if points:
             driver = dotted(driver, pose.motion)
             photo = dotted(photo, cast[0].own)
@@ -222,13 +226,14 @@ def shrunk(photo: np.ndarray, side: int | None) -> np.ndarray:
     return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def fitted(picture: np.ndarray, side: tuple[int, ...]) -> np.ndarray:
+def fitted(picture: np.ndarray, side: int) -> np.ndarray:
     """A square picture at another side."""
     import cv2
 
-    if picture.shape[:2] == side:
+    if picture.shape[0] == side:
         return picture
-    return cv2.resize(picture, (side[1], side[0]), interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_CUBIC
+    return cv2.resize(picture, (side, side), interpolation=how)
 
 
 def dotted(crop: np.ndarray, motion: Motion) -> np.ndarray:

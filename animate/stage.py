@@ -11,7 +11,7 @@ import torch
 
 from animate.clips import chunks
 from animate.errors import AnimateError
-from animate.models.contract import Motion, MotionModel
+from animate.models.contract import Insight, Motion, MotionModel
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
@@ -124,6 +124,11 @@ class Stage:
         """How far one pose is from another, whose place, size and roll don't count."""
         with torch.inference_mode():
             return float(self.model.unlike(own, motion))
+
+    def explain(self, source: Any, motion: Motion) -> Insight:
+        """What `render` does with the same arguments, in float32."""
+        with torch.inference_mode():
+            return self.model.explain(source, motion)
 
     def render(self, source: Any, motion: Motion) -> np.ndarray:
         """The photo in every pose, (T, S', S', 3) uint8."""

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animate.errors import AnimateError
-from animate.faces import Box, Centre, Detected, Given, YuNet, cut, follow, locator
+from animate.faces import Box, Centre, Detected, Face, Given, YuNet, advice, cut, follow, locator
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -61,9 +61,9 @@ def test_tracking_keeps_frames_with_their_boxes_and_is_lazy() -> None:
         while True:
             yield ramp(32, 48)
 
-    seen = next(locator("centre").track(endless(), Fraction(25)))
-    assert seen.frame.shape == (32, 48, 3)
-    assert seen.box == Box(8, 0, 32)
+    met = next(locator("centre").track(endless(), Fraction(25)))
+    assert met.frame.shape == (32, 48, 3)
+    assert met.box == Box(8, 0, 32)
 
 
 @pytest.mark.parametrize(
@@ -161,12 +161,12 @@ def sway(count: int, noise: float = 0.0, step: float = 0.0) -> Iterator[np.ndarr
 
 
 def test_a_still_heads_square_is_perfectly_still(detector: YuNet) -> None:
-    seen = list(follow(detector, sway(12, noise=8), Fraction(25)))
-    found = np.array([s.face.square.left for s in seen if s.face])
+    met = list(follow(detector, sway(12, noise=8), Fraction(25)))
+    found = np.array([s.face.square.left for s in met if s.face])
     assert len(found) == 12
     assert np.std(found) > 0.05  # the detector does waver
-    assert np.std([s.box.left for s in seen][1:]) < 1e-6
-    assert np.std([s.box.side for s in seen][1:]) < 1e-6
+    assert np.std([s.box.left for s in met][1:]) < 1e-6
+    assert np.std([s.box.side for s in met][1:]) < 1e-6
 
 
 def test_the_square_follows_a_head_that_walks(detector: YuNet) -> None:
@@ -182,19 +182,19 @@ def test_the_square_does_not_jump(detector: YuNet) -> None:
 
 
 def test_a_hidden_face_is_found_again_and_a_cut_is_noticed(detector: YuNet) -> None:
-    blank, one, other = scene(), scene((100, 60, 240)), 255 - scene((300, 30, 300)) // 2
-    other[:330, 300:600] = draw_face(330)[:, :300]
-    frames = [one, one, blank, blank, one, 255 - blank, 255 - blank]
-    seen = list(follow(detector, frames, Fraction(25)))
-    assert [s.found for s in seen] == [True, True, False, False, True, False, False]
-    assert seen[2].box == seen[1].box
-    assert [i for i, s in enumerate(seen) if s.fresh] == [5]
+    blank, black, one = scene(), scene() * 0, scene((100, 60, 240))
+    other = scene((300, 30, 300)) // 2 + 120
+    frames = [one, one, blank, black, one, black, other, other]
+    met = list(follow(detector, frames, Fraction(25)))
+    assert [s.found for s in met] == [True, True, False, False, True, False, True, True]
+    assert met[2].box == met[1].box
+    assert [i for i, s in enumerate(met) if s.fresh] == [6]
 
 
 def test_another_face_does_not_take_over_at_once(detector: YuNet) -> None:
     one, both = scene((20, 60, 240)), scene((20, 60, 240), (380, 60, 260))
-    seen = list(follow(detector, [one, both, both], Fraction(25)))
-    assert all(s.face and s.face.centre[0] < 200 for s in seen)
+    met = list(follow(detector, [one, both, both], Fraction(25)))
+    assert all(s.face and s.face.centre[0] < 200 for s in met)
 
 
 # ---------------------------------------------------------------- face-alignment
@@ -260,3 +260,38 @@ def test_landmarks_take_weights_from_a_folder_and_download_nothing(
     assert fake.asked == {"compile": False, "type": "flat", "detector": True, "landmarks": True}
     assert torch.hub.get_dir() == before
     assert box.side > 60
+
+
+# ---------------------------------------------------------------- what is said before the work
+
+
+def head(turn: float = 0.0, tilt: float = 0.0, height: float = 200, left: float = 100) -> Face:
+    """A face whose nose is `turn` eye distances off the middle, rolled by `tilt` degrees."""
+    marks = np.array([[-0.5, -0.5], [0.5, -0.5], [turn, 0], [-0.4, 0.5], [0.4, 0.5]]) * height / 2
+    angle = np.radians(tilt)
+    roll = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return Face(left, 100, 0.8 * height, height, 0.9, marks @ roll + [left + height / 2, 200])
+
+
+@pytest.mark.parametrize(
+    ("face", "others", "words"),
+    [
+        (head(), 0, []),
+        (head(turn=0.5), 0, ["from the side"]),
+        (head(tilt=40), 0, ["40 degrees"]),
+        (head(height=40), 0, ["40 pixels"]),
+        (head(left=-60), 0, ["edge"]),
+        (head(turn=-0.5, height=40), 2, ["40 pixels", "from the side", "3 faces"]),
+    ],
+)
+def test_photos_that_will_look_bad_are_told_of(face: Face, others: int, words: list[str]) -> None:
+    lines = advice.of_photo(face, others, (500, 500, 3))
+    assert len(lines) == len(words)
+    assert all(word in line for word, line in zip(words, lines, strict=True))
+
+
+def test_a_driver_that_starts_another_way_is_told_of() -> None:
+    assert not advice.of_pair(head(), head(turn=0.1, tilt=5))
+    for other in (head(turn=0.4), head(tilt=-40)):
+        (line,) = advice.of_pair(head(), other)
+        assert "retarget.reference=auto" in line

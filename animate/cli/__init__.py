@@ -15,7 +15,17 @@ from animate import __version__
 from animate.cli.arguments import Parser
 from animate.errors import AnimateError
 
-COMMANDS = ("run", "verify", "keys", "train", "evaluate", "checkpoint")
+COMMANDS = (
+    "run",
+    "batch",
+    "motion",
+    "inspect",
+    "verify",
+    "keys",
+    "train",
+    "evaluate",
+    "checkpoint",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

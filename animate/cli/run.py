@@ -40,6 +40,15 @@ def register(commands: Any) -> None:
         help="with faces.which=all: the next face's own driver, from the left (repeat for more)",
     )
     run.add_argument(
+        "--tile",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PHOTO",
+        help="another photo to move in step, as a tile beside the first (repeat for more)",
+    )
+    run.add_argument("--columns", type=int, help="tiles in a row (default: about as many as rows)")
+    run.add_argument(
         "--compare",
         nargs="?",
         const="plain",
@@ -65,10 +74,11 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.portrait import portrait
 
     published = portrait(
-        arguments.photo,
+        [arguments.photo, *arguments.tile],
         [arguments.clip, *arguments.also],
         arguments.out,
         compare=arguments.compare,
+        columns=arguments.columns,
         force=arguments.force,
         progress=True,
         say=advise,

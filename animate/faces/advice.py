@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from animate.faces.detect import Face
 
 SMALL = 90  # pixels of height below which a face is made of guesses
-TURNED = 0.35  # of the distance between the eyes; a nose is there at about 35 degrees
+TURNED = 0.3  # of the distance between the eyes; a nose is there at about 35 degrees
 APART = 0.25  # of it: how differently two heads may be turned
 TILTED = 25  # degrees
 

@@ -14,6 +14,7 @@ from animate.faces.crop import Box
 from animate.faces.detect import Detector, Face
 from animate.faces.track import Sighting, choose, follow, from_left
 
+LOOK = 1280  # pixels that are enough to tell up from down
 CLEARER = 0.015  # of the detector's score
 SMALLEST = 16  # pixels; a face box below it says nothing about a face
 NOTHING = (
@@ -103,7 +104,9 @@ class Detected:
 
     def _lies(self, photo: np.ndarray, score: float) -> bool:
         """Whether a face is clearer with the photo turned; upright ones are clearest upright."""
-        turned = (np.ascontiguousarray(np.rot90(photo, turns)) for turns in (1, 2, 3))
+        step = max(1, max(photo.shape[:2]) // LOOK)
+        small = photo[::step, ::step]
+        turned = (np.ascontiguousarray(np.rot90(small, turns)) for turns in (1, 2, 3))
         return any(face.score > score + CLEARER for view in turned for face in self.detector(view))
 
     def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:

@@ -27,7 +27,7 @@ class Sighting:
     frame: np.ndarray
     box: Box
     found: bool = True
-    fresh: bool = False  # the first frame after a scene cut
+    fresh: bool = False  # the first frame with a face after a scene cut
     face: Face | None = None  # as detected in this frame
 
 
@@ -60,20 +60,22 @@ def follow(
     """
     face: Face | None = None
     box: Box | None = None
-    before: np.ndarray | None = None
+    before: np.ndarray | None = None  # what the last frame with a face looked like
     lost, steady = 0, Steady(rate)
     for frame in frames:
         thumb = _thumb(frame)
         fresh = before is not None and _differs(before, thumb)
-        before, known = thumb, None if fresh or lost > PATIENCE * rate else face
+        known = None if fresh or lost > PATIENCE * rate else face
         found = _look(detector, frame, known, which)
         if found is None:
-            lost, face = lost + 1, known
+            lost += 1
         else:
             if known is None:
                 steady = Steady(rate)
-            lost, face, box = 0, found, steady(found.square)
-        yield Sighting(frame, box or _middle(frame), found is not None, fresh, found)
+            before, lost, face, box = thumb, 0, found, steady(found.square)
+        yield Sighting(
+            frame, box or _middle(frame), found is not None, fresh and bool(found), found
+        )
 
 
 def _look(

@@ -38,6 +38,14 @@ class Prediction:
     driving: Motion
 
 
+@dataclass(frozen=True)
+class Insight:
+    """What a model did for T poses, for people to look at."""
+
+    flow: Tensor  # (T, h, w, 2): where in the photo each pixel comes from
+    share: Tensor  # (T, 1, h, w) in [0, 1]: the moved photo's share; the rest is painted
+
+
 class MotionModel(nn.Module, ABC):
     """A network that animates a photo; `size` is the side S of the square images it takes.
 
@@ -78,6 +86,10 @@ class MotionModel(nn.Module, ABC):
     @abstractmethod
     def render(self, source: Any, motion: Motion) -> Tensor:
         """The photo in each of T poses: (T, 3, S', S') in [0, 1]; S' may exceed S."""
+
+    @abstractmethod
+    def explain(self, source: Any, motion: Motion) -> Insight:
+        """What `render` does with the same arguments."""
 
     def unlike(self, own: Motion, motion: Motion) -> Tensor:
         """How far each of T poses is from the one pose `own`, (T,), up to place, size and roll.

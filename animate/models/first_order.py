@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate.errors import AnimateError
-from animate.models.contract import Motion, MotionModel, Prediction
+from animate.models.contract import Insight, Motion, MotionModel, Prediction
 from animate.models.fomm_blocks import (
     Blur,
     Down,
@@ -266,6 +266,10 @@ class FirstOrder(MotionModel):
 
     def render(self, source: Source, motion: LocalMotion) -> Tensor:  # type: ignore[override]
         return self.generator(source, motion)[0]
+
+    def explain(self, source: Source, motion: LocalMotion) -> Insight:  # type: ignore[override]
+        _, flow, occlusion = self.generator(source, motion)
+        return Insight(flow, occlusion)
 
     def forward(self, source: Tensor, driving: Tensor) -> Prediction:
         """Training pass over B pairs, (B, 3, S, S) each, in [0, 1]."""

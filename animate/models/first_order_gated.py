@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from animate.models import landmarks
 from animate.models.blocks import ConvNorm, Residual, UNet, fuse, upsample
-from animate.models.contract import Motion, MotionModel, Prediction
+from animate.models.contract import Insight, Motion, MotionModel, Prediction
 from animate.models.geometry import (
     exact,
     expectation,
@@ -284,6 +284,18 @@ class FirstOrderGated(MotionModel):
         return self.synthesis(source.photo, source.features, flow, x, source.open, theirs)[0].clamp(
             0, 1
         )
+
+    def explain(self, source: Source, motion: Points) -> Insight:  # type: ignore[override]
+        flow, x = self.motion(source.small, source.pose.point, motion.point)
+        theirs = openings(motion.point, source.open.shape[-1])
+        ours = source.open
+        _, _, kept = self.synthesis(source.photo, source.features, flow, x, ours, theirs)
+        return Insight(flow, kept)
+
+    def remarks(self, own: Points) -> list[str]:  # type: ignore[override]
+        if float(landmarks.eye_opening(own.point)[0]) > landmarks.CLOSED:
+            return []
+        return ["the eyes in the photo are closed, and have to be made up: use one with open eyes"]
 
     def forward(self, source: Tensor, driving: Tensor) -> Prediction:
         """Training pass over B pairs, (B, 3, S, S) each, in [0, 1]."""

@@ -1,0 +1,68 @@
+"""`animate batch`: many photos, many clips, one report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from animate.cli.arguments import command, overrides
+
+
+def register(commands: Any) -> None:
+    batch = command(commands, "batch", call, "animate the rows of a CSV or the photos of a folder")
+    batch.add_argument(
+        "jobs",
+        type=Path,
+        metavar="JOBS",
+        help="a CSV with the columns photo, clip, out and settings; or a folder of photos",
+    )
+    batch.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for the results, report.html and batch.jsonl; what is published there is kept",
+    )
+    batch.add_argument(
+        "--clip", type=Path, help="the driver of rows that name none: a video, or a template"
+    )
+    batch.add_argument(
+        "--workers", type=int, default=1, help="processes side by side, from 1 (default: 1)"
+    )
+    batch.add_argument(
+        "--force", action="store_true", help="do everything again, replace what exists"
+    )
+    batch.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of configs/run.yaml for every row",
+    )
+
+
+def call(arguments: argparse.Namespace, others: list[str]) -> int:
+    from animate.config import run_arguments
+
+    settings = overrides(arguments, others)
+    run_arguments(settings)  # a mistake in them is one of every row
+    from animate.batch import REPORT, read_jobs, run_jobs
+
+    jobs = read_jobs(arguments.jobs, arguments.out, arguments.clip, settings)
+    outcomes = run_jobs(
+        jobs, arguments.out, workers=arguments.workers, force=arguments.force, say=report
+    )
+    failed = sum(bool(outcome.error) for outcome in outcomes)
+    print(f"{arguments.out / REPORT}: {len(outcomes) - failed} published, {failed} failed")
+    return 2 if failed else 0
+
+
+def report(outcome: Any) -> None:
+    """A job in a line."""
+    if outcome.error:
+        print(f"{outcome.photo}: failed: {outcome.error}", flush=True)
+    else:
+        kept = ", kept from before" if outcome.kept else f" in {outcome.seconds:.1f} s"
+        print(f"{outcome.out}: {outcome.frames} frames{kept}, {outcome.verdict}", flush=True)

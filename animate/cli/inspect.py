@@ -1,0 +1,52 @@
+"""`animate inspect`: what the motion model does, as one picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from animate.cli.arguments import command, overrides
+
+
+def register(commands: Any) -> None:
+    look = command(
+        commands, "inspect", call, "draw keypoints, deformation and what is painted, as a picture"
+    )
+    look.add_argument("photo", type=Path, metavar="PHOTO", help="as for `animate run`")
+    look.add_argument("clip", type=Path, metavar="CLIP", help="as for `animate run`")
+    look.add_argument("-o", "--out", type=Path, required=True, help="the picture: .png or .jpg")
+    look.add_argument(
+        "--frames", type=int, default=4, help="rows, spread over the clip, 1 to 32 (default: 4)"
+    )
+    look.add_argument(
+        "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
+    )
+    look.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of configs/run.yaml",
+    )
+
+
+def call(arguments: argparse.Namespace, others: list[str]) -> int:
+    from animate.config import run_arguments
+
+    settings = run_arguments(overrides(arguments, others))
+    from inspect import signature
+
+    from animate.inspection import inspect
+
+    heeded = signature(inspect).parameters
+    done = inspect(
+        arguments.photo,
+        arguments.clip,
+        arguments.out,
+        frames=arguments.frames,
+        force=arguments.force,
+        **{name: value for name, value in settings.items() if name in heeded},
+    )
+    print(f"{done.path}: verified: {done.report.verdict}")
+    return 0

@@ -1,0 +1,49 @@
+"""`animate motion`: track a driver once, for any number of photos."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from animate.cli.arguments import command, overrides
+
+
+def register(commands: Any) -> None:
+    motion = commands.add_parser("motion", help="keep the motion of a clip for many photos")
+    actions = motion.add_subparsers(metavar="ACTION", required=True)
+    save = command(actions, "save", call, "track the face in a clip and keep its poses")
+    save.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of frames")
+    save.add_argument(
+        "-o", "--out", type=Path, required=True, help="the template: .npz, to use as a CLIP"
+    )
+    save.add_argument(
+        "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
+    )
+    save.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of configs/run.yaml for the clip, its faces and the model",
+    )
+
+
+def call(arguments: argparse.Namespace, others: list[str]) -> int:
+    import inspect
+
+    from animate.config import run_arguments
+
+    settings = run_arguments(overrides(arguments, others))
+    from animate.rehearsal import save_motion
+
+    heeded = inspect.signature(save_motion).parameters
+    saved = save_motion(
+        arguments.clip,
+        arguments.out,
+        force=arguments.force,
+        progress=True,
+        **{name: value for name, value in settings.items() if name in heeded},
+    )
+    print(f"{saved.path}: {len(saved)} poses at {float(saved.rate):.3f} a second, {saved.model}")
+    return 0

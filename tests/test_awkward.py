@@ -1,0 +1,345 @@
+"""Whatever people have: every input works, or says in one line what is wrong and what to do.
+
+The table of outcomes in docs/awkward-inputs.md is made by `python tests/test_awkward.py` and held
+to by these tests.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, draw_face, draw_frames, write_clip
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from animate.driver import Playing, open_driver
+from animate.errors import AnimateError
+from animate.faces import advice, locator
+from animate.scene import look
+from animate.stage import Stage
+
+PAGE = ROOT / "docs" / "awkward-inputs.md"
+PHOTOS: dict[str, Callable[[Path], Path]] = {}
+CLIPS: dict[str, Callable[[Path], Path]] = {}
+Maker = Callable[[Path], Path]
+
+
+def photo(name: str) -> Callable[[Maker], Maker]:
+    return lambda maker: PHOTOS.setdefault(name, maker)
+
+
+def clip(name: str) -> Callable[[Maker], Maker]:
+    return lambda maker: CLIPS.setdefault(name, maker)
+
+
+def face(side: int = 200) -> Image.Image:
+    return Image.fromarray(draw_face(side))
+
+
+def saved(folder: Path, name: str, picture: Image.Image, **options: object) -> Path:
+    picture.save(folder / name, **options)  # type: ignore[arg-type]
+    return folder / name
+
+
+def pasted(size: tuple[int, int], *places: tuple[int, int, int]) -> Image.Image:
+    """Faces of (left, top, side) on grey."""
+    picture = Image.new("RGB", size, (90, 90, 90))
+    for left, top, side in places:
+        picture.paste(face(side), (left, top))
+    return picture
+
+
+def ffmpeg(out: Path, *arguments: str) -> Path:
+    import imageio_ffmpeg
+
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *arguments, str(out)]
+    subprocess.run(command, check=True)
+    return out
+
+
+def plain(folder: Path, name: str = "in.mp4", sound: bool = False) -> Path:
+    return write_clip(folder / name, draw_frames(5), "25", sound=sound)
+
+
+# ---------------------------------------------------------------- photos
+
+photo("a colour PNG")(lambda f: saved(f, "p.png", face()))
+photo("grey")(lambda f: saved(f, "p.png", face().convert("L")))
+photo("16 bits of grey")(
+    lambda f: saved(f, "p.png", Image.fromarray(np.asarray(face().convert("L"), np.uint16) * 257))
+)
+photo("a palette")(lambda f: saved(f, "p.png", face().quantize(64)))
+photo("CMYK JPEG")(lambda f: saved(f, "p.jpg", face().convert("CMYK")))
+photo("WebP")(lambda f: saved(f, "p.webp", face()))
+photo("TIFF")(lambda f: saved(f, "p.tif", face()))
+photo("BMP")(lambda f: saved(f, "p.bmp", face()))
+photo("a JPEG named .png")(lambda f: saved(f, "p.png", face(), format="JPEG"))
+photo("spaces, quotes and non-ASCII in the name")(
+    lambda f: saved(f, "my  photo (1) 'ü' 日本=,[x].jpg", face())
+)
+photo("8K (7680x4320)")(lambda f: saved(f, "p.jpg", pasted((7680, 4320), (3000, 900, 2400))))
+photo("a face of 40 pixels in 640x480")(
+    lambda f: saved(f, "p.png", pasted((640, 480), (300, 200, 60)))
+)
+photo("three faces")(
+    lambda f: saved(f, "p.png", pasted((640, 240), (0, 20, 200), (210, 20, 220), (440, 20, 200)))
+)
+photo("a face cut off by the edge")(lambda f: saved(f, "p.png", pasted((200, 240), (60, 20, 200))))
+photo("a tilted head")(lambda f: saved(f, "p.png", face().rotate(35, fillcolor=(90, 90, 90))))
+photo("lying on its side")(lambda f: saved(f, "p.png", face().transpose(Image.Transpose.ROTATE_90)))
+photo("upside down")(lambda f: saved(f, "p.png", face().transpose(Image.Transpose.ROTATE_180)))
+photo("a painting (posterised, brush strokes)")(
+    lambda f: saved(f, "p.png", ImageOps.posterize(face().filter(ImageFilter.ModeFilter(7)), 3))
+)
+photo("a statue (no colour, little contrast)")(
+    lambda f: saved(f, "p.png", face().convert("L").point(lambda v: 120 + v // 4))
+)
+photo("dark")(lambda f: saved(f, "p.png", face().point(lambda v: v // 6)))
+photo("no face: grey")(lambda f: saved(f, "p.png", Image.new("RGB", (200, 200), (90, 90, 90))))
+photo("no face: black")(lambda f: saved(f, "p.png", Image.new("RGB", (200, 200))))
+photo("one pixel high")(lambda f: saved(f, "p.png", Image.new("RGB", (200, 1))))
+photo("13,000 pixels wide")(lambda f: saved(f, "p.png", Image.new("RGB", (13_000, 20))))
+
+
+@photo("half transparent")
+def transparent(folder: Path) -> Path:
+    picture = face().convert("RGBA")
+    picture.putalpha(
+        Image.linear_gradient("L").resize((200, 200)).point(lambda v: min(255, v + 90))
+    )
+    return saved(folder, "p.png", picture)
+
+
+@photo("turned by EXIF")
+def turned(folder: Path) -> Path:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    picture = face().transpose(Image.Transpose.ROTATE_90)
+    return saved(folder, "p.jpg", picture, exif=tags)
+
+
+@photo("an animated GIF")
+def animated(folder: Path) -> Path:
+    more = [Image.fromarray(f) for f in draw_frames(3, 200)]
+    return saved(folder, "p.gif", more[0], save_all=True, append_images=more[1:])
+
+
+@photo("from the side")
+def side(folder: Path) -> Path:
+    """Eyes, nose and mouth moved across the face, as a turn does."""
+    picture, turned = draw_face(200), draw_face(200).copy()
+    y, x = np.mgrid[:200, :200] / 200
+    inside = ((x - 0.5) / 0.25) ** 2 + ((y - 0.5) / 0.34) ** 2 < 0.9
+    shift = (38 * inside * (1 - ((x - 0.5) / 0.25) ** 2).clip(0)).astype(int)
+    turned[inside] = picture[
+        (y * 200).astype(int)[inside], ((x * 200).astype(int) - shift)[inside].clip(0, 199)
+    ]
+    return saved(folder, "p.png", Image.fromarray(turned))
+
+
+def covered(draw_on: Callable[[ImageDraw.ImageDraw], None]) -> Maker:
+    def make(folder: Path) -> Path:
+        picture = face()
+        draw_on(ImageDraw.Draw(picture))
+        return saved(folder, "p.png", picture)
+
+    return make
+
+
+def glasses(draw: ImageDraw.ImageDraw) -> None:
+    for x in (78, 122):
+        draw.ellipse([x - 20, 74, x + 20, 104], outline=(20, 20, 20), width=4)
+    draw.line([98, 86, 102, 86], fill=(20, 20, 20), width=4)
+
+
+photo("glasses")(covered(glasses))
+photo("a surgical mask")(covered(lambda d: d.rectangle([52, 108, 148, 168], fill=(150, 190, 220))))
+photo("a hand over the chin")(
+    covered(lambda d: d.ellipse([100, 130, 170, 200], fill=(215, 170, 140)))
+)
+
+
+@photo("a cartoon of circles and dots")
+def cartoon(folder: Path) -> Path:
+    picture = Image.new("RGB", (200, 200), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse([30, 30, 170, 170], fill=(255, 220, 0))
+    draw.ellipse([70, 70, 80, 90], fill="black")
+    draw.ellipse([120, 70, 130, 90], fill="black")
+    return saved(folder, "p.png", picture)
+
+
+def written(name: str, data: Callable[[Path], bytes]) -> Maker:
+    def make(folder: Path) -> Path:
+        (folder / name).write_bytes(data(folder))
+        return folder / name
+
+    return make
+
+
+photo("an empty file")(written("p.jpg", lambda f: b""))
+photo("text named .jpg")(written("p.jpg", lambda f: b"not a picture"))
+photo("a JPEG cut off in the middle")(
+    written("p.jpg", lambda f: saved(f, "whole.jpg", face()).read_bytes()[:3000])
+)
+photo("a name that is nothing")(lambda f: f / "p.jpg")
+
+# ---------------------------------------------------------------- clips
+
+clip("H.264 with sound")(lambda f: plain(f, sound=True))
+clip("without sound")(lambda f: plain(f))
+clip("odd sides, VP9")(
+    lambda f: ffmpeg(f / "c.webm", "-i", str(plain(f)), "-vf", "crop=127:125", "-c:v", "libvpx-vp9")
+)
+clip("interlaced MPEG-2")(
+    lambda f: ffmpeg(f / "c.mpg", "-i", str(plain(f)), "-c:v", "mpeg2video",
+                     "-flags", "+ilme+ildct", "-vf", "setfield=tff")
+)  # fmt: skip
+clip("HDR: 10 bits, HLG, HEVC")(
+    lambda f: ffmpeg(f / "c.mp4", "-i", str(plain(f)), "-c:v", "libx265", "-pix_fmt", "yuv420p10le",
+                     "-x265-params", "log-level=0:pools=1", "-color_trc", "arib-std-b67",
+                     "-color_primaries", "bt2020", "-colorspace", "bt2020nc")
+)  # fmt: skip
+clip("alpha: QuickTime Animation")(
+    lambda f: ffmpeg(f / "c.mov", "-i", str(plain(f)), "-c:v", "qtrle", "-pix_fmt", "argb")
+)
+clip("a phone's rotation")(
+    lambda f: ffmpeg(f / "c.mp4", "-display_rotation", "90", "-i",
+                     str(ffmpeg(f / "t.mp4", "-i", str(plain(f)), "-vf", "transpose=2")),
+                     "-c", "copy")
+)  # fmt: skip
+clip("a variable frame rate")(
+    lambda f: ffmpeg(f / "c.mkv", "-i", str(plain(f)), "-vf", "setpts=(N+0.3*mod(N\\,3))/25/TB",
+                     "-fps_mode", "vfr")
+)  # fmt: skip
+clip("sound longer than the video")(
+    lambda f: ffmpeg(f / "c.mp4", "-i", str(plain(f)), "-f", "lavfi", "-i", "sine=duration=2",
+                     "-c:v", "copy")
+)  # fmt: skip
+clip("Motion JPEG in AVI")(
+    lambda f: ffmpeg(f / "c.avi", "-i", str(plain(f)), "-c:v", "mjpeg", "-q:v", "2")
+)
+clip("a GIF")(lambda f: ffmpeg(f / "c.gif", "-i", str(plain(f))))
+clip("an MP4 named .avi")(lambda f: plain(f).rename(f / "c.avi"))
+clip("spaces, quotes and non-ASCII in the name")(lambda f: plain(f).rename(f / "my 'clip' ü=1.mp4"))
+clip("one frame a second")(lambda f: write_clip(f / "c.mp4", draw_frames(3), "1"))
+clip("59.94 frames a second")(lambda f: write_clip(f / "c.mp4", draw_frames(5), "60000/1001"))
+clip("a black frame in the middle")(
+    lambda f: write_clip(
+        f / "c.mp4", [*draw_frames(3), np.zeros((128, 128, 3), np.uint8), *draw_frames(2)], "25"
+    )
+)
+clip("a scene cut")(
+    lambda f: write_clip(
+        f / "c.mp4", [*draw_frames(3), *[255 - (255 - g) // 3 for g in draw_frames(3)]], "25"
+    )
+)
+clip("no face at all")(
+    lambda f: write_clip(f / "c.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 3, "25")
+)
+clip("one frame")(lambda f: write_clip(f / "c.mp4", draw_frames(1), "25"))
+clip("sound only")(lambda f: ffmpeg(f / "c.m4a", "-f", "lavfi", "-i", "sine=duration=1"))
+clip("an empty file")(written("c.mp4", lambda f: b""))
+clip("text named .mp4")(written("c.mp4", lambda f: b"not a film" * 99))
+clip("an MP4 whose end is missing")(
+    written("c.mp4", lambda f: (data := plain(f).read_bytes())[: len(data) * 2 // 3])
+)
+clip("a damaged motion template")(written("c.npz", lambda f: b"PK not really"))
+
+
+@clip("a folder of frames")
+def frames(folder: Path) -> Path:
+    for index, frame in enumerate(draw_frames(3)):
+        saved(folder, f"{index}.png", Image.fromarray(frame))
+    return folder
+
+
+@clip("a folder of frames of two sizes")
+def mixed(folder: Path) -> Path:
+    saved(folder, "0.png", face(128))
+    saved(folder, "1.png", face(160))
+    return folder
+
+
+clip("an empty folder")(lambda f: f)
+
+# ---------------------------------------------------------------- outcomes
+
+
+def of_photo(path: Path) -> str:
+    view = look(path, locator("auto"), everyone=False)
+    others = len(view.faces) - len(view.boxes)
+    notes = advice.of_photo(view.faces[0], others, view.photo.shape)
+    return "; ".join(["works", *notes])
+
+
+def of_clip(path: Path, stage: Stage) -> str:
+    driver = open_driver(path, locator("auto"), Playing())
+    count = sum(1 for _ in driver.poses(stage))
+    met = driver.tally
+    parts = [f"works: {count} poses at {driver.rate} a second"]
+    parts += [f"{met.missing} without a face"] * bool(met.missing)
+    parts += [f"{met.cuts} scene cut"] * bool(met.cuts)
+    return ", ".join(parts)
+
+
+def outcome(make: Maker, folder: Path, of: Callable[[Path], str]) -> str:
+    """What comes of an input, with its path written FILE."""
+    path = make(folder)
+    try:
+        return of(path)
+    except AnimateError as error:
+        text = str(error)
+        assert "\n" not in text
+        return text.replace(str(path), "FILE").replace(str(folder), "FILE")
+
+
+@pytest.fixture(scope="module")
+def stage(world: Path) -> Stage:
+    from animate.checkpoints import load
+
+    return Stage(load(world / "tiny.safetensors")[0].eval(), 8, torch.float32)
+
+
+def told(kind: str, name: str) -> str:
+    """What the page says comes of an input."""
+    rows = [line.split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    found = [row[2].removesuffix(" |") for row in rows if row[:2] == [f"| {kind}", name]]
+    return found[0] if found else "not in the table"
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_photo_works_or_says_why(name: str, tmp_path: Path) -> None:
+    assert outcome(PHOTOS[name], tmp_path, of_photo) == told("photo", name)
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_clip_works_or_says_why(name: str, tmp_path: Path, stage: Stage) -> None:
+    assert outcome(CLIPS[name], tmp_path, lambda path: of_clip(path, stage)) == told("clip", name)
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(PHOTOS) + len(CLIPS) >= 40
+
+
+def main() -> None:
+    """Print the table."""
+    import tempfile
+
+    from animate import models
+
+    stage = Stage(models.build("first_order_gated", size=128).eval(), 8, torch.float32)
+    print("| as | input | outcome |\n|---|---|---|")
+    for kind, makers in (("photo", PHOTOS), ("clip", CLIPS)):
+        for name, make in makers.items():
+            with tempfile.TemporaryDirectory() as folder:
+                of = of_photo if kind == "photo" else lambda path: of_clip(path, stage)
+                print(f"| {kind} | {name} | {outcome(make, Path(folder), of)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Batches: one bad row stops nothing, a second start repeats nothing, the report shows it all."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from animate import clips
+from animate.batch import JOURNAL, REPORT, Job, read_jobs, run_jobs
+from animate.cli import main
+from animate.errors import AnimateError
+
+HEADER = ["photo", "clip", "out", "consent"]
+
+
+def table(path: Path, rows: list[list[str]], header: list[str] = HEADER) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture
+def jobs(world: Path, tmp_path: Path) -> Path:
+    photo, clip = str(world / "photo.png"), str(world / "clip.mp4")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    rows = [
+        [photo, clip, "first, one.mp4", "Ada, 2 May"],
+        [str(broken), clip, "", ""],
+        [photo, "", "", ""],
+    ]
+    return table(tmp_path / "jobs.csv", rows)
+
+
+def test_one_bad_row_stops_nothing_and_a_second_start_repeats_nothing(
+    world: Path, jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["batch", str(jobs), "-o", str(out), "--clip", str(world / "clip.mp4")]
+    command += [f"motion.checkpoint={world / 'tiny.safetensors'}", "clip.end=0.2"]
+    assert main(command) == 2
+    said = capsys.readouterr().out
+    assert "2 published, 1 failed" in said
+    assert "broken.png: failed:" in said
+    first = out / "first, one.mp4"
+    assert clips.open_clip(first).length == 6
+    before = first.stat().st_mtime_ns
+    page = (out / REPORT).read_text()
+    assert "2 of 3 published" in page
+    assert "first%2C%20one.mp4" in page
+
+    assert main(command) == 2
+    assert capsys.readouterr().out.count("kept from before") == 2
+    assert first.stat().st_mtime_ns == before
+    lines = [json.loads(line) for line in (out / JOURNAL).read_text().splitlines()]
+    assert [bool(line["error"]) for line in lines] == [False, True, False, True]
+
+
+def test_workers_run_side_by_side(world: Path, tmp_path: Path) -> None:
+    settings = (f"motion.checkpoint={world / 'tiny.safetensors'}", "clip.end=0.1")
+    out = tmp_path / "out"
+    given = [
+        Job(world / "photo.png", world / clip, out / f"{n}.mp4", settings)
+        for n, clip in enumerate(("clip.mp4", "none.mp4"))
+    ]
+    good, bad = run_jobs(given, out, workers=2)
+    assert (good.frames, good.verdict, good.error) == (3, "marked", "")
+    assert "there is no" in bad.error
+
+
+def test_a_folder_of_photos_needs_a_clip(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.txt").touch()
+    (job,) = read_jobs(tmp_path, tmp_path / "out", world / "clip.mp4", ["seed=2"])
+    assert (job.out, job.settings) == (tmp_path / "out" / "a.mp4", ("seed=2",))
+    with pytest.raises(AnimateError, match="--clip"):
+        read_jobs(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "complaint"),
+    [
+        (["photo", "colour"], [["a.png", "red"]], "no column colour"),
+        (["clip"], [["a.mp4"]], "no column photo"),
+        (["photo", "clip"], [["", "a.mp4"]], "row 2 names no photo"),
+        (["photo", "clip"], [["a.png", ""]], "row 2 names no clip"),
+        (["photo", "clip"], [["x/a.png", "c"], ["y/a.png", "c"]], "two jobs"),
+        (["photo", "clip"], [], "holds no photo"),
+    ],
+)
+def test_a_table_that_makes_no_jobs_is_one_sentence(
+    header: list[str], rows: list[list[str]], complaint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AnimateError, match=complaint):
+        read_jobs(table(tmp_path / "jobs.csv", rows, header), tmp_path)
+
+
+def test_a_setting_that_is_wrong_for_every_row_stops_at_once(tmp_path: Path) -> None:
+    assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "chunk=many"]) == 2
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,234 @@
+"""Drivers: whatever moves becomes a stream of poses, in time, and nothing is lost quietly."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_face, draw_frames, write_clip
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from animate.checkpoints import load
+from animate.driver import Driver, Playing, open_driver, play, resample, smooth
+from animate.errors import AnimateError
+from animate.faces import locator
+from animate.models.contract import Motion
+from animate.motion_template import read_template
+from animate.rehearsal import save_motion
+from animate.stage import Pose, Stage
+
+
+@dataclass(frozen=True)
+class Point(Motion):
+    point: torch.Tensor  # (T, K, 2)
+
+
+def walk(numbers: list[float]) -> Iterator[Pose]:
+    return (Pose(Point(torch.tensor([[[n, -n]]]))) for n in numbers)
+
+
+def numbers(poses: Iterator[Pose]) -> list[float]:
+    return [float(p.motion.point[0, 0, 0]) for p in poses]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def stage(world: Path) -> Stage:
+    network, _ = load(world / "tiny.safetensors")
+    return Stage(network.eval(), 8, torch.float32)
+
+
+@pytest.fixture(scope="module")
+def patchy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight frames; numbers 0, 3 and 4 show no face."""
+    frames = draw_frames(8)
+    for index in (0, 3, 4):
+        frames[index] = np.full_like(frames[0], 90)
+    return write_clip(tmp_path_factory.mktemp("patchy") / "clip.mp4", frames, "25", sound=True)
+
+
+def opened(path: Path, **how: object) -> Driver:
+    return open_driver(path, locator("auto"), Playing(**how))  # type: ignore[arg-type]
+
+
+def test_frames_without_a_face_hold_the_pose_before(patchy: Path, stage: Stage) -> None:
+    driver = opened(patchy)
+    poses = list(driver.poses(stage))
+    rows = [p.motion.point for p in poses]  # type: ignore[attr-defined]
+    assert len(poses) == 8
+    assert torch.equal(rows[0], rows[1])  # nothing to hold yet: the first that is found
+    assert torch.equal(rows[3], rows[2])
+    assert torch.equal(rows[4], rows[2])
+    assert not torch.equal(rows[5], rows[2])
+    assert (driver.tally.frames, driver.tally.missing, driver.tally.first_missing) == (8, 3, 0)
+
+
+def test_frames_without_a_face_can_be_left_out_with_the_sound(patchy: Path, stage: Stage) -> None:
+    driver = opened(patchy, missing="skip")
+    assert len(list(driver.poses(stage))) == 5
+    assert driver.sound is None
+    assert driver.silenced
+    assert opened(patchy).sound is not None
+
+
+def test_frames_without_a_face_can_end_the_run_by_number(patchy: Path, stage: Stage) -> None:
+    with pytest.raises(AnimateError, match=r"frame 0 .*shows no face.*hold or skip"):
+        list(opened(patchy, missing="fail").poses(stage))
+
+
+def test_a_clip_without_any_face_names_the_ways_out(tmp_path: Path, stage: Stage) -> None:
+    clip = write_clip(tmp_path / "grey.mp4", [np.full((64, 96, 3), 90, np.uint8)] * 3)
+    with pytest.raises(AnimateError, match=r"shows no face.*faces=centre"):
+        list(opened(clip).poses(stage))
+    with pytest.raises(AnimateError, match="shows no face"):
+        opened(clip).anchor(stage, stage.track([draw_face(128)]))
+
+
+@pytest.mark.parametrize(
+    ("times", "pingpong", "expected"),
+    [
+        (1, False, [0, 1, 2, 3]),
+        (2, False, [0, 1, 2, 3, 0, 1, 2, 3]),
+        (1, True, [0, 1, 2, 3, 2, 1]),
+        (2, True, [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1]),
+    ],
+)
+def test_drivers_are_played_again_and_back(times: int, pingpong: bool, expected: list[int]) -> None:
+    assert numbers(play(walk([0, 1, 2, 3]), times, pingpong)) == expected
+
+
+def test_playing_begins_before_the_driver_ends() -> None:
+    assert numbers(play(walk([5]), 3)) == [5, 5, 5]
+    endless = (Pose(Point(torch.full((1, 1, 2), float(i)))) for i in range(10**9))
+    assert next(play(endless, 2, True)).motion.point[0, 0, 0] == 0  # type: ignore[attr-defined]
+
+
+@given(
+    st.integers(1, 60), st.sampled_from(["24", "25", "30000/1001", "60000/1001"]),
+    st.sampled_from(["24000/1001", "25", "50", "60000/1001"]),
+)  # fmt: skip
+def test_resampled_poses_are_at_their_time(count: int, rate: str, to: str) -> None:
+    """Each is the one whose time it is; both streams last equally long, to a frame."""
+    a, b = Fraction(rate), Fraction(to)
+    got = numbers(resample(walk([float(i) for i in range(count)]), a, b))
+    assert abs(Fraction(len(got)) / b - Fraction(count) / a) <= max(1 / a, 1 / b)
+    for n, value in enumerate(got):
+        assert 0 <= Fraction(n) / b - Fraction(int(value)) / a < 1 / a
+
+
+def test_smoothing_calms_noise_and_follows_movement() -> None:
+    rng = np.random.default_rng(0)
+    noisy = (0.01 * rng.standard_normal(200)).tolist()
+    calm = numbers(smooth(walk(noisy), Fraction(25), 1.0))
+    assert np.abs(np.diff(calm)).mean() < 0.3 * np.abs(np.diff(noisy)).mean()
+    moving = np.sin(np.arange(100) / 8).tolist()
+    assert np.abs(np.array(numbers(smooth(walk(moving), Fraction(25), 1.0))) - moving).max() < 0.25
+    assert numbers(smooth(walk(noisy), Fraction(25), None)) == pytest.approx(noisy)
+
+
+def test_the_reference_is_the_frame_most_like_the_photo(
+    world: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("animate.driver.LIKE", 0)  # an untrained model's poses are all alike
+    driver = opened(world / "clip.mp4")
+    frames = list(driver.poses(stage))
+    own = frames[5].motion
+    assert stage.unlike(own, driver.anchor(stage, own)) < 1e-6  # type: ignore[arg-type]
+    one = opened(world / "clip.mp4", reference=3).anchor(stage, own)
+    assert torch.equal(one.point, frames[3].motion.point)  # type: ignore[union-attr]
+    assert opened(world / "clip.mp4", reference=0).anchor(stage, own) is None
+    with pytest.raises(AnimateError, match="no frame 99"):
+        opened(world / "clip.mp4", reference=99).anchor(stage, own)
+
+
+def test_a_span_of_a_clip_takes_its_sound_along(world: Path, stage: Stage) -> None:
+    whole = list(opened(world / "clip.mp4", reference=0).poses(stage))
+    part = opened(world / "clip.mp4", start=0.1, end=0.3)  # frames 3 to 8 at 29.97
+    poses = list(part.poses(stage))
+    assert part.length == len(poses) == 6
+    assert part.sound is not None
+    assert part.sound.start == Fraction(3003, 30000)
+    expected = whole[3].motion.point  # type: ignore[attr-defined]
+    assert torch.allclose(poses[0].motion.point, expected, atol=0.05)  # type: ignore[attr-defined]
+    for wrong in ({"start": 9.0}, {"start": 0.2, "end": 0.2}, {"start": -1}, {"end": float("nan")}):
+        with pytest.raises(AnimateError, match=r"span|no frame|ends before"):
+            opened(world / "clip.mp4", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"missing": "guess"}, {"times": 0}, {"smoothing": 0.0}, {"reference": -1}, {"reference": "x"}],
+)
+def test_playing_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(AnimateError):
+        Playing(**wrong)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- motion templates
+
+
+@pytest.fixture(scope="module")
+def template(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("motion") / "dance.npz"
+    save_motion(world / "clip.mp4", out, checkpoint=world / "tiny.safetensors")
+    return out
+
+
+def test_a_template_holds_the_poses_of_its_clip(template: Path, world: Path, stage: Stage) -> None:
+    seen = [p.motion.point for p in opened(world / "clip.mp4").poses(stage)]  # type: ignore[attr-defined]
+    kept = opened(template)
+    assert (kept.length, kept.rate) == (12, Fraction(30000, 1001))
+    read = [p.motion.point for p in kept.poses(stage)]  # type: ignore[attr-defined]
+    torch.testing.assert_close(torch.cat(read), torch.cat(seen), rtol=0, atol=1e-5)
+    part = opened(template, start=0.1, end=0.3)
+    assert torch.equal(next(part.poses(stage)).motion.point, read[3])  # type: ignore[attr-defined]
+    assert part.length == 6
+
+
+def test_a_template_is_plain_numbers(template: Path) -> None:
+    with np.load(template, allow_pickle=False) as file:
+        assert file["poses"].shape[0] == 12
+
+
+def test_a_template_of_another_checkpoint_is_refused(template: Path) -> None:
+    kept = read_template(template)
+    kept.check(kept.model, kept.model_sha256)
+    with pytest.raises(AnimateError, match="another checkpoint"):
+        kept.check(kept.model, "0" * 64)
+
+
+def test_what_is_no_template_is_one_sentence(template: Path, tmp_path: Path) -> None:
+    for name, data in (("a.npz", b"no zip"), ("b.npz", template.read_bytes()[:200])):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(AnimateError, match="motion template"):
+            read_template(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
+        archive.writestr("about.json", '{"format": 9}')
+    with pytest.raises(AnimateError, match="another version"):
+        read_template(tmp_path / "c.npz")
+    with pytest.raises(AnimateError, match="no "):
+        read_template(tmp_path / "none.npz")
+
+
+def test_a_template_does_not_replace_a_file(template: Path, world: Path, tmp_path: Path) -> None:
+    before = template.read_bytes()
+    with pytest.raises(AnimateError, match="--force"):
+        save_motion(world / "clip.mp4", template, checkpoint=world / "tiny.safetensors")
+    assert template.read_bytes() == before
+    with pytest.raises(AnimateError, match="already"):
+        save_motion(template, tmp_path / "b.npz", checkpoint=world / "tiny.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_is_a_driver_of_one_pose(tmp_path: Path, stage: Stage) -> None:
+    Image.fromarray(draw_face(160)).save(tmp_path / "p.png")
+    driver = opened(tmp_path / "p.png")
+    assert driver.still
+    assert len(list(driver.poses(stage))) == 1

@@ -1,0 +1,61 @@
+"""Looking inside: keypoints, deformation, shares and results as one marked picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from animate.cli import main
+from animate.errors import AnimateError
+from animate.inspection import SIDE, deformed, inspect, shares
+from animate.models.geometry import grid
+
+
+def test_the_picture_has_a_row_for_each_frame(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "look.png"
+    files = [str(world / "photo.png"), str(world / "clip.mp4"), "-o", str(out)]
+    weights = f"motion.checkpoint={world / 'tiny.safetensors'}"
+    assert main(["inspect", *files, "--frames", "2", weights]) == 0
+    assert "verified: marked" in capsys.readouterr().out
+    width, height = Image.open(out).size
+    assert width == 6 * SIDE
+    assert 2 * SIDE < height < 3 * SIDE
+
+
+def test_no_motion_deforms_nothing() -> None:
+    square = deformed(np.zeros((64, 64, 3), np.uint8), grid(64, 64).numpy())
+    red = square[..., 0] > square[..., 1]
+    assert red[2].sum() == red[:, 2].sum() == 17
+    moved = deformed(np.zeros((64, 64, 3), np.uint8), (grid(64, 64) * 0.5).numpy())
+    assert (moved != square).any()
+
+
+def test_shares_are_grey_levels() -> None:
+    assert shares(np.ones((8, 8), np.float32)).min() == 255
+    assert not shares(np.zeros((8, 8), np.float32)).any()
+
+
+def test_a_number_of_frames_that_is_none_is_refused(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnimateError, match="1 to 32"):
+        inspect(world / "photo.png", world / "clip.mp4", tmp_path / "o.png", frames=0)
+
+
+@pytest.mark.parametrize("name", ["first_order", "first_order_gated"])
+def test_models_explain_what_they_render(name: str) -> None:
+    from animate import models
+
+    torch.manual_seed(0)
+    model = models.build(name, size=128).eval()
+    photo = torch.rand(1, 3, 128, 128)
+    with torch.inference_mode():
+        source = model.encode(photo)
+        seen = model.explain(source, model.track(photo))
+    assert seen.flow.shape[-1] == 2
+    assert seen.share.shape[:2] == (1, 1)
+    assert 0 <= seen.share.min() <= seen.share.max() <= 1

@@ -1,0 +1,115 @@
+"""Who is seen: several faces, tiles, comparisons, a video's person; each through one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import draw_face, draw_frames, write_clip
+from PIL import Image
+
+from animate import clips, portrait
+from animate.errors import AnimateError
+from animate.scene import shrunk, side_by_side, tiled
+
+
+@pytest.fixture(scope="module")
+def stalls(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pair.png with two faces, other.mp4 and source.mp4 beside the world's files."""
+    folder = tmp_path_factory.mktemp("stalls")
+    picture = np.full((220, 420, 3), 90, np.uint8)
+    picture[10:210, 5:205] = draw_face(200)
+    picture[30:210, 220:400] = draw_face(180)
+    Image.fromarray(picture).save(folder / "pair.png")
+    write_clip(folder / "other.mp4", draw_frames(6), "25")
+    write_clip(folder / "source.mp4", draw_frames(6, 160), "25", sound=True)
+    return folder
+
+
+def frames(path: Path) -> np.ndarray:
+    return np.stack(list(clips.open_clip(path).frames()))
+
+
+def run(world: Path, photo: Any, clip: Any, out: Path, **settings: Any) -> Any:
+    checkpoint = world / "tiny.safetensors"
+    return portrait(photo, clip, out, checkpoint=checkpoint, end=0.2, **settings)
+
+
+def test_a_face_returns_into_its_photo(world: Path, tmp_path: Path, stalls: Path) -> None:
+    run(world, stalls / "pair.png", world / "clip.mp4", tmp_path / "o.mp4", strength=2.37)
+    shown = frames(tmp_path / "o.mp4").astype(int)
+    photo = np.asarray(Image.open(stalls / "pair.png")).astype(int)
+    assert shown.shape[1:] == photo.shape
+    still = np.abs(shown - photo)[:, :, 225:].mean()  # the face that is not moved, and the mark
+    assert still < 6
+
+
+def test_all_faces_move_by_one_driver_or_each_by_its_own(
+    world: Path, tmp_path: Path, stalls: Path
+) -> None:
+    one, two = world / "clip.mp4", stalls / "other.mp4"
+    assert run(world, stalls / "pair.png", one, tmp_path / "a.mp4", which="all").frames == 6
+    both = run(world, stalls / "pair.png", [one, two], tmp_path / "b.mp4", which="all")
+    assert both.frames == 6
+    with pytest.raises(AnimateError, match="3 drivers for 2 faces"):
+        run(world, stalls / "pair.png", [one, two, two], tmp_path / "c.mp4", which="all")
+
+
+def test_several_photos_move_in_step_as_tiles(world: Path, tmp_path: Path, stalls: Path) -> None:
+    photos = [world / "photo.png", stalls / "pair.png", world / "photo.png"]
+    done = run(world, photos, world / "clip.mp4", tmp_path / "o.mp4")
+    shown = frames(done.path)
+    assert shown.shape[1:] == (256, 256, 3)
+    assert np.abs(shown[:, :128, :128].astype(int) - shown[:, 128:, :128]).mean() < 8
+    assert clips.open_clip(done.path).sound
+
+
+def test_a_comparison_shows_photo_driver_and_result(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.mp4"
+    run(world, world / "photo.png", world / "clip.mp4", out, compare="keypoints")
+    assert frames(out).shape[1:] == (256, 3 * 256 + 2 * 4, 3)
+    with pytest.raises(AnimateError, match="no picture of the driver"):
+        run(world, world / "photo.png", world / "clip.mp4", tmp_path / "p.mp4",
+            compare="plain", pingpong=True)  # fmt: skip
+
+
+def test_a_videos_person_moves_at_the_videos_rate(
+    world: Path, tmp_path: Path, stalls: Path
+) -> None:
+    done = run(world, stalls / "source.mp4", world / "clip.mp4", tmp_path / "o.mp4", head=0)
+    made = clips.open_clip(done.path)
+    assert (made.rate, made.width, made.height) == (25, 160, 160)
+    assert 5 <= done.frames <= 6
+    assert made.sound
+
+
+def test_a_picture_moves_a_picture(world: Path, tmp_path: Path) -> None:
+    done = run(world, world / "photo.png", world / "photo.png", tmp_path / "o.png")
+    assert done.report.agrees
+    with pytest.raises(AnimateError, match="still"):
+        run(world, world / "photo.png", world / "photo.png", tmp_path / "o.mp4")
+
+
+def test_regions_are_amplified_where_the_model_knows_them(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnimateError, match=r"relative=true"):
+        run(world, world / "photo.png", world / "clip.mp4", tmp_path / "o.mp4",
+            mouth=2.0, relative=False)  # fmt: skip
+
+
+def test_what_will_look_bad_is_said_before(world: Path, tmp_path: Path, stalls: Path) -> None:
+    said: list[str] = []
+    run(world, stalls / "pair.png", world / "clip.mp4", tmp_path / "o.mp4", say=said.append)
+    assert any("2 faces" in line for line in said)
+
+
+def test_tiles_panels_and_sizes() -> None:
+    tile = np.zeros((4, 4, 3), np.uint8)
+    assert tiled([tile] * 3, 2).shape == (8, 8, 3)
+    assert tiled([tile] * 3, 2)[6, 6, 0] == 255
+    assert side_by_side([tile, tile]).shape == (4, 12, 3)
+    assert shrunk(np.zeros((1000, 2000, 3), np.uint8), 500).shape == (250, 500, 3)
+    assert shrunk(tile, None) is tile
+    with pytest.raises(AnimateError, match=r"paste\.size"):
+        shrunk(np.zeros((300, 300, 3), np.uint8), 20)
