@@ -99,3 +99,34 @@ def test_poses_are_sliced_as_one():
     motion = Points(torch.arange(12.0).view(3, 2, 2))
     assert len(motion) == 3
     assert torch.equal(motion[1:].point, motion.point[1:])
+
+
+def test_closed_eyes_are_told_of_and_points_that_are_no_face_are_not() -> None:
+    point = torch.zeros(1, len(landmarks.TAUGHT), 2)
+    assert torch.isnan(landmarks.eye_opening(point)).all()
+    angle = torch.arange(8) * torch.pi / 4
+    for height, told in ((0.5, False), (0.1, True)):
+        for rim, x in zip(landmarks.OPENINGS[1:], (-0.3, 0.3), strict=True):
+            point[0, list(rim), 0] = x - 0.1 * angle.cos()
+            point[0, list(rim), 1] = 0.1 * height * angle.sin()
+        assert bool(FirstOrderGated(size=128).remarks(Points(point))) == told
+
+
+def test_regions_are_amplified_apart() -> None:
+    torch.manual_seed(0)
+    own = torch.rand(1, len(landmarks.TAUGHT), 2) - 0.5
+    first, motion = own + 0.01, own + 0.05 * torch.rand(3, len(landmarks.TAUGHT), 2)
+
+    def moved(**gains: float) -> torch.Tensor:
+        return landmarks.transfer(own, motion, first, True, gains)
+
+    plain = moved()
+    torch.testing.assert_close(moved(head=1, mouth=1, eyes=1), plain)
+    mouth, eyes = list(landmarks.REGIONS["mouth"]), list(landmarks.REGIONS["eyes"])
+    others = [i for i in range(own.shape[1]) if i not in mouth]
+    louder = moved(mouth=2)
+    torch.testing.assert_close(louder[:, others], plain[:, others])
+    assert (louder[:, mouth] - plain[:, mouth]).abs().max() > 0.005
+    assert not set(mouth) & set(eyes)
+    still = moved(head=0, mouth=0, eyes=0)
+    assert (still - own).abs().mean() < 0.5 * (plain - own).abs().mean()

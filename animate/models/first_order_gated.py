@@ -293,7 +293,7 @@ class FirstOrderGated(MotionModel):
         return Insight(flow, kept)
 
     def remarks(self, own: Points) -> list[str]:  # type: ignore[override]
-        if float(landmarks.eye_opening(own.point)[0]) > landmarks.CLOSED:
+        if not landmarks.eye_opening(own.point)[0] < landmarks.CLOSED:
             return []
         return ["the eyes in the photo are closed, and have to be made up: use one with open eyes"]
 
