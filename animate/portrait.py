@@ -21,8 +21,8 @@ from animate.scene import Actor, View, as_tiles, compared, in_photo, look, on_vi
 from animate.stage import BATCH as BATCH
 from animate.stage import PRECISIONS as PRECISIONS
 from animate.stage import Retarget, Stage, find_device, find_precision, ready
+from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
-from animate.watermark.pixels import DEFAULT as STRENGTH
 
 VIDEOS = (
     ".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv",

@@ -87,7 +87,7 @@ def test_a_lost_claim_leaves_the_mark(tmp_path: Path) -> None:
 def test_only_a_secret_key_makes_authentic(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png", picture(mark(key=SECRET)))
     assert verify(path, SECRET).verdict == "authentic"
-    assert verify(path).verdict == "not found"
+    assert verify(path).verdict == "marked"
     path = write(tmp_path / "b.png", picture(mark(key=SECRET)), OTHER)
     assert verify(path, SECRET).verdict == "tampered"
 

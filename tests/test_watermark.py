@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
-import sys
+import time
+from fractions import Fraction
+from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
-from conftest import ROOT, draw_frames
+from conftest import draw_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from animate.errors import AnimateError
-from animate.watermark import FLOOR, Claim, Detection, Embedder, Mark, Payload, detect
-from animate.watermark.carriers import layout, signs
-from animate.watermark.payload import (
-    CODE_BITS,
+from animate.watermark import (
+    DEFAULT,
+    FLOOR,
     TOOLKIT_KEY,
-    check_code,
-    checked,
+    Claim,
+    Detection,
+    Embedder,
+    Mark,
+    Payload,
+    detect,
+)
+from animate.watermark.carriers import carried, layout, seed, signs
+from animate.watermark.detection import as_published, bound, keep, stretches
+from animate.watermark.payload import (
+    BODY_BITS,
+    BODY_CODE,
     code_signs,
     decode,
+    decode_others,
     encode,
+    read_body,
+    read_tag,
 )
-from animate.watermark.pixels import DEFAULT, average, bound, features, find, pilot_statistic
+from animate.watermark.search import COARSE_TRIES, FINE_TRIES, pilot_statistic
+from animate.watermark.spectrum import weighed
 
 CLAIM = Claim("animate 0", "model", "a" * 64, "b" * 64, "c" * 64, "2026-01-01T00:00:00Z", "given")
 MARK = Mark(Payload.of(CLAIM))
 SECRET = b"a key that nobody else has"
-
-
-def load_check():
-    spec = importlib.util.spec_from_file_location("check", ROOT / "scripts/watermark_check.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["check"] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,33 @@ def gif(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
+def h264(pictures: list[np.ndarray], crf: int) -> list[np.ndarray]:
+    """Frames after x264 at `crf` and back, in memory."""
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.height, encoder.width = pictures[0].shape[:2]
+    encoder.pix_fmt, encoder.options = "yuv420p", {"crf": str(crf), "threads": "1"}
+    encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
+    packets = []
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [f for p in [*packets, *encoder.encode(None), None] for f in decoder.decode(p)]
+    return [frame.to_ndarray(format="rgb24") for frame in frames]
+
+
+def warped(
+    picture: np.ndarray, cut: tuple[float, float, float, float] = (0, 0, 1, 1), turn: float = 0
+) -> np.ndarray:
+    """A picture turned by degrees, then cut to left, top, right, bottom as shares of it."""
+    image = Image.fromarray(picture).rotate(turn, Image.Resampling.BICUBIC)
+    left, top, right, bottom = (
+        round(share * side) for share, side in zip(cut, image.size * 2, strict=True)
+    )
+    return np.asarray(image.crop((left, top, right, bottom)))
+
+
 # ---------------------------------------------------------------- bits
 
 
@@ -83,34 +117,35 @@ def gif(picture: np.ndarray) -> np.ndarray:
 @settings(max_examples=15, deadline=None)
 def test_every_payload_survives_its_code(fields: tuple[int, int, int, int]) -> None:
     payload = Payload(*fields)
-    assert Payload.from_bits(payload.to_bits()) == payload
-    assert checked(decode(encode(payload))) == payload
+    tag, body = (decode(code) for code in encode(payload))
+    assert read_tag(tag) == (payload.key_id, payload.nonce)
+    assert read_body(body, payload.key_id, payload.version) == payload
     assert len(str(payload)) == 16
 
 
 def test_the_code_corrects_noise_that_flips_many_signs() -> None:
     rng = np.random.default_rng(0)
-    soft = encode(MARK.payload) + rng.normal(0, 0.9, CODE_BITS)
-    assert np.mean(np.sign(soft) != encode(MARK.payload)) > 0.1
-    assert checked(decode(soft)) == MARK.payload
+    code = encode(MARK.payload)[1]
+    soft = code + rng.normal(0, 0.9, BODY_CODE)
+    assert np.mean(np.sign(soft) != code) > 0.1
+    assert read_body(decode(soft), MARK.payload.key_id) == MARK.payload
+
+
+def test_the_next_best_words_differ_from_the_best_where_they_should() -> None:
+    rng = np.random.default_rng(0)
+    soft = encode(MARK.payload)[1] + rng.normal(0, 0.9, BODY_CODE)
+    best, others = decode(soft), decode_others(soft)
+    assert (np.diag(others) != best).all()
+    fit = [soft @ code_signs(word) for word in (best, *others)]
+    assert max(fit) == fit[0]
+    assert min(fit) > 0.5 * fit[0]
 
 
 def test_the_code_is_linear_and_far_apart() -> None:
-    ones = [np.eye(88, dtype=int)[i] for i in range(0, 88, 11)]
+    ones = [np.eye(BODY_BITS, dtype=int)[i] for i in range(0, BODY_BITS, 11)]
     for word in ones:
         assert np.sum(code_signs(word) < 0) >= 20  # one set bit touches most of 36 signs
     assert np.array_equal(code_signs(ones[0]) * code_signs(ones[1]), code_signs(ones[0] ^ ones[1]))
-
-
-def test_the_check_code_is_the_one_of_the_standard() -> None:
-    bits = np.unpackbits(np.frombuffer(b"123456789", np.uint8))
-    value = int("".join(map(str, check_code(bits))), 2)
-    assert value == 0x21CF02  # the usual check value of CRC-24/OpenPGP
-
-
-def test_noise_is_no_payload() -> None:
-    rng = np.random.default_rng(1)
-    assert all(checked(decode(rng.normal(size=CODE_BITS))) is None for _ in range(20))
 
 
 def test_a_payload_is_authentic_under_its_own_key_only() -> None:
@@ -121,6 +156,15 @@ def test_a_payload_is_authentic_under_its_own_key_only() -> None:
         Payload.of(CLAIM, b"short")
     with pytest.raises(AnimateError, match="fit"):
         Payload(16, 0, 0, 0)
+
+
+def test_files_of_one_key_share_pilot_and_tag_but_no_body() -> None:
+    """Averaging many files of a key leaves what is public anyway."""
+    marks = [Payload(1, 7, content, content % 977) for content in range(40)]
+    _, signs_of = zip(*(carried(payload, SECRET) for payload in marks), strict=True)
+    waves, mean = carried(marks[0], SECRET)[0], np.mean(signs_of, axis=0)
+    assert np.allclose(np.abs(mean[waves.slot == 0]), np.sqrt(2))
+    assert np.abs(mean[waves.slot > 80]).mean() < 0.3
 
 
 # ---------------------------------------------------------------- claims
@@ -158,7 +202,7 @@ def test_a_still_keeps_its_mark(scene: list[np.ndarray], attack: str) -> None:
     noise = np.random.default_rng(0).normal(0, 5, picture.shape)
     changed = {
         "none": lambda p: p,
-        "jpeg": lambda p: jpeg(p, 90),
+        "jpeg": lambda p: jpeg(p, 75),
         "gif": gif,
         "noise": lambda p: np.clip(p + noise, 0, 255).astype(np.uint8),
         "mirror": lambda p: np.ascontiguousarray(p[:, ::-1]),
@@ -169,10 +213,40 @@ def test_a_still_keeps_its_mark(scene: list[np.ndarray], attack: str) -> None:
     assert found(detection) or (attack == "grey" and detection.marked)
 
 
+@pytest.mark.parametrize(
+    ("cut", "turn"),
+    [
+        ((0.3, 0.2, 0.8, 0.7), 0),
+        ((0, 0, 1, 1), -7.5),
+        ((0.1, 0.1, 0.9, 0.9), 4),
+    ],
+)
+def test_a_piece_of_the_picture_keeps_its_mark(
+    scene: list[np.ndarray], cut: tuple[float, float, float, float], turn: float
+) -> None:
+    frames = [warped(frame, cut, turn) for frame in marked(scene)]
+    detection = detect(frames)
+    assert found(detection)
+    assert detection.place is not None
+    assert detection.place.cells == pytest.approx(128 * (cut[2] - cut[0]), rel=0.02)
+    assert detection.place.angle == pytest.approx(-turn, abs=0.5)
+    assert not detect(frames, thorough=False).marked
+    assert found(detect([frame[:, ::-1] for frame in frames]))
+
+
+def test_a_picture_within_a_picture_keeps_its_mark(scene: list[np.ndarray]) -> None:
+    canvas = np.full((256, 256, 3), 30, np.uint8)
+    frames = []
+    for frame in marked(scene):
+        canvas[100:228, 20:148] = np.asarray(Image.fromarray(frame).resize((128, 128)))
+        frames.append(canvas.copy())
+    assert found(detect(frames))
+
+
 @pytest.mark.parametrize("still", [False, True], ids=["moving", "static"])
-def test_a_second_of_video_keeps_its_mark_at_crf_23(scene: list[np.ndarray], still: bool) -> None:
+def test_a_second_of_video_keeps_its_mark_at_crf_28(scene: list[np.ndarray], still: bool) -> None:
     frames = marked(scene[:1] * 25 if still else scene)
-    assert found(detect(load_check().h264(frames, 23)))
+    assert found(detect(h264(frames, 28)))
 
 
 @pytest.mark.parametrize("shape", [(128, 128), (512, 512), (180, 320), (321, 199)])
@@ -189,30 +263,27 @@ def test_a_picture_of_nothing_is_marked_and_only_then(grey: int) -> None:
 
 
 def test_payloads_and_keys_are_told_apart(scene: list[np.ndarray]) -> None:
+    """With the wrong key the mark's public part is found, and no more than that."""
     other = Claim.from_json(CLAIM.json().replace("given", "not given"))
     mark = Mark(Payload.of(other, SECRET), key=SECRET)
     frames = marked(scene[:3], mark)
     assert found(detect(frames, SECRET), mark)
-    assert not detect(frames).marked
-    assert not detect(marked(scene[:3]), SECRET).marked
-
-
-def test_frames_are_summed_however_they_come(scene: list[np.ndarray]) -> None:
-    frames = marked(scene[:4])
-    assert np.allclose(average(iter(frames)), np.mean(frames, 0))
-    with pytest.raises(AnimateError, match="no frame"):
-        detect([])
-    with pytest.raises(AnimateError, match="one frame size"):
-        detect([frames[0], frames[1][:100]])
+    for keys in (TOOLKIT_KEY, b"a wrong key of somebody"):
+        wrong = detect(frames, keys)
+        assert wrong.marked
+        assert (wrong.payload, wrong.authentic, wrong.key_id) == (None, False, mark.payload.key_id)
 
 
 def test_one_of_several_keys_answers_and_each_is_counted(scene: list[np.ndarray]) -> None:
     own = Mark(Payload.of(CLAIM, SECRET), key=SECRET)
     several = [TOOLKIT_KEY, SECRET, b"a third key of somebody"]
-    detection = detect(marked(scene[:3], own), several)
-    assert found(detection, own)
-    assert detection.key_id == own.payload.key_id
-    assert detection.hypotheses == 3 * detect(marked(scene[:3], own), SECRET).hypotheses
+    frames = marked(scene[:3], own)
+    assert found(detect(frames, several), own)
+    unpiloted = frames  # the body's test counts the keys, the pilot's is the same for all
+    assert detect(unpiloted, several).hypotheses in (
+        detect(unpiloted, SECRET).hypotheses,
+        3 * detect(unpiloted, SECRET).hypotheses,
+    )
     with pytest.raises(AnimateError, match="no key"):
         detect(scene[:1], [])
 
@@ -221,16 +292,74 @@ def test_the_seconds_with_the_mark_are_told_from_those_without(scene: list[np.nd
     after = marked(scene)
     assert detect([*scene[:10], *after[:20], *scene[:10]], rate=10).seconds == ((1.0, 3.0),)
     assert detect(after, rate=10).seconds == ((0.0, 2.5),)
-    assert detect(scene, rate=10).seconds == ()
+    assert detect(after[:1]).seconds == ()
+    cut = [warped(frame, (0.1, 0.1, 0.8, 0.8)) for frame in (*after[:20], *scene[:20])]
+    assert detect(cut, rate=10).seconds == ((0.0, 2.0),)
+
+
+def test_a_second_of_mark_is_found_in_a_long_clip_without(scene: list[np.ndarray]) -> None:
+    noise = np.random.default_rng(3)
+    others = [np.roll(noise.permutation(scene)[0], n, 1) for n in range(60)]
+    detection = detect([*others[:30], *marked(scene)[:10], *others[30:]], rate=10)
+    assert found(detection)
+    assert detection.seconds == ((3.0, 4.0),)
+
+
+def test_frames_are_kept_by_the_second_in_constant_memory(scene: list[np.ndarray]) -> None:
+    frames = [np.full((40, 40, 3), n % 251, np.uint8) for n in range(700)]
+    kept = keep(iter(frames), 2)
+    assert len(kept.spans) <= 64
+    assert [span.first for span in kept.spans[1:]] == [span.last for span in kept.spans[:-1]]
+    assert (kept.spans[0].first, kept.spans[-1].last) == (0, 700)
+    assert np.allclose(kept.whole, np.mean(frames, 0), atol=1e-3)
+    assert len(list(stretches(kept))) == kept.stretches < 128
+    with pytest.raises(AnimateError, match="no frame"):
+        detect([])
+    with pytest.raises(AnimateError, match="one frame size"):
+        detect([scene[0], scene[1][:100]])
+
+
+# ---------------------------------------------------------------- shots
+
+
+def test_each_shot_gets_a_field_of_its_own_and_one_mark(scene: list[np.ndarray]) -> None:
+    other = [np.ascontiguousarray(255 - frame[::-1]) for frame in scene]
+    embed = Embedder(MARK, 256, 256)
+    frames, fields = [], []
+    for frame in (*scene[:20], *other[:20]):
+        frames.append(embed(frame))
+        fields.append(embed.field)
+    assert all(field is fields[0] for field in fields[:20])
+    assert all(field is fields[20] for field in fields[20:])
+    assert fields[20] is not fields[0]
+    for part in (frames, frames[:20], frames[20:]):
+        assert found(detect(part))
+
+
+def test_a_field_gives_way_to_another_without_a_jump(scene: list[np.ndarray]) -> None:
+    """A dissolve is no cut; the field follows it, never by more than a step at a time."""
+    there = np.ascontiguousarray(255 - scene[0][::-1])
+    embed = Embedder(MARK, 256, 256)
+    fields, frames = [], []
+    for n in range(90):
+        share = np.clip((n - 10) / 60, 0, 1)
+        frames.append(embed((scene[0] * (1 - share) + there * share).astype(np.uint8)))
+        fields.append(embed.field.astype(int))
+    assert not np.array_equal(fields[0], fields[-1])
+    steps = [np.sqrt(np.mean((b - a) ** 2.0)) for a, b in pairwise(fields)]
+    assert 0 < max(steps) < 0.6
+    assert found(detect(frames))
 
 
 # ---------------------------------------------------------------- seen by nobody
 
 
 def test_the_change_stays_within_its_strength(scene: list[np.ndarray]) -> None:
-    for frame, after in zip(scene, marked(scene), strict=True):
-        error = np.mean((frame.astype(float) - after) ** 2)
-        assert 10 * np.log10(255**2 / error) >= 40.5
+    large = [np.asarray(Image.fromarray(scene[0]).resize((400, 400)))]
+    for frames, least in ((scene, 40.5), (large, 42.0)):
+        for frame, after in zip(frames, marked(frames), strict=True):
+            error = np.mean((frame.astype(float) - after) ** 2)
+            assert 10 * np.log10(255**2 / error) >= least
 
 
 def test_flat_bright_places_change_less(scene: list[np.ndarray]) -> None:
@@ -240,13 +369,13 @@ def test_flat_bright_places_change_less(scene: list[np.ndarray]) -> None:
     assert np.std(change[:, :112]) < 0.6 * np.std(change[:, 144:])
 
 
-def test_only_the_centre_square_changes_and_the_input_stays(scene: list[np.ndarray]) -> None:
+def test_the_whole_picture_carries_the_mark_and_the_input_stays(scene: list[np.ndarray]) -> None:
     wide = np.concatenate([scene[0], scene[1]], axis=1)
     before = wide.copy()
     after = marked([wide])[0]
     assert np.array_equal(wide, before)
-    assert np.array_equal(after[:, :128], wide[:, :128])
-    assert (after[:, 128:384] != wide[:, 128:384]).mean() > 0.3
+    for part in (after, after[:, :256], after[:, 200:480]):
+        assert found(detect([part]))
 
 
 @pytest.mark.parametrize("strength", [0, -3, 0.01, FLOOR - 0.01, 1e9, float("inf"), float("nan")])
@@ -262,7 +391,20 @@ def test_a_mark_wants_a_payload_of_its_own_key_and_version() -> None:
         Mark(Payload.of(CLAIM, version=9))
     with pytest.raises(AnimateError, match="expects"):
         Embedder(MARK, 64, 64)(np.zeros((64, 65, 3), np.uint8))
+    with pytest.raises(AnimateError, match="too small"):
+        Embedder(MARK, 64, 31)
     assert Mark(MARK.payload).strength == DEFAULT
+
+
+def test_marking_is_fast_enough_for_a_live_stream() -> None:
+    """Far from the promise, for busy machines; scripts/watermark_benchmark.py measures."""
+    frame = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    embed = Embedder(MARK, 256, 256)
+    embed(frame)
+    start = time.process_time()
+    for _ in range(50):
+        embed(frame)
+    assert (time.process_time() - start) / 50 < 0.01
 
 
 # ---------------------------------------------------------------- not found where it is not
@@ -271,12 +413,11 @@ def test_a_mark_wants_a_payload_of_its_own_key_and_version() -> None:
 def test_unmarked_pictures_are_not_found(scene: list[np.ndarray]) -> None:
     rng = np.random.default_rng(2)
     pictures = [
-        *([frame] for frame in scene[::8]),
-        *([rng.integers(0, 256, (200, 150, 3), np.uint8)] for _ in range(5)),
-        [jpeg(scene[0], 40)],
+        *([frame] for frame in scene[::20]),
+        [rng.integers(0, 256, (200, 150, 3), np.uint8)],
     ]
     for frames in pictures:
-        detection = detect(frames)
+        detection = detect(frames, SECRET)
         assert not detection.marked
         assert detection.payload is None
         assert 1e-6 < detection.p_value <= 1
@@ -284,23 +425,28 @@ def test_unmarked_pictures_are_not_found(scene: list[np.ndarray]) -> None:
 
 def test_the_bound_holds_over_many_wrong_keys(scene: list[np.ndarray]) -> None:
     """P(S >= t) <= exp(-t^2 / 2), counted over 2,000 keys on a marked and an unmarked picture."""
-    pilot = layout().slot == CODE_BITS
-    keys = np.stack([signs(b"wrong %d" % i)[pilot] for i in range(2000)])
+    waves = layout().body
+    keys = np.stack([signs(seed(b"wrong %d" % i, "body 0"), waves) for i in range(2000)])
     for picture in (scene[0], marked(scene[:1])[0]):
-        heard = features(average([picture]))[layout().index[pilot]]
-        scores = keys @ heard / np.linalg.norm(heard)
-        assert np.isclose(scores[7], pilot_statistic(heard * keys[7]))
-        assert 0.9 < scores.std() < 1.1
-        for t in (1.0, 1.5, 2.0, 2.5, 3.0):
-            share = np.exp(-(t**2) / 2)
-            assert np.mean(scores >= t) <= share + 3 * np.sqrt(share / 2000)
+        for a in weighed(as_published(picture.astype(np.float32))):
+            heard = a.reshape(-1)[waves.index]
+            scores = (keys.conj() @ heard).real / np.linalg.norm(heard)
+            assert 0.9 < scores.std() < 1.1
+            for t in (1.0, 1.5, 2.0, 2.5, 3.0):
+                share = np.exp(-(t**2) / 2)
+                assert np.mean(scores >= t) <= share + 3 * np.sqrt(share / 2000)
 
 
 def test_the_p_value_counts_every_hypothesis(scene: list[np.ndarray]) -> None:
     assert bound(0.0, 4) == bound(-5.0, 4) == 1.0
     assert bound(6.0, 4) == pytest.approx(4 * np.exp(-18))
     assert 0 < bound(100.0, 4) < 1e-300
-    for frames in (scene[:1], marked(scene[:1])):
-        detection = find(features(average(frames)))
-        assert detection.p_value == bound(detection.statistic, detection.hypotheses)
-        assert detection.hypotheses in (4, 4 << 88) or detection.p_value == 1
+    shown = pilot_statistic(weighed(as_published(marked(scene[:1])[0].astype(np.float32)))[0])
+    detection = detect(marked(scene[:1]))
+    assert detection.p_value == bound(detection.statistic, detection.hypotheses)
+    assert detection.statistic >= shown
+    assert detection.hypotheses in (16, 16 << 56)  # tests, weighings, mirror images; words, nonces
+    piece = detect([warped(frame, (0.1, 0.1, 0.7, 0.7)) for frame in marked(scene)[:1]])
+    assert piece.hypotheses in (
+        8 * FINE_TRIES, 8 * FINE_TRIES << 56, 4 * COARSE_TRIES,
+    )  # fmt: skip

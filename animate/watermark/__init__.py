@@ -1,8 +1,10 @@
 """The mark: a claim about a file, a payload that names it, and pixels that carry the payload."""
 
+from animate.watermark.detection import THRESHOLD, Detection, detect
+from animate.watermark.embedding import DEFAULT, FLOOR, Embedder, Mark
 from animate.watermark.manifest import Claim
 from animate.watermark.payload import TOOLKIT_KEY, Payload
-from animate.watermark.pixels import DEFAULT, FLOOR, THRESHOLD, Detection, Embedder, Mark, detect
+from animate.watermark.spectrum import Place
 
 __all__ = [
     "DEFAULT",
@@ -14,5 +16,6 @@ __all__ = [
     "Embedder",
     "Mark",
     "Payload",
+    "Place",
     "detect",
 ]

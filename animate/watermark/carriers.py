@@ -1,8 +1,10 @@
-"""The carriers of the mark: which cosine coefficients speak for which bit, and with which sign.
+"""The carriers of the mark: which waves speak for which bit, and with which sign.
 
-The centre square of a picture is thought of as a grid of 128 x 128 in Y, Cb, Cr (ITU-R BT.601, full
-range), whatever its size, and taken to the cosine domain. All of this belongs to a version of the
-mark and never changes within it, so that a reader needs no settings.
+A picture is thought of as a sheet of cells, 128 to its short side, in Y, Cb, Cr (ITU-R BT.601, full
+range). The mark is periodic: every 128 cells, both ways, it repeats, so that it covers pictures of
+any shape, and a piece of it is a shifted whole. A wave is one coefficient of the Fourier transform
+over one period: its cosine and its sine each have a keyed random sign. All of this belongs to a
+version of the mark and never changes within it, so that a reader needs no settings.
 """
 
 from __future__ import annotations
@@ -14,44 +16,66 @@ from functools import cache
 
 import numpy as np
 
-from animate.watermark.payload import CODE_BITS
+from animate.watermark.payload import BODY_CODE, TAG_CODE, TOOLKIT_KEY, Payload, encode
 
 VERSIONS = (1,)
-GRID = 128
-PILOT = 62  # coefficients of the pilot beside every 352 of the code: 15 % of the energy
+GRID = 128  # cells to a period, and to the short side of a marked picture
+HALF = GRID // 2 + 1  # a real picture's transform has (128, 65) coefficients of its own
 
 FORWARD = np.array(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
 )
 BACKWARD = np.linalg.inv(FORWARD)
 
+DOWN = np.fft.fftfreq(GRID, 1 / GRID)[:, None]  # (128, 1) cycles a period
+ACROSS = np.arange(HALF)[None]  # (1, 65)
+RADIUS = np.hypot(DOWN, ACROSS)  # (128, 65)
+
+
+@dataclass(frozen=True)
+class Waves:
+    """K waves of one purpose: flat indices into (3, 128, 65), and the code bit each speaks for."""
+
+    index: np.ndarray  # (K,)
+    slot: np.ndarray  # (K,)
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Which coefficient speaks for which bit. K coefficients, flat indices into (3, 128, 128)."""
+    """The waves of a version. The pilot says where, the tag whose, the body what."""
 
-    index: np.ndarray  # (K,)
-    slot: np.ndarray  # (K,) 0..351 a code bit, 352 the pilot
-    mirror: np.ndarray  # (K,) +-1: what a left-right flip does to the coefficient
+    pilot: Waves  # known signs: presence and place
+    tag: Waves  # 80 code bits: key id and nonce
+    body: Waves  # 256 code bits: content id and its authentication
 
 
-RADIUS = np.hypot(*np.mgrid[:GRID, :GRID])  # half cycles across the square
+# Rings of waves: channels, inner and outer radius, and how many are pilot, tag; the rest is body.
+# What has to survive most is coarse chroma: codecs keep it longest, and it finds a place from afar.
+RINGS = (
+    ("chroma", 4, 9, 0.55, 0.25),
+    ("chroma", 9, 14, 0.40, 0.20),
+    ("chroma", 14, 21, 0.30, 0.10),
+    ("chroma", 21, 34, 0.08, 0.0),
+    ("luma", 16, 46, 0.08, 0.0),
+)
+FREE = (ACROSS > 0) & (ACROSS < GRID // 2)  # the columns at the rim are not free
 
 
 def band() -> np.ndarray:
-    """(3, 128, 128) where the mark may be and how strong in each channel: mostly chroma.
+    """(3, 128, 65) where the mark may be and how strong.
 
-    Chroma in waves of 6 to 32 pixels of 256, luma finer: coarser waves drown in the picture.
+    Chroma in waves of 8 to 64 pixels of 256, luma in waves of 6 to 16: coarser ones drown in the
+    picture, finer ones in the codec.
     """
-    chroma = np.where((RADIUS >= 16) & (RADIUS < 84), 1.0, 0.0)
-    luma = np.where((RADIUS >= 48) & (RADIUS < 120), 0.15, 0.0)
+    chroma = np.where((RADIUS >= 4) & (RADIUS < 34) & FREE, 1.0, 0.0)
+    luma = np.where((RADIUS >= 16) & (RADIUS < 46) & FREE, 0.6, 0.0)
     return np.stack([luma, chroma, chroma])
 
 
 def survival() -> np.ndarray:
-    """(3, 128, 128) about what share of an amplitude H.264 keeps at usual rates."""
-    chroma = 1 / (1 + (RADIUS / 42) ** 4)
-    return np.stack([1 / (1 + (RADIUS / 56) ** 3), chroma, chroma])
+    """(3, 128, 65) about what share of an amplitude H.264 keeps at usual rates."""
+    chroma = 1 / (1 + (RADIUS / 13) ** 4)
+    return np.stack([1 / (1 + (RADIUS / 28) ** 3), chroma, chroma])
 
 
 @cache
@@ -61,46 +85,58 @@ def layout(version: int = 1) -> Layout:
     Drawn, like the signs, from SHAKE-256 and not from a random generator, whose stream a library
     may change: a mark has to be readable for good.
     """
-    order = np.argsort(np.tile(RADIUS.reshape(-1), 3), kind="stable")
-    index = order[band().reshape(-1)[order] > 0]
-    block = CODE_BITS + PILOT  # coefficients of like radius, shared out at random
-    index = index[: len(index) // block * block]
-    draw = hashlib.shake_256(f"animate mark {version} layout".encode()).digest(4 * len(index))
-    rank = np.argsort(np.frombuffer(draw, "<u4").reshape(-1, block), axis=1, kind="stable")
-    slot = np.minimum(rank.reshape(-1), CODE_BITS)
-    return Layout(index, slot, 1.0 - 2.0 * (index % GRID % 2))
+    groups: list[list[np.ndarray]] = [[], [], []]
+    for number, (kind, inner, outer, pilot, tag) in enumerate(RINGS):
+        ring = (inner <= RADIUS) & (outer > RADIUS) & (band()[0 if kind == "luma" else 1] > 0)
+        flat = np.flatnonzero(ring)
+        channels = (0,) if kind == "luma" else (1, 2)
+        index = np.concatenate([flat + channel * RADIUS.size for channel in channels])
+        name = f"animate mark {version} layout {number}".encode()
+        draw = np.frombuffer(hashlib.shake_256(name).digest(8 * len(index)), "<u8")
+        index = index[np.argsort(draw, kind="stable")]
+        cuts = [round(pilot * len(index)), round((pilot + tag) * len(index))]
+        for group, part in zip(groups, np.split(index, cuts), strict=True):
+            group.append(part)
+    sizes = (1, TAG_CODE, BODY_CODE)
+    return Layout(*(_dealt(group, n) for group, n in zip(groups, sizes, strict=True)))
 
 
-def signs(key: bytes, version: int = 1) -> np.ndarray:
-    """(K,) the +-1 of a key: HMAC-SHA256 seeds SHAKE-256."""
-    count = len(layout(version).index)
-    seed = hmac.new(key, f"animate mark {version} signs".encode(), hashlib.sha256).digest()
-    draw = hashlib.shake_256(seed).digest(-(-count // 8))
-    return 1.0 - 2.0 * np.unpackbits(np.frombuffer(draw, np.uint8))[:count]
+def _dealt(parts: list[np.ndarray], bits: int) -> Waves:
+    """Waves in order of radius, dealt to the bits like cards: each gets some of every radius."""
+    index = np.concatenate(parts)
+    index = index[np.argsort(np.tile(RADIUS.reshape(-1), 3)[index], kind="stable")]
+    index = index[: len(index) // bits * bits]
+    rounds = np.arange(len(index)) // bits
+    slot = (np.arange(len(index)) + rounds * 37) % bits
+    return Waves(index, slot)
 
 
-def cosines(size: int) -> np.ndarray:
-    """(128, size): the grid's cosines at `size` pixel centres; 0 past what they can hold."""
-    rank = np.arange(GRID)[:, None]
-    basis = np.cos(np.pi * rank * (2 * np.arange(size) + 1) / (2 * size)) * np.sqrt(2 / GRID)
-    basis[0] /= np.sqrt(2)
-    basis[size:] = 0
-    return basis
+def signs(seed: bytes, waves: Waves) -> np.ndarray:
+    """(K,) the signs +-1 +-i of a seed on some waves, by SHAKE-256."""
+    draw = hashlib.shake_256(seed).digest(-(-2 * len(waves.index) // 8))
+    plane = 1.0 - 2.0 * np.unpackbits(np.frombuffer(draw, np.uint8))[: 2 * len(waves.index)]
+    return plane[0::2] + 1j * plane[1::2]
 
 
-def means(size: int, cells: int) -> np.ndarray:
-    """(cells, size): averages of `size` pixels over equal cells; interpolates if fewer."""
-    if size < cells:
-        place = np.clip((np.arange(cells) + 0.5) * size / cells - 0.5, 0, size - 1)
-        return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(size)))
-    edge = np.arange(cells + 1) * (size / cells)
-    pixel = np.arange(size)
-    share = np.minimum(edge[1:, None], pixel + 1) - np.maximum(edge[:-1, None], pixel)
-    return np.clip(share, 0, None) * (cells / size)
+def seed(key: bytes, purpose: str, version: int = 1) -> bytes:
+    """32 bytes from which the signs of a purpose are drawn: HMAC-SHA256 of the key."""
+    return hmac.new(key, f"animate mark {version} {purpose}".encode(), hashlib.sha256).digest()
 
 
-def centre(height: int, width: int) -> tuple[slice, slice]:
-    """The centre square of a picture."""
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return slice(top, top + side), slice(left, left + side)
+def carried(payload: Payload, key: bytes) -> tuple[Waves, np.ndarray]:
+    """All waves of a mark and their signs, code included; slot 0 is the pilot's, then tag, body.
+
+    The body's signs hang on the nonce too, so that they can't be learnt by averaging many files of
+    one key. Pilot and tag are drawn from the public key: everybody may find them.
+    """
+    version = payload.version
+    where = layout(version)
+    tag, body = encode(payload)
+    parts = [
+        signs(seed(TOOLKIT_KEY, "pilot", version), where.pilot),
+        signs(seed(TOOLKIT_KEY, "tag", version), where.tag) * tag[where.tag.slot],
+        signs(seed(key, f"body {payload.nonce}", version), where.body) * body[where.body.slot],
+    ]
+    index = [where.pilot.index, where.tag.index, where.body.index]
+    slot = [where.pilot.slot, where.tag.slot + 1, where.body.slot + 1 + TAG_CODE]
+    return Waves(np.concatenate(index), np.concatenate(slot)), np.concatenate(parts)

@@ -1,7 +1,10 @@
 """What the mark says: 64 bits with their authentication, check and error-correcting codes.
 
-Everything here is bits and keys; no pixel is touched. A payload of 64 bits gets a check code of 24,
-and the 88 go through a tail-biting convolutional code of rate 1/4, decoded softly.
+Everything here is bits and keys; no pixel is touched. A payload travels in two parts, each through
+a tail-biting convolutional code of rate 1/4, decoded softly. The tag is public and short, so that
+it survives what the rest does not: 12 bits of key id and a nonce of 8. The body is the key's own:
+32 bits of content id and 16 of authentication, which are its check code, too, for who can read the
+body has the key. The version is told by the layout that fits.
 """
 
 from __future__ import annotations
@@ -25,11 +28,12 @@ forge one: it guards against forgetting, not against lying. A secret key of one'
 
 KEY_BYTES = 16  # the shortest key that Payload.of accepts
 FIELDS = (("version", 4), ("key_id", 12), ("content_id", 32), ("mac", 16))
-PAYLOAD_BITS = 64
-CHECK_BITS = 24
-MESSAGE_BITS = PAYLOAD_BITS + CHECK_BITS
+NONCE_BITS = 8
+TAG_BITS = 12 + NONCE_BITS
+BODY_BITS = 32 + 16
 RATE = 4
-CODE_BITS = RATE * MESSAGE_BITS
+TAG_CODE = RATE * TAG_BITS
+BODY_CODE = RATE * BODY_BITS
 
 
 def key_id(key: bytes) -> int:
@@ -69,19 +73,16 @@ class Payload:
         """Whether the HMAC is the one that `key` makes."""
         return self.mac == _mac(self.version, self.key_id, self.content_id, key)
 
-    def to_bits(self) -> np.ndarray:
-        """(64,) of 0 and 1, most significant first, in the order of the fields."""
-        text = "".join(f"{getattr(self, name):0{width}b}" for name, width in FIELDS)
-        return np.array([int(c) for c in text], np.uint8)
+    @property
+    def nonce(self) -> int:
+        """8 bits that differ from file to file and choose the signs of the body.
 
-    @classmethod
-    def from_bits(cls, bits: np.ndarray) -> Payload:
-        """The inverse of `to_bits`."""
-        text, values, at = "".join(str(int(b)) for b in bits), [], 0
-        for _, width in FIELDS:
-            values.append(int(text[at : at + width], 2))
-            at += width
-        return cls(*values)
+        They follow from the rest, so that one run gives one file, and a reader can check them. One
+        file of a key in 256 shares its signs, and its code differs from the others': averaging many
+        files leaves nothing but what is public anyway.
+        """
+        text = f"animate nonce {self.version} {self.key_id} {self.content_id} {self.mac}".encode()
+        return hashlib.sha256(text).digest()[0]
 
     def __str__(self) -> str:
         return "".join(f"{getattr(self, name):0{width // 4}x}" for name, width in FIELDS)
@@ -92,13 +93,14 @@ def _mac(version: int, key: int, content: int, secret: bytes) -> int:
     return int.from_bytes(hmac.new(secret, text, hashlib.sha256).digest()[:2], "big")
 
 
-def check_code(bits: np.ndarray) -> np.ndarray:
-    """CRC-24 of OpenPGP (RFC 9580, section 6.1.1) over bits, as 24 bits."""
-    register = 0xB704CE
-    for bit in bits:
-        feedback = (register >> 23 & 1) ^ int(bit)
-        register = (register << 1 & 0xFFFFFF) ^ (0x864CFB if feedback else 0)
-    return np.array([register >> i & 1 for i in range(23, -1, -1)], np.uint8)
+def unpacked(number: int, width: int) -> np.ndarray:
+    """(width,) the bits of a number, most significant first."""
+    return np.array([number >> i & 1 for i in range(width - 1, -1, -1)], np.uint8)
+
+
+def packed(message: np.ndarray) -> int:
+    """The inverse of `unpacked`."""
+    return int("".join(str(int(bit)) for bit in message), 2)
 
 
 # The rate-1/4 code of constraint length 9 of 3GPP2 C.S0002 (cdma2000), bent to a ring (tail-biting:
@@ -119,40 +121,62 @@ def _trellis() -> tuple[np.ndarray, np.ndarray]:
     return before, (1.0 - 2.0 * parity).reshape(-1, RATE)  # (256, 2), (512, 4)
 
 
-def encode(payload: Payload) -> np.ndarray:
-    """(352,) code signs of +-1 for a payload: check code appended, then the convolutional code."""
-    bits = payload.to_bits()
-    bits = np.concatenate([bits, check_code(bits)])
-    return code_signs(bits)
+def encode(payload: Payload) -> tuple[np.ndarray, np.ndarray]:
+    """(80,) and (256,) code signs of +-1: the tag's and the body's."""
+    body = np.append(unpacked(payload.content_id, 32), unpacked(payload.mac, 16))
+    return tag_signs(payload.key_id, payload.nonce), code_signs(body)
+
+
+def tag_signs(key: int, nonce: int) -> np.ndarray:
+    """(80,) the code signs of +-1 of a tag."""
+    return code_signs(np.append(unpacked(key, 12), unpacked(nonce, NONCE_BITS)))
 
 
 def code_signs(message: np.ndarray) -> np.ndarray:
-    """(352,) code signs of +-1 for 88 message bits."""
+    """(4 n,) code signs of +-1 for n message bits."""
     window = np.stack([np.roll(message, i) for i in range(MEMORY + 1)]).astype(int)  # newest first
     taps = np.array([[g >> MEMORY - i & 1 for i in range(MEMORY + 1)] for g in GENERATORS])
     return (1.0 - 2.0 * (taps @ window % 2)).T.reshape(-1)
 
 
 def decode(soft: np.ndarray) -> np.ndarray:
-    """(88,) the message whose code word fits best to (352,) soft signs: Viterbi, thrice around."""
+    """(n,) the message whose code word fits best to (4 n,) soft signs."""
+    return _viterbi(soft, np.full(1, -1), np.zeros(1, int))[0]
+
+
+def decode_others(soft: np.ndarray) -> np.ndarray:
+    """(n, n) for each bit, the message that fits best of those that differ from `decode` there."""
+    best = decode(soft)
+    return _viterbi(soft, np.arange(len(best)), 1 - best.astype(int))
+
+
+def _viterbi(soft: np.ndarray, at: np.ndarray, bit: np.ndarray) -> np.ndarray:
+    """(R, n) R messages at once, thrice around the ring; message r has bit[r] at place at[r]."""
     before, signs = _trellis()
-    gains = soft.reshape(-1, RATE) @ signs.T  # (88, 512)
-    gains = gains.reshape(MESSAGE_BITS, -1, 2)
-    score = np.zeros(1 << MEMORY)
-    chosen = np.empty((3 * MESSAGE_BITS, 1 << MEMORY), np.uint8)
-    states = np.arange(1 << MEMORY)
+    gains = (soft.reshape(-1, RATE) @ signs.T).reshape(-1, len(before), 2)  # (n, 256, 2)
+    length, states = len(gains), np.arange(len(before))
+    barred = (states[None] >> MEMORY - 1) != bit[:, None]  # (R, 256) the newest bit is on top
+    score = np.zeros((len(at), len(before)))
+    chosen = np.empty((3 * length, *score.shape), np.uint8)
     for step in range(len(chosen)):
-        path = score[before] + gains[step % MESSAGE_BITS]
-        chosen[step] = path[:, 1] > path[:, 0]
-        score = path[states, chosen[step]]
-    state, bits = int(score.argmax()), np.empty(len(chosen), np.uint8)
+        zero, one = np.moveaxis(score[:, before] + gains[step % length], -1, 0)  # (R, 256)
+        chosen[step] = one > zero
+        score = np.maximum(zero, one)
+        here = at == step % length
+        score[here] -= 1e9 * barred[here]
+    state = score.argmax(1)
+    out, rows = np.empty((len(chosen), len(at)), np.uint8), np.arange(len(at))
     for step in range(len(chosen) - 1, -1, -1):
-        bits[step] = state >> 7
-        state = int(before[state, chosen[step, state]])
-    return bits[MESSAGE_BITS : 2 * MESSAGE_BITS]
+        out[step] = state >> MEMORY - 1
+        state = before[state, chosen[step, rows, state]]
+    return out[length : 2 * length].T
 
 
-def checked(message: np.ndarray) -> Payload | None:
-    """The payload of 88 message bits, or None where the check code does not fit."""
-    bits = message[:PAYLOAD_BITS]
-    return Payload.from_bits(bits) if (check_code(bits) == message[PAYLOAD_BITS:]).all() else None
+def read_tag(message: np.ndarray) -> tuple[int, int]:
+    """The key id and the nonce of 20 tag bits."""
+    return packed(message[:12]), packed(message[12:])
+
+
+def read_body(message: np.ndarray, key: int, version: int = 1) -> Payload:
+    """The payload of 48 body bits under a key id; whether it is authentic remains to be seen."""
+    return Payload(version, key, packed(message[:32]), packed(message[32:]))

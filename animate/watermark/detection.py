@@ -1,0 +1,384 @@
+"""Find the mark: whether, where, which seconds, whose key, and what it says; with proof.
+
+From the mean of the frames, every step up to the numbers a_k looks only at the picture and never at
+a key (spectrum.py). Then S = sum(s_k a_k) / |a| over the waves of one purpose, s_k being their
+signs: for the pilot known, for the rest known up to a code word. A picture that was not marked is
+independent of the signs, so by Hoeffding's inequality P(S >= t) <= exp(-t^2 / 2) whatever the
+picture is: a proof, not a fit. Over N hypotheses the union bound gives p <= N exp(-t^2 / 2). Four
+tests share the risk, a quarter each, and count all that they could ever have tried:
+
+* the pilot as published: versions x stretches of time x plain or mirrored x 2 weighings; S > 5.9
+  for a still, 6.7 for a clip of a minute;
+* the pilot anywhere, coarsely: versions x 7 stretches x 6.5e6 places; S > 8.3;
+* the pilot anywhere, finely: versions x 7 stretches x 3.6e12 places x 2 weighings; S > 9.5;
+* the body's best code word: 2^48 words x 2^8 nonces x keys x all that the pilot's tests count; it
+  speaks where somebody has taken the pilot out.
+
+A payload is reported only where one of them proves a mark (p <= 1e-6) and a decoded body carries
+the right HMAC of 16 bits and the nonce of 8 that it was read with. On a marked file whose body is
+lost, at most a thousand readings for each key are tried, so that a wrong one passes once in 2^14.
+
+The proof takes the signs for random (they are HMAC-SHA256 and SHAKE-256 of a key), and says nothing
+of a picture whose maker knows the key: under the public toolkit key, a mark can be forged.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache, lru_cache
+from itertools import islice
+
+import numpy as np
+
+from animate.errors import AnimateError
+from animate.watermark import payload as bits
+from animate.watermark import search
+from animate.watermark.carriers import GRID, VERSIONS, Waves, carried, layout, seed, signs
+from animate.watermark.payload import TOOLKIT_KEY, Payload, key_id
+from animate.watermark.search import pilot
+from animate.watermark.spectrum import (
+    Place,
+    flattened,
+    folded,
+    half_cell,
+    mirrored,
+    reduced,
+    weighed,
+)
+
+THRESHOLD = 1e-6  # false positives per file, over all hypotheses
+SECOND = 1e-3  # false positives per second of a file that is marked, and per key id read
+WORKING = 256  # cells to the short side at which the whole is kept
+SPANS = 64  # stretches of time that are kept apart; longer clips get longer stretches
+SEARCHED = 7  # stretches that are searched everywhere: the whole, halves, quarters
+TESTS = 4
+WEIGHINGS = 2
+FAINT = 3.5  # of the pilot, under which no body is read but that of the whole as published
+STARTS = 8  # of the coarse search that the fine one climbs from
+NONCES = 4  # likeliest ones that a body is read with
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found under all the keys tried; p_value = bound(statistic, hypotheses)."""
+
+    marked: bool  # p_value <= 1e-6: this toolkit's mark, or an imitation of its public part
+    p_value: float  # a proven upper bound, all hypotheses counted
+    payload: Payload | None  # what a key of those tried reads; its HMAC fits
+    authentic: bool  # there is a payload: whoever made it had the key
+    statistic: float
+    hypotheses: int
+    version: int | None
+    key_id: int | None = None  # of the mark's key, whether it was among those tried or not
+    seconds: tuple[tuple[float, float], ...] = ()  # from, to: where the mark is, in order
+    place: Place | None = None  # how the mark lies in the picture
+
+
+NOTHING = Detection(False, 1.0, None, False, 0.0, 1, None)
+
+
+# ---------------------------------------------------------------- frames
+
+
+@dataclass
+class Span:
+    """The mean of a stretch of frames, (h, w, 3); float16, at most 128 cells to the short side."""
+
+    first: int
+    last: int  # one past
+    mean: np.ndarray
+
+
+@dataclass
+class Kept:
+    """What is remembered of a file, whatever its length: its mean, and that of each second."""
+
+    whole: np.ndarray  # (h, w, 3) float32, at most 256 cells to the short side
+    spans: list[Span]
+
+    @property
+    def stretches(self) -> int:
+        return 2 * len(self.spans) - 1
+
+
+def keep(frames: Iterable[np.ndarray], rate: Fraction | float) -> Kept:
+    """Means over all frames and over each second, or over longer spans once there are 64.
+
+    Frames are uint8 (H, W, 3) RGB of one size. AnimateError for none.
+    """
+    spans: list[Span] = []
+    whole, total, first, seconds, index = None, None, 0, 1, -1
+    for index, frame in enumerate(frames):
+        if total is None:
+            total = np.zeros(frame.shape, np.uint32)
+        elif frame.shape != total.shape:
+            raise AnimateError(
+                f"frame {index} is {frame.shape[1]}x{frame.shape[0]}, unlike those before: "
+                "verify files of one frame size"
+            )
+        elif index >= round((len(spans) + 1) * seconds * float(rate)):
+            whole = _add(whole, spans, total, first, index)
+            first = index
+            total[...] = 0
+            if len(spans) == SPANS:
+                spans[:] = [_joined(spans[i : i + 2]) for i in range(0, SPANS, 2)]
+                seconds *= 2
+        total += frame
+    if total is None:
+        raise AnimateError(
+            "no frame to look for a watermark in: use a picture or a clip with at least one frame"
+        )
+    return Kept(_add(whole, spans, total, first, index + 1) / (index + 1), spans)
+
+
+def _add(
+    whole: np.ndarray | None, spans: list[Span], total: np.ndarray, first: int, last: int
+) -> np.ndarray:
+    """Close a span: append its mean, return the sum of all so far."""
+    short = min(total.shape[:2])
+    working = reduced(total, WORKING) if short > WORKING else total.astype(np.float32)
+    mean = working / np.float32(last - first)
+    mean = reduced(mean, GRID) if short > GRID else mean
+    spans.append(Span(first, last, mean.astype(np.float16)))
+    return working if whole is None else whole + working
+
+
+def _joined(some: Sequence[Span]) -> Span:
+    """The mean over several spans."""
+    count = sum(span.last - span.first for span in some)
+    mean = np.zeros(some[0].mean.shape, np.float32)
+    for span in some:
+        mean += span.mean * np.float32((span.last - span.first) / count)
+    return Span(some[0].first, some[-1].last, mean.astype(np.float16))
+
+
+def stretches(kept: Kept) -> Iterator[np.ndarray]:
+    """The means of the whole, its halves, quarters, and so on down to the spans themselves."""
+    yield kept.whole
+    level = [kept.spans]
+    while level := [
+        half
+        for part in level
+        if len(part) > 1
+        for half in (part[: len(part) // 2], part[len(part) // 2 :])
+    ]:
+        for part in level:
+            yield _joined(part).mean.astype(np.float32)
+
+
+# ---------------------------------------------------------------- the decision
+
+
+def detect(
+    frames: Iterable[np.ndarray],
+    keys: bytes | Sequence[bytes] = TOOLKIT_KEY,
+    *,
+    rate: Fraction | float = 25,
+    thorough: bool = True,
+) -> Detection:
+    """Look for a mark under one key or several in frames of one size; a still is one frame.
+
+    Frames are uint8 (H, W, 3) RGB, `rate` of them a second. Constant memory: they are summed as
+    they come, each second also apart. First the picture is looked at as it would lie if nobody had
+    cut, turned or scaled it; if that yields no payload and unless `thorough` is False, everywhere.
+    AnimateError where there is no frame or no key.
+    """
+    keys = (keys,) if isinstance(keys, bytes) else tuple(dict.fromkeys(keys))
+    if not keys:
+        raise AnimateError("no key to look for a watermark with: give at least one")
+    kept = keep(frames, rate)
+    best = NOTHING
+    for version in VERSIONS:
+        for look in _looks(kept, version, thorough):
+            best = min(best, _judged(look, keys, version), key=_preference)
+            if best.payload is not None:
+                break
+    if not best.marked or kept.spans[-1].last == 1:
+        return best
+    return replace(best, seconds=_seconds(kept.spans, best, keys, float(rate)))
+
+
+def _preference(found: Detection) -> tuple[bool, float]:
+    return found.payload is None, found.p_value
+
+
+@dataclass(frozen=True)
+class Look:
+    """A way to see the picture: its transform, and of how many it was chosen."""
+
+    place: Place
+    spectrum: np.ndarray  # (3, 128, 65)
+    tries: int
+    read: bool = True  # whether to read a body where the pilot is faint
+    coarse: float = 0.0  # the coarse search's statistic, and its tries
+    coarse_tries: int = 1
+
+
+def _looks(kept: Kept, version: int, thorough: bool) -> Iterator[Look]:
+    """The likely ones first."""
+    for number, mean in enumerate(stretches(kept)):
+        spectrum = as_published(mean)
+        yield Look(Place(), spectrum, 2 * kept.stretches, number == 0)
+        yield Look(Place(mirrored=True), mirrored(spectrum), 2 * kept.stretches, number == 0)
+    if not thorough:
+        return
+    starts, few = [], min(SEARCHED, kept.stretches)
+    for mean in islice(stretches(kept), few):
+        flat = np.ascontiguousarray(np.moveaxis(flattened(mean), 0, -1))
+        starts += [(start, flat) for start in search.coarse(flat, version)[:STARTS]]
+    for start, flat in sorted(starts, key=lambda pair: -pair[0].statistic)[:STARTS]:
+        found = search.fine(flat, start, version)
+        tries, coarse_tries = search.FINE_TRIES * few, search.COARSE_TRIES * few
+        yield Look(found.place, found.spectrum, tries, True, start.statistic, coarse_tries)
+
+
+def as_published(mean: np.ndarray) -> np.ndarray:
+    """(3, 128, 65) the transform of a picture (h, w, 3) that nobody has cut, scaled or turned."""
+    flat = flattened(reduced(mean, GRID))
+    return np.fft.rfft2(folded(flat), norm="ortho") * half_cell(GRID)
+
+
+def _judged(look: Look, keys: Sequence[bytes], version: int) -> Detection:
+    """The decision on one look: the least p of its tests, and the payload where there is one."""
+    weighings = weighed(look.spectrum)
+    count = TESTS * len(VERSIONS) * look.tries * WEIGHINGS
+    heard = max(search.pilot_statistic(a, version) for a in weighings)
+    tests = [(heard, count), (look.coarse, TESTS * len(VERSIONS) * look.coarse_tries)]
+    readings = []
+    if look.read or heard >= FAINT:
+        readings = [read(a, key, version) for key in keys for a in weighings]
+        words = count * len(keys) << bits.BODY_BITS + bits.NONCE_BITS
+        tests += [(reading.statistic, words) for reading in readings]
+    p, statistic, hypotheses = min((bound(s, n), s, n) for s, n in tests)
+    if p > THRESHOLD:
+        return Detection(False, p, None, False, statistic, hypotheses, None)
+    said = next((reading.payload for reading in readings if reading.payload is not None), None)
+    owner = said.key_id if said is not None else read_key_id(weighings, keys, version)
+    return Detection(
+        True, p, said, said is not None, statistic, hypotheses, version, owner, place=look.place
+    )
+
+
+# ---------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A body under one key: its best code word's statistic, and the payload if the HMAC fits."""
+
+    statistic: float
+    payload: Payload | None
+
+
+def read(a: np.ndarray, key: bytes, version: int = 1) -> Reading:
+    """Read the body from the numbers a (3, 128, 65) under a key, with the nonces that fit best."""
+    waves = layout(version).tag
+    owner = key_id(key)
+    fit = _tag_words(owner) @ _soft(a, waves, _public(version))
+    best = Reading(0.0, None)
+    for rank, nonce in enumerate(np.argsort(-fit)[:NONCES]):
+        waves = layout(version).body
+        soft = _soft(a, waves, signs(seed(key, f"body {nonce}", version), waves))
+        message = bits.decode(soft)
+        score = float(soft @ bits.code_signs(message) / (_norm(a, waves) + search.TINY))
+        best = max(best, Reading(score, None), key=lambda reading: reading.statistic)
+        others = bits.decode_others(soft) if rank == 0 else ()
+        for word in (message, *others):
+            said = bits.read_body(word, owner, version)
+            if said.nonce == nonce and said.authentic(key):
+                return Reading(score, said)
+    return best
+
+
+def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: int) -> int | None:
+    """The key id in the tag: of the keys tried, or any; None where noise might say as much."""
+    waves = layout(version).tag
+    for a in weighings:
+        soft, norm = _soft(a, waves, _public(version)), _norm(a, waves) + search.TINY
+        for key in keys:
+            score = float((_tag_words(key_id(key)) @ soft).max() / norm)
+            if bound(score, WEIGHINGS * len(keys) << bits.NONCE_BITS) <= SECOND:
+                return key_id(key)
+        message = bits.decode(soft)
+        score = float(soft @ bits.code_signs(message) / norm)
+        if bound(score, WEIGHINGS << bits.TAG_BITS) <= SECOND:
+            return bits.read_tag(message)[0]
+    return None
+
+
+@lru_cache(64)
+def _tag_words(owner: int) -> np.ndarray:
+    """(256, 80) the code signs of a key id with every nonce."""
+    return np.stack([bits.tag_signs(owner, nonce) for nonce in range(1 << bits.NONCE_BITS)])
+
+
+@cache
+def _public(version: int) -> np.ndarray:
+    """(K,) the signs of the tag's waves."""
+    return signs(seed(TOOLKIT_KEY, "tag", version), layout(version).tag)
+
+
+def _soft(a: np.ndarray, waves: Waves, sign: np.ndarray) -> np.ndarray:
+    """(bits,) what the waves of each code bit say together."""
+    heard = a.reshape(-1)[waves.index]
+    return np.bincount(waves.slot, heard.real * sign.real + heard.imag * sign.imag)
+
+
+def _norm(a: np.ndarray, waves: Waves) -> float:
+    return float(np.linalg.norm(a.reshape(-1)[waves.index]))
+
+
+# ---------------------------------------------------------------- which seconds
+
+
+def _seconds(
+    spans: Sequence[Span], found: Detection, keys: Sequence[bytes], rate: float
+) -> tuple[tuple[float, float], ...]:
+    """The stretches where the mark that was found is heard, those that touch made one."""
+    waves, sign = _expected(found, keys)
+    out: list[tuple[float, float]] = []
+    for span in spans:
+        weighings = weighed(_seen(span.mean.astype(np.float32), found.place or Place()))
+        heard = weighings.reshape(WEIGHINGS, -1)[:, waves.index]
+        scores = (heard * sign.conj()).real.sum(1) / (np.linalg.norm(heard, axis=1) + search.TINY)
+        if bound(float(scores.max()), WEIGHINGS) > SECOND:
+            continue
+        start, end = span.first / rate, span.last / rate
+        if out and start <= out[-1][1]:
+            start = out.pop()[0]
+        out.append((start, end))
+    return tuple(out)
+
+
+def _expected(found: Detection, keys: Sequence[bytes]) -> tuple[Waves, np.ndarray]:
+    """The waves and signs of the mark that was found; without a payload the pilot's alone."""
+    version = found.version or VERSIONS[0]
+    if found.payload is None:
+        waves = layout(version).pilot
+        return waves, pilot(version).reshape(-1)[waves.index]
+    key = next(key for key in keys if found.payload.authentic(key))
+    return carried(found.payload, key)
+
+
+def _seen(mean: np.ndarray, place: Place) -> np.ndarray:
+    """(3, 128, 65) the transform of a picture (h, w, 3) from a place."""
+    if replace(place, mirrored=False) == Place():
+        spectrum = as_published(mean)
+        return mirrored(spectrum) if place.mirrored else spectrum
+    flat = np.ascontiguousarray(np.moveaxis(flattened(mean), 0, -1))
+    return search.seen(flat, place)
+
+
+def bound(statistic: float, hypotheses: int) -> float:
+    """min(1, N exp(-S^2 / 2)), Hoeffding's inequality for random signs and the union bound over N.
+
+    Never 0: the smallest positive float stands for all that is smaller.
+    Source: W. Hoeffding, Probability inequalities for sums of bounded random variables, theorem 2,
+    JASA 58 (1963).
+    """
+    p = math.exp(min(0.0, math.log(hypotheses) - max(statistic, 0.0) ** 2 / 2))
+    return max(p, sys.float_info.min)

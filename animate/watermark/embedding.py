@@ -1,0 +1,186 @@
+"""Put the mark into frames, one at a time: a still field for each shot, added to all its frames."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from animate.errors import AnimateError
+from animate.watermark import payload as bits
+from animate.watermark.carriers import (
+    BACKWARD,
+    FORWARD,
+    GRID,
+    HALF,
+    RADIUS,
+    VERSIONS,
+    carried,
+)
+from animate.watermark.payload import TOOLKIT_KEY, Payload
+from animate.watermark.spectrum import (
+    blurred,
+    flattened,
+    folded,
+    nearby_power,
+    reduced,
+    shape,
+)
+
+DEFAULT = 2.37  # grey levels, root mean square over R, G, B: 40.6 dB
+FLOOR = 2.0  # 42.1 dB; weaker marks do not survive publishing for sure
+CEILING = 8.0
+SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get less of it
+LARGE = 0.85  # of the strength: 42.0 dB by default
+PILOT, TAG = 1.15, 1.3  # times the amplitude of the body's waves
+
+SMALLEST = 32  # pixels a side
+THUMB = 16  # samples a side by which shots are told apart
+CUT, DRIFT = 24.0, 10.0  # mean change of a thumbnail, grey levels: another shot, another look
+REST, FADE = 25, 12  # frames between fields at least, unless there is a cut; frames of a cross-fade
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What to embed: a payload, the key it was made with, and a strength.
+
+    `strength` is the change of a picture in grey levels, root mean square over R, G, B, from FLOOR
+    to CEILING, at 320 pixels and below; larger pictures get 0.85 of it. AnimateError for a strength
+    outside, or a payload of another key or unknown version.
+    """
+
+    payload: Payload
+    key: bytes = TOOLKIT_KEY
+    strength: float = DEFAULT
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.strength, (int, float))
+        if not number or not FLOOR <= self.strength <= CEILING:
+            raise AnimateError(
+                f"watermark strength {self.strength}: use {FLOOR} to {CEILING} "
+                f"(default {DEFAULT}); the mark can't be switched off"
+            )
+        if self.payload.version not in VERSIONS:
+            raise AnimateError(
+                f"watermark version {self.payload.version} is unknown: use one of {VERSIONS}"
+            )
+        if not self.payload.authentic(self.key):
+            raise AnimateError(
+                "the watermark's payload was made with another key: use Payload.of(claim, key)"
+            )
+
+
+class Embedder:
+    """Marks frames of one size, one at a time: `embedder(frame)`, uint8 (H, W, 3) RGB in and out.
+
+    A frame changes by no more than the mark's strength (root mean square); less where the picture
+    is flat and bright, where a mottle of colour would show first. The first frame of a shot shapes
+    the field and the shot's other frames get the same, until a cut, or until the picture has become
+    another one bit by bit: then a new field fades in. One embedder for each file, frames in order;
+    it remembers no more than two fields and never looks ahead, so that a live stream can be marked.
+    """
+
+    def __init__(self, mark: Mark, height: int, width: int):
+        if min(height, width) < SMALLEST:
+            raise AnimateError(
+                f"a picture of {width}x{height} is too small for a mark: use {SMALLEST} a side"
+            )
+        self.mark, self.shape = mark, (height, width, 3)
+        self.field: np.ndarray | None = None  # (H, W, 3) int16, what is added now
+        self.old: np.ndarray  # the ends of a cross-fade
+        self.new: np.ndarray
+        self.first: np.ndarray  # thumbnails: of the frame that made the field, and of the last one
+        self.last: np.ndarray
+        self.fading = self.age = 0  # frames: left of it, since the newest field was made
+        places = [(2 * np.arange(THUMB) + 1) * size // (2 * THUMB) for size in (height, width)]
+        self.grid = np.ix_(*places)
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        if frame.shape != self.shape or frame.dtype != np.uint8:
+            raise AnimateError(
+                f"the watermark expects uint8 frames of {self.shape}, "
+                f"got {frame.dtype} {frame.shape}: cut or resize them first"
+            )
+        self._follow(frame)
+        out = np.minimum(frame, self.room)
+        out += self.up
+        np.maximum(out, self.down, out=out)
+        out -= self.down
+        return out
+
+    def _follow(self, frame: np.ndarray) -> None:
+        """Make a field for a shot that begins; go on with a cross-fade."""
+        thumb = frame[self.grid].astype(np.int16)
+        self.age += 1
+        if self.field is None or np.abs(thumb - self.last).mean() > CUT:
+            self.field = self.new = field(self.mark, frame)
+            self._begin(thumb, 0)
+        elif self.age > REST and np.abs(thumb - self.first).mean() > DRIFT:
+            self.old, self.new = self.field, field(self.mark, frame)
+            self._begin(thumb, FADE)
+        self.last = thumb
+        if self.fading:
+            self.fading -= 1
+            old = self.old.astype(np.float32)
+            self._show(np.rint(self.new + (old - self.new) * (self.fading / FADE)).astype(np.int16))
+
+    def _begin(self, thumb: np.ndarray, fading: int) -> None:
+        self.first, self.age, self.fading = thumb, 0, fading
+        if not fading:
+            self._show(self.new)
+
+    def _show(self, now: np.ndarray) -> None:
+        """Split a field into bytes: adding and subtracting within limits is fast then."""
+        self.field = now
+        self.up = np.clip(now, 0, 255).astype(np.uint8)
+        self.down = np.clip(-now, 0, 255).astype(np.uint8)
+        self.room = 255 - self.up
+
+
+def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
+    """(H, W, 3) int16 what a mark adds to the frames of a shot that begins with `frame`, RGB."""
+    height, width = frame.shape[:2]
+    short = min(height, width)
+    cells = reduced(frame, GRID)
+    power = nearby_power(np.fft.rfft2(folded(flattened(cells)), norm="ortho"))
+    waves, sign = carried(mark.payload, mark.key)
+    weight = np.where(waves.slot == 0, PILOT, np.where(waves.slot <= bits.TAG_CODE, TAG, 1.0))
+    spectrum = np.zeros(3 * GRID * HALF, np.complex64)
+    spectrum[waves.index] = shape(power).reshape(-1)[waves.index] * weight * sign
+    spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # what the pixels can hold
+    rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
+    planes = np.stack([((rows @ plane) @ columns.T).real for plane in spectrum], -1)
+    change = planes @ BACKWARD.T.astype(np.float32)
+    change *= _enlarged(forgiven(cells), height, width)[..., None]
+    strength = mark.strength * (LARGE if short > SMALL else 1.0)
+    change *= math.sqrt(strength**2 - 1 / 12) / np.sqrt(np.mean(change**2))  # 1/12: rounding
+    return np.rint(np.clip(change, -4 * strength, 4 * strength)).astype(np.int16)
+
+
+def _waves(size: int, short: int) -> np.ndarray:
+    """(size, 128) complex: every frequency at the centres of pixels, `short` to 128 cells."""
+    place = (np.arange(size) + 0.5 - size / 2) / short
+    turns = place[:, None] * np.fft.fftfreq(GRID, 1 / GRID)[None]
+    return np.exp(2j * np.pi * turns).astype(np.complex64)
+
+
+def forgiven(cells: np.ndarray) -> np.ndarray:
+    """(h, w) what the eye forgives in a picture (h, w, 3): little where flat and bright."""
+    luma = cells @ FORWARD[0].astype(np.float32)
+    mean = blurred(luma, 2)
+    busy = np.sqrt(np.maximum(blurred(luma**2, 2) - mean**2, 0))
+    busy /= busy + 4
+    bright = np.clip((mean - 60) / 90, 0, 1)
+    return blurred((0.5 + 0.8 * busy) * (1 - 0.55 * bright * (1 - busy)), 1)
+
+
+def _enlarged(cells: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(height, width) from cells, linear between their centres."""
+    short = min(height, width)
+    for size in (height, width):
+        place = (np.arange(size) + 0.5 - size / 2) * GRID / short + len(cells) / 2 - 0.5
+        low = np.clip(place.astype(int), 0, len(cells) - 2)
+        between = np.clip(place - low, 0, 1).astype(np.float32)[:, None]
+        cells = (cells[low] + between * (cells[low + 1] - cells[low])).T
+    return cells

@@ -1,0 +1,180 @@
+"""From a picture to the numbers that the mark is read from; no key is seen here.
+
+Everything the reader does to a picture before it compares signs is in this module, so that the
+proof in detection.py can lean on one fact: what comes out depends on the picture alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from animate.watermark.carriers import FORWARD, GRID, HALF, band, survival
+
+CLIP = 3.0  # times the root mean square: what an edge may count
+FLATTEN = 0.65  # power of the local energy that a place is divided by; 1/2 would make all equal
+
+
+@dataclass(frozen=True)
+class Place:
+    """How the mark lies in a picture: the sheet of cells, scaled, turned, shifted, mirrored."""
+
+    cells: float = float(GRID)  # cells to the picture's short side: 128 is the picture as published
+    angle: float = 0.0  # degrees, the picture's turn since
+    down: float = 0.0  # cells, the shift since, modulo 128
+    across: float = 0.0
+    mirrored: bool = False
+
+
+def flattened(picture: np.ndarray) -> np.ndarray:
+    """(3, h, w) Y, Cb, Cr of a picture (h, w, 3) RGB without what is coarse, busy places damped.
+
+    Coarse is what survives the mean over an eighth of the short side; edges are clipped.
+    """
+    planes = np.ascontiguousarray(np.moveaxis(picture @ FORWARD.T.astype(np.float32), -1, 0))
+    short = min(planes.shape[1:])
+    wide, near = max(1, short // 16), max(1, short // 20)
+    out = planes - blurred(planes, wide)
+    gain = (blurred(out**2, near) + 1) ** -FLATTEN
+    gain /= gain.mean(axis=(1, 2), keepdims=True)
+    out *= gain
+    limit = CLIP * np.sqrt(np.mean(out**2, axis=(1, 2), keepdims=True)) + 1e-9
+    return np.clip(out, -limit, limit)
+
+
+def blurred(x: np.ndarray, reach: int) -> np.ndarray:
+    """Mean over a square window of 2 reach + 1 on the last two axes, cut at the edges."""
+    for axis in (-2, -1):
+        size = x.shape[axis]
+        near = min(reach, size - 1)
+        sums = np.cumsum(x, axis=axis, dtype=np.float64)
+        sums = np.concatenate([np.zeros_like(sums.take([0], axis)), sums], axis=axis)
+        high = np.minimum(np.arange(size) + near + 1, size)
+        low = np.maximum(np.arange(size) - near, 0)
+        shape = [1] * x.ndim
+        shape[axis] = size
+        x = (sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)
+    return x.astype(np.float32)
+
+
+def cell_means(size: int, cell: float) -> np.ndarray:
+    """(n, size): averages of pixels over cells of `cell` pixels, n even, alike on both sides.
+
+    Interpolates where a cell is smaller than a pixel. What lies past the edge counts as nothing.
+    """
+    n = 2 * int(np.ceil(size / cell / 2 - 1e-9))
+    edge = size / 2 + (np.arange(n + 1) - n / 2) * cell
+    pixel = np.arange(size)
+    if cell < 1:
+        place = np.clip((edge[1:] + edge[:-1]) / 2 - 0.5, 0, size - 1)
+        return np.maximum(0, 1 - np.abs(place[:, None] - pixel)).astype(np.float32)
+    share = np.minimum(edge[1:, None], pixel + 1) - np.maximum(edge[:-1, None], pixel)
+    share = np.clip(share, 0, None)
+    return (share / share.sum(1, keepdims=True)).astype(np.float32)
+
+
+def reduced(picture: np.ndarray, short: int) -> np.ndarray:
+    """(h, w, 3) float32 of a picture (H, W, 3) on cells of which `short` make the short side."""
+    height, width = picture.shape[:2]
+    cell = min(height, width) / short
+    rows, columns = cell_means(height, cell), cell_means(width, cell)
+    half = np.tensordot(rows, picture.astype(np.float32), 1)  # (h, W, 3)
+    return np.einsum("xw,hwc->hxc", columns, half, optimize=True)
+
+
+def folded(planes: np.ndarray, grid: int = GRID) -> np.ndarray:
+    """(C, grid, grid) the sum over all periods of (C, h, w), h and w even, the middle at (0, 0)."""
+    channels, height, width = planes.shape
+    tall, long = -(-height // (2 * grid)), -(-width // (2 * grid))
+    canvas = np.zeros((channels, 2 * tall * grid, 2 * long * grid), np.float32)
+    top, left = tall * grid - height // 2, long * grid - width // 2
+    canvas[:, top : top + height, left : left + width] = planes
+    return canvas.reshape(channels, 2 * tall, grid, 2 * long, grid).sum((1, 3))
+
+
+def upright(flat: np.ndarray) -> np.ndarray:
+    """(3, 128, 65) the transform of a flattened picture (3, h, w) that lies as it was published."""
+    return np.fft.rfft2(folded(flat), norm="ortho") * half_cell(GRID)
+
+
+def weighed(spectrum: np.ndarray) -> np.ndarray:
+    """(2, 3, 128, 65) the numbers a, weighed in two ways: for what a codec left, and for the rest.
+
+    The first is the matched filter for a mark of the amplitudes `shape` after a codec; the second
+    takes every wave by what stands out of the power around it.
+    """
+    power = nearby_power(spectrum)
+    lossy = spectrum / power * shape(power) * survival()
+    return np.stack([lossy, spectrum / np.sqrt(power) * band()])
+
+
+def nearby_power(spectrum: np.ndarray) -> np.ndarray:
+    """(3, 128, 65) the mean power of the coefficients around each."""
+    square = np.abs(spectrum) ** 2
+    square[..., 0] = square[..., 1]
+    around = np.fft.fftshift(square, axes=1)
+    power = np.fft.ifftshift(blurred(around, 6), axes=1)
+    return power + 1
+
+
+def shape(power: np.ndarray) -> np.ndarray:
+    """(3, 128, 65) the mark's amplitudes: less where the picture is strong or codecs are."""
+    return band() * survival() / np.sqrt(power)
+
+
+def turned(flat: np.ndarray, cells: float, angle: float, grid: int = GRID) -> np.ndarray:
+    """(C, grid, grid) a flattened picture (h, w, C) laid on a sheet of which it fills `cells`.
+
+    `cells` of 128 to a period; `grid` samples to a period.
+    """
+    height, width = flat.shape[:2]
+    step = min(height, width) / cells * (GRID / grid)  # pixels to a sample
+    turn = np.deg2rad(angle)
+    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    tall = (abs(height * cos) + abs(width * sin)) / step
+    long = (abs(height * sin) + abs(width * cos)) / step
+    rows, columns = (2 * int(np.ceil(n / 2)) for n in (tall, long))
+    y = ((np.arange(rows, dtype=np.float32) - rows / 2 + 0.5) * step)[:, None]
+    x = ((np.arange(columns, dtype=np.float32) - columns / 2 + 0.5) * step)[None]
+    v = (y * cos + x * sin + (height / 2 - 0.5)).astype(np.float32)  # (rows, columns)
+    u = (x * cos - y * sin + (width / 2 - 0.5)).astype(np.float32)
+    return folded(np.moveaxis(sampled(flat, v, u), -1, 0), grid)
+
+
+def sampled(flat: np.ndarray, v: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Bilinear samples of (h, w, C) at rows v and columns u; nothing outside."""
+    height, width, channels = flat.shape
+    padded = np.pad(flat, ((1, 2), (1, 2), (0, 0)))
+    rows = padded.reshape(-1, channels)
+    v, u = np.clip(v + 1, 0, height + 1), np.clip(u + 1, 0, width + 1)
+    top, left = v.astype(np.int32), u.astype(np.int32)
+    down, across = (v - top)[..., None], (u - left)[..., None]
+    at = top * (width + 3) + left
+    upper = rows[at]
+    upper += across * (rows[at + 1] - upper)
+    lower = rows[at + width + 3]
+    lower += across * (rows[at + width + 4] - lower)
+    upper += down * (lower - upper)
+    return upper
+
+
+@cache
+def half_cell(grid: int) -> np.ndarray:
+    """(grid, grid / 2 + 1) the phases that bring cells' centres to the sheet's middle."""
+    down = np.fft.fftfreq(grid, 1 / grid)[:, None] + np.arange(grid // 2 + 1)[None]
+    return np.exp(-1j * np.pi * down / grid)
+
+
+def unshifted(spectrum: np.ndarray, place: Place) -> np.ndarray:
+    """A spectrum (..., 128, 65) with a place's shift and then its mirror undone."""
+    down = np.exp(2j * np.pi / GRID * place.down * np.fft.fftfreq(GRID, 1 / GRID))[:, None]
+    across = np.exp(2j * np.pi / GRID * place.across * np.arange(HALF))
+    spectrum = spectrum * (down * across)
+    return mirrored(spectrum) if place.mirrored else spectrum
+
+
+def mirrored(spectrum: np.ndarray) -> np.ndarray:
+    """The transform of the sheet seen in a mirror: X to -X."""
+    return np.conj(np.roll(spectrum[..., ::-1, :], 1, axis=-2))
