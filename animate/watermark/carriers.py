@@ -56,19 +56,20 @@ RINGS = (
     ("chroma", 9, 14, 0.40, 0.20),
     ("chroma", 14, 21, 0.30, 0.10),
     ("chroma", 21, 34, 0.08, 0.0),
-    ("luma", 16, 46, 0.08, 0.0),
+    ("luma", 30, 58, 0.30, 0.0),
 )
+LUMA = 0.25  # how much a luma wave counts beside a chroma wave
 FREE = (ACROSS > 0) & (ACROSS < GRID // 2)  # the columns at the rim are not free
 
 
 def band() -> np.ndarray:
     """(3, 128, 65) where the mark may be and how strong.
 
-    Chroma in waves of 8 to 64 pixels of 256, luma in waves of 6 to 16: coarser ones drown in the
-    picture, finer ones in the codec.
+    Chroma in waves of 8 to 64 pixels of 256: coarser ones drown in the picture, finer ones in the
+    codec. Luma in waves of 4 to 9, which the eye, and VMAF, forgive more than coarser ones.
     """
     chroma = np.where((RADIUS >= 4) & (RADIUS < 34) & FREE, 1.0, 0.0)
-    luma = np.where((RADIUS >= 16) & (RADIUS < 46) & FREE, 0.6, 0.0)
+    luma = np.where((RADIUS >= 30) & (RADIUS < 58) & FREE, LUMA, 0.0)
     return np.stack([luma, chroma, chroma])
 
 

@@ -184,7 +184,7 @@ def detect(
 
     Frames are uint8 (H, W, 3) RGB, `rate` of them a second. Constant memory: they are summed as
     they come, each second also apart. First the picture is looked at as it would lie if nobody had
-    cut, turned or scaled it; if that yields no payload and unless `thorough` is False, everywhere.
+    cut, turned or scaled it; if no mark is there and unless `thorough` is False, everywhere.
     AnimateError where there is no frame or no key.
     """
     keys = (keys,) if isinstance(keys, bytes) else tuple(dict.fromkeys(keys))
@@ -192,11 +192,14 @@ def detect(
         raise AnimateError("no key to look for a watermark with: give at least one")
     kept = keep(frames, rate)
     best = NOTHING
-    for version in VERSIONS:
-        for look in _looks(kept, version, thorough):
-            best = min(best, _judged(look, keys, version), key=_preference)
-            if best.payload is not None:
-                break
+    for looks in (_published, _anywhere) if thorough else (_published,):
+        for version in VERSIONS:
+            for look in looks(kept, version):
+                best = min(best, _judged(look, keys, version), key=_preference)
+                if best.payload is not None:
+                    break
+        if best.marked:  # the place is known, then
+            break
     if not best.marked or kept.spans[-1].last == 1:
         return best
     return replace(best, seconds=_seconds(kept.spans, best, keys, float(rate)))
@@ -218,14 +221,16 @@ class Look:
     coarse_tries: int = 1
 
 
-def _looks(kept: Kept, version: int, thorough: bool) -> Iterator[Look]:
-    """The likely ones first."""
+def _published(kept: Kept, version: int) -> Iterator[Look]:
+    """The picture as it would lie if nobody had cut, scaled or turned it; the whole file first."""
     for number, mean in enumerate(stretches(kept)):
         spectrum = as_published(mean)
         yield Look(Place(), spectrum, 2 * kept.stretches, number == 0)
         yield Look(Place(mirrored=True), mirrored(spectrum), 2 * kept.stretches, number == 0)
-    if not thorough:
-        return
+
+
+def _anywhere(kept: Kept, version: int) -> Iterator[Look]:
+    """The likeliest places of all, the best first."""
     starts, few = [], min(SEARCHED, kept.stretches)
     for mean in islice(stretches(kept), few):
         flat = np.ascontiguousarray(np.moveaxis(flattened(mean), 0, -1))

@@ -19,6 +19,7 @@ from animate.watermark.carriers import (
     carried,
 )
 from animate.watermark.payload import TOOLKIT_KEY, Payload
+from animate.watermark.search import TINY
 from animate.watermark.spectrum import (
     blurred,
     flattened,
@@ -33,7 +34,9 @@ FLOOR = 2.0  # 42.1 dB; weaker marks do not survive publishing for sure
 CEILING = 8.0
 SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get less of it
 LARGE = 0.85  # of the strength: 42.0 dB by default
-PILOT, TAG = 1.15, 1.3  # times the amplitude of the body's waves
+PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
+
+SHARE = 0.11  # of the energy that is luma: more is seen, less is lost with the colours
 
 SMALLEST = 32  # pixels a side
 THUMB = 16  # samples a side by which shots are told apart
@@ -151,8 +154,10 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # what the pixels can hold
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
     planes = np.stack([((rows @ plane) @ columns.T).real for plane in spectrum], -1)
+    planes *= _enlarged(forgiven(cells), height, width)[..., None]
+    luma, all_of_it = np.sum(planes[..., 0] ** 2), np.sum((planes @ BACKWARD.T) ** 2) / 3
+    planes[..., 0] *= np.sqrt(SHARE / (1 - SHARE) * max(all_of_it / (luma + TINY) - 1, 0))
     change = planes @ BACKWARD.T.astype(np.float32)
-    change *= _enlarged(forgiven(cells), height, width)[..., None]
     strength = mark.strength * (LARGE if short > SMALL else 1.0)
     change *= math.sqrt(strength**2 - 1 / 12) / np.sqrt(np.mean(change**2))  # 1/12: rounding
     return np.rint(np.clip(change, -4 * strength, 4 * strength)).astype(np.int16)
@@ -169,10 +174,10 @@ def forgiven(cells: np.ndarray) -> np.ndarray:
     """(h, w) what the eye forgives in a picture (h, w, 3): little where flat and bright."""
     luma = cells @ FORWARD[0].astype(np.float32)
     mean = blurred(luma, 2)
-    busy = np.sqrt(np.maximum(blurred(luma**2, 2) - mean**2, 0))
-    busy /= busy + 4
+    busy = np.sqrt(blurred((luma - mean) ** 2, 2))  # a slope is not busy
+    busy /= busy + 3
     bright = np.clip((mean - 60) / 90, 0, 1)
-    return blurred((0.5 + 0.8 * busy) * (1 - 0.55 * bright * (1 - busy)), 1)
+    return blurred((0.5 + 0.8 * busy) * (1 - 0.6 * bright * (1 - busy)), 1)
 
 
 def _enlarged(cells: np.ndarray, height: int, width: int) -> np.ndarray:
