@@ -41,7 +41,8 @@ SHARE = 0.11  # of the energy that is luma: more is seen, less is lost with the 
 SMALLEST = 32  # pixels a side
 THUMB = 16  # samples a side by which shots are told apart
 CUT, DRIFT = 24.0, 10.0  # mean change of a thumbnail, grey levels: another shot, another look
-REST, FADE = 25, 12  # frames between fields at least, unless there is a cut; frames of a cross-fade
+REST = 25  # frames between fields at least, unless there is a cut
+FADE = 16  # frames of a cross-fade, a power of two
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,12 @@ class Embedder:
         self.last = thumb
         if self.fading:
             self.fading -= 1
-            old = self.old.astype(np.float32)
-            self._show(np.rint(self.new + (old - self.new) * (self.fading / FADE)).astype(np.int16))
+            between = self.old - self.new
+            between *= self.fading
+            between += FADE // 2
+            between >>= FADE.bit_length() - 1
+            between += self.new
+            self._show(between)
 
     def _begin(self, thumb: np.ndarray, fading: int) -> None:
         self.first, self.age, self.fading = thumb, 0, fading
@@ -136,8 +141,8 @@ class Embedder:
     def _show(self, now: np.ndarray) -> None:
         """Split a field into bytes: adding and subtracting within limits is fast then."""
         self.field = now
-        self.up = np.clip(now, 0, 255).astype(np.uint8)
-        self.down = np.clip(-now, 0, 255).astype(np.uint8)
+        self.up = np.maximum(now, 0).astype(np.uint8)
+        self.down = (self.up - now).astype(np.uint8)
         self.room = 255 - self.up
 
 
