@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -30,6 +31,7 @@ from animate.watermark import (
 )
 from animate.watermark.carriers import carried, layout, seed, signs
 from animate.watermark.detection import as_published, bound, keep, stretches
+from animate.watermark.embedding import field
 from animate.watermark.payload import (
     BODY_BITS,
     BODY_CODE,
@@ -376,6 +378,18 @@ def test_the_whole_picture_carries_the_mark_and_the_input_stays(scene: list[np.n
     assert np.array_equal(wide, before)
     for part in (after, after[:, :256], after[:, 200:480]):
         assert found(detect([part]))
+
+
+def test_the_mean_of_many_marks_forges_presence_and_no_payload(scene: list[np.ndarray]) -> None:
+    """What one file carries can be copied whole; only the claim tells what it was made for."""
+    payloads = [Payload.of(replace(CLAIM, consent=f"{n}"), SECRET) for n in range(60)]
+    taken = [field(Mark(payload, SECRET), scene[0]).astype(float) for payload in payloads]
+    for change, copied in ((np.mean(taken, axis=0), False), (taken[7], True)):
+        change *= 2.4 / np.sqrt(np.mean(change**2))
+        forged = np.clip(np.rint(scene[20][::-1] + change), 0, 255).astype(np.uint8)
+        detection = detect([forged], SECRET)
+        assert detection.marked
+        assert detection.payload == (payloads[7] if copied else None)
 
 
 @pytest.mark.parametrize("strength", [0, -3, 0.01, FLOOR - 0.01, 1e9, float("inf"), float("nan")])
