@@ -36,7 +36,7 @@ SMALL = 320  # pixels of the short side; larger pictures hold the mark better an
 LARGE = 0.85  # of the strength: 42.0 dB by default
 PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
 
-SHARE = 0.08  # of the energy that is luma: more is seen, less is lost with the colours
+SHARE = 0.06  # of the energy that is luma: more is seen, less is lost with the colours
 
 SMALLEST = 32  # pixels a side
 THUMB = 16  # samples a side by which shots are told apart
