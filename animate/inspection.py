@@ -17,8 +17,8 @@ from animate.pictures import grid
 from animate.publish import Published, check, publish
 from animate.scene import Actor, dotted, fitted, look
 from animate.stage import Pose, Retarget, Stage, find_device, find_precision, ready
+from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
-from animate.watermark.pixels import DEFAULT as STRENGTH
 
 SIDE = 256  # pixels of each picture's side
 HEADS = ("driver", "photo", "photo, moved", "deformation", "photo's share", "result")
