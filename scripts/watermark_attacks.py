@@ -85,9 +85,9 @@ def turned(degrees: float) -> Attack:
 
 def jpeg(quality: int) -> Attack:
     def change(image: Image.Image) -> Image.Image:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
-        return Image.open(buffer)
+        memory = io.BytesIO()
+        image.save(memory, "JPEG", quality=quality, subsampling="4:2:0")
+        return Image.open(memory)
 
     return each(change)
 

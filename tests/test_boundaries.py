@@ -129,7 +129,8 @@ def _writer(call: ast.Call) -> str | None:
     if name in WRITING:
         return name
     if name == "save" and on and on.split(".")[0] not in SAVING:
-        return f"{on}.save"
+        into = ast.unparse(call.args[0]) if call.args else ""
+        return None if into == "memory" else f"{on}.save"  # a BytesIO: nothing leaves the process
     if name == "open" and on in ("av", "av.container") and "w" in literals:
         return "av.open for writing"
     if on == "subprocess" or name == "Popen":
