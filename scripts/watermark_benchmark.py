@@ -251,7 +251,8 @@ def print_tables(results: dict[str, dict[str, Any]]) -> None:
     told = [row["concatenated"] for row in results.values() if "concatenated" in row]
     print(f"\nmarked seconds told in {sum(told)} of {len(told)} concatenated clips")
     for (method, size), rows in groups.items():
-        whole = sum(all(right(row[name]) for row in rows if name in row) for name in ATTACKS)
+        tried = [[row[name] for row in rows if name in row] for name in ATTACKS]
+        whole = sum(bool(some) and all(map(right, some)) for some in tried)
         print(f"{method} {size}: {whole} of {len(ATTACKS)} rows read on every clip")
 
 

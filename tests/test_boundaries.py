@@ -101,6 +101,7 @@ WRITING = {
     "add_stream_from_template", "get_ffmpeg_exe", "ImageSequenceClip", "write_videofile",
     "write_gif", "FFMpegWriter", "PillowWriter", "add_image", "add_video", "add_figure",
 }  # fmt: skip
+COMPARES = ROOT / "scripts/watermark_benchmark.py"  # it asks ffmpeg for VMAF, which writes nothing
 # `.save(` is a picture's, unless what it is called on is known to save something else.
 SAVING = {"torch", "checkpoints", "np", "numpy"}
 
@@ -149,7 +150,8 @@ def _arguments(call: ast.Call) -> list[ast.expr]:
     ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_only_publish_writes_media(path: Path) -> None:
-    assert not writers(path.read_text())
+    found = writers(path.read_text())
+    assert not [call for call in found if path != COMPARES or "get_ffmpeg_exe" not in call]
 
 
 def test_publish_is_the_writer() -> None:
