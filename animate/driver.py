@@ -116,12 +116,20 @@ class Driver:
     def poses(self, stage: Stage) -> Iterator[Pose]:
         """Every pose of a run. Raises AnimateError where no frame shows a face."""
         how = self.playing
-        return play(smooth(self._once(stage), self.rate, how.smoothing), how.times, how.pingpong)
+        poses = smooth(self._once(stage), self.rate, how.smoothing)
+        if isinstance(how.reference, int) and how.reference > 0:  # for all scenes
+            poses = (replace(pose, fresh=False) for pose in poses)
+        return play(poses, how.times, how.pingpong)
 
     def anchor(self, stage: Stage, own: Motion) -> Motion | None:
-        """The pose that relative motion starts from; None is the first there is."""
+        """The pose that relative motion starts from; None is the first there is.
+
+        A picture has no other frame: what it differs in from the photo's `own` pose is its motion.
+        """
         index = self.playing.reference
-        if index == 0 or self.still:
+        if self.still:
+            return own
+        if index == 0:
             return None
         return self._most_like(stage, own) if index == "auto" else self._nth(stage, int(index))
 

@@ -60,7 +60,7 @@ def portrait(
     weights: str | Path | None = None,
     paste: str = "photo",
     mask: str = "square",
-    margin: float = 0.2,
+    margin: float = 0.12,
     size: int | None = 3840,
     start: float = 0,
     end: float | None = None,

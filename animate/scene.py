@@ -19,7 +19,7 @@ from animate.faces import Box, Detected, Face, Locator, cut
 from animate.faces.paste import Paste, Window
 from animate.models.contract import Motion
 from animate.photos import read_photo
-from animate.stage import Pose, Retarget, Stage
+from animate.stage import Pose, Retarget, Stage, together
 
 PANEL = 256  # pixels of a picture's side, at least, where several are compared
 
@@ -60,11 +60,11 @@ def look(path: Path, locator: Locator, everyone: bool) -> View:
             if everyone:
                 raise AnimateError("which face is which? use faces=auto, and no faces.box, for all")
             return View(path, photo, [locator.locate(photo)], [])
+        found = locator.faces(photo)
         if everyone:
-            found = locator.faces(photo)
             return View(path, photo, [face.square for face in found], found)
-        chosen = locator.face(photo)
-        others = [face for face in locator.faces(photo) if face.centre != chosen.centre]
+        chosen = locator.chosen(found)
+        others = [face for face in found if face is not chosen]
         return View(path, photo, [chosen.square], [chosen, *others])
     except AnimateError as error:
         raise AnimateError(f"{path}: {error}") from error
@@ -190,13 +190,13 @@ def on_video(
             first = driver.anchor(stage, actor.own) if how.relative else None
         if start is None or sighting.fresh:
             start = actor
-        first = pose.motion if first is None else first
+        first = pose.motion if first is None or pose.fresh else first
         motion = stage.retarget((actor if keeps else start).source, pose.motion, first, how)
-        crop = stage.render(actor.source, motion)[0]
+        still, crop = stage.render(actor.source, together([actor.own, motion]))
         if window is None:
             yield crop
         else:
-            yield Paste(actor.box, actor.crop, frame.shape, window)(frame, crop)
+            yield Paste(actor.box, still, frame.shape, window)(frame, crop)
 
 
 def side_by_side(panels: Sequence[np.ndarray]) -> np.ndarray:

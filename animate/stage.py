@@ -87,12 +87,12 @@ class Stage:
     def animate(
         self, source: Any, poses: Iterable[Pose], first: Motion | None, how: Retarget
     ) -> Iterator[np.ndarray]:
-        """The photo in each pose, relative to `first` or, without one, to the scene's first."""
-        anchored = first is not None
+        """The photo in each pose, relative to `first` or, without one and after a scene cut, to the
+        scene's first pose."""
         for some in chunks(poses, BATCH):
             moved = []
             for pose in some:
-                if first is None or (pose.fresh and not anchored):
+                if first is None or pose.fresh:
                     first = pose.motion
                 moved.append(self.retarget(source, pose.motion, first, how))
             motion = together(moved + moved[-1:] * (BATCH - len(moved)))

@@ -232,3 +232,18 @@ def test_a_picture_is_a_driver_of_one_pose(tmp_path: Path, stage: Stage) -> None
     driver = opened(tmp_path / "p.png")
     assert driver.still
     assert len(list(driver.poses(stage))) == 1
+    own = stage.track([draw_face(128)])
+    assert driver.anchor(stage, own) is own  # what it differs in from the photo is its motion
+
+
+def test_after_a_cut_motion_starts_anew_unless_a_frame_was_named(
+    tmp_path: Path, stage: Stage
+) -> None:
+    bright = [frame // 3 + 160 for frame in draw_frames(3)]
+    clip = write_clip(tmp_path / "cut.mp4", [*draw_frames(3), *bright], "25")
+
+    def fresh(**how: object) -> list[int]:
+        return [i for i, pose in enumerate(opened(clip, **how).poses(stage)) if pose.fresh]
+
+    assert fresh() == [3]
+    assert fresh(reference=1) == []

@@ -88,9 +88,8 @@ class Detected:
             raise AnimateError(NOTHING)
         return found
 
-    def face(self, photo: np.ndarray) -> Face:
-        """The chosen face of a photo. Raises AnimateError when there is none."""
-        found = self.faces(photo)
+    def chosen(self, found: Sequence[Face]) -> Face:
+        """The chosen face of those found. Raises AnimateError when it isn't among them."""
         face = choose(found, self.which)
         if face is None:
             raise AnimateError(
@@ -100,7 +99,7 @@ class Detected:
         return face
 
     def locate(self, photo: np.ndarray) -> Box:
-        return self.face(photo).square
+        return self.chosen(self.faces(photo)).square
 
     def _lies(self, photo: np.ndarray, score: float) -> bool:
         """Whether a face is clearer with the photo turned; upright ones are clearest upright."""

@@ -22,7 +22,7 @@ class Window:
     """
 
     mask: str = "square"
-    margin: float = 0.2
+    margin: float = 0.12
 
     def __post_init__(self) -> None:
         if self.mask not in MASKS:

@@ -1,0 +1,170 @@
+"""Say where the time of a whole run goes, stage by stage, and how much memory it takes.
+
+    python scripts/stage_benchmark.py                 # a 256 crop, and a face pasted into 1920x1080
+    python scripts/stage_benchmark.py --photo p.jpg --clip c.mp4
+
+Each run is a process of its own. Milliseconds a frame are CPU time of the process (all its threads,
+own time of each stage without what it calls), which other work on the machine changes less than the
+wall clock; frames per second are by the clock. The encoder is a process beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
+STAGES = ("decode", "find", "cut", "track", "move", "paste", "mark", "send", "verify", "other")
+
+
+class Clock:
+    """CPU seconds of each stage; a stage that calls another stops while that one runs."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+        self.running = ["other"]
+        self.since = time.process_time()
+
+    def switch(self) -> None:
+        now = time.process_time()
+        self.spent[self.running[-1]] += now - self.since
+        self.since = now
+
+    def wrap(self, owner: Any, name: str, stage: str) -> None:
+        """Time a function or method, or each step of what it yields."""
+        call = getattr(owner, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self.stage(stage):
+                result = call(*args, **kwargs)
+            return self.steps(result, stage) if isinstance(result, Iterator) else result
+
+        setattr(owner, name, timed)
+
+    def steps(self, iterator: Iterator[Any], stage: str) -> Iterator[Any]:
+        while True:
+            with self.stage(stage):
+                item = next(iterator, self)
+            if item is self:
+                return
+            yield item
+
+    def stage(self, name: str) -> Any:
+        clock = self
+
+        class Running:
+            def __enter__(self) -> None:
+                clock.switch()
+                clock.running.append(name)
+
+            def __exit__(self, *error: object) -> None:
+                clock.switch()
+                clock.running.pop()
+
+        return Running()
+
+
+def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
+    """Run once in this process and print what it took, as JSON."""
+    from animate import driver, publish, scene
+    from animate.clips import Clip
+    from animate.faces.paste import Paste
+    from animate.portrait import portrait
+    from animate.stage import Stage
+
+    clock = Clock()
+    clock.wrap(Clip, "frames", "decode")
+    clock.wrap(driver.Driver, "sightings", "find")
+    for module in (driver, scene):
+        clock.wrap(module, "cut", "cut")
+    clock.wrap(Stage, "track", "track")
+    for name in ("retarget", "render"):
+        clock.wrap(Stage, name, "move")
+    clock.wrap(Paste, "__call__", "paste")
+    clock.wrap(publish.Embedder, "__call__", "mark")
+    clock.wrap(publish._Mixer, "show", "send")
+    clock.wrap(publish._Ffmpeg, "send", "send")
+    clock.wrap(publish, "verify", "verify")
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.mp4"
+        done = portrait(photo, clip, out, paste=paste, checkpoint=checkpoint)
+    took = time.monotonic() - start
+    clock.switch()
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    own, child = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    spent = {name: 1e3 * clock.spent[name] / done.frames for name in STAGES}
+    spent["encode"] = 1e3 * (child.ru_utime + child.ru_stime) / done.frames
+    memory = [usage.ru_maxrss * unit / 2**20 for usage in (own, child)]
+    print(json.dumps({"frames": done.frames, "seconds": took, "ms": spent, "MiB": memory}))
+
+
+def large(photo: Path, out: Path) -> None:
+    """A photo of 1920x1080 with the given one in its middle."""
+    import cv2
+
+    from animate.photos import read_photo
+    from animate.publish import publish
+    from animate.watermark import Claim, Mark, Payload
+
+    square = cv2.resize(read_photo(photo), (1080, 1080), interpolation=cv2.INTER_CUBIC)
+    wide = np.zeros((1080, 1920, 3), np.uint8)
+    wide[:] = cv2.blur(cv2.resize(square, (1920, 1080)), (99, 99))
+    wide[:, 420:1500] = square
+    claim = Claim.now(
+        generator="animate stage_benchmark", model="none", model_sha256="", photo_sha256="",
+        clip_sha256="", consent="an enlarged example",
+    )  # fmt: skip
+    publish(out, [wide], mark=Mark(Payload.of(claim)), claim=claim, rate=None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--photo", type=Path, default=EXAMPLES / "photo.jpg")
+    parser.add_argument("--clip", type=Path, default=EXAMPLES / "clip.mp4")
+    parser.add_argument("--checkpoint", default="first_order_gated", help="[first_order_gated]")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        measured(Path(options.one[0]), options.clip, options.one[1], options.checkpoint)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        wide = Path(folder) / "wide.png"
+        large(options.photo, wide)
+        runs = {"256 crop": (options.photo, "crop"), "1080p": (wide, "photo")}
+        results = {name: child(options, *run) for name, run in runs.items()}
+    print("| CPU ms a frame | " + " | ".join(results) + " |\n" + "|---" * (1 + len(results)) + "|")
+    for stage in (*STAGES, "encode"):
+        cells = []
+        for result in results.values():
+            share = result["ms"][stage] / sum(result["ms"].values())
+            cells.append(f"{result['ms'][stage]:.1f} ({100 * share:.0f} %)")
+        print(f"| {stage} | " + " | ".join(cells) + " |")
+    rows: dict[str, Callable[[dict[str, Any]], str]] = {
+        "frames a second": lambda r: f"{r['frames'] / r['seconds']:.1f}",
+        "peak memory, MiB": lambda r: f"{r['MiB'][0]:.0f}, encoder {r['MiB'][1]:.0f}",
+    }
+    for name, text in rows.items():
+        print(f"| {name} | " + " | ".join(text(result) for result in results.values()) + " |")
+
+
+def child(options: argparse.Namespace, photo: Path, paste: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--clip", str(options.clip)]
+    command += ["--checkpoint", options.checkpoint, "--one", str(photo), paste]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(said.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()
