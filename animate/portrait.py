@@ -111,6 +111,11 @@ def portrait(
     photo_face = locator(faces, box, "largest" if everyone else which, weights)
     clip_face = locator(faces, clip_box, clip_which, weights)
     video = clips.open_clip(photos[0], truncated=truncated) if is_video(photos) else None
+    if video and (compare or everyone or len(paths) > 1):
+        raise AnimateError(
+            f"{photos[0]} is a video, where one driver moves one face: leave out --compare, --also "
+            "and faces.which=all"
+        )
     views = [] if video else [look(path, photo_face, everyone) for path in photos]
     drivers = [open_driver(path, clip_face, playing) for path in paths]
     rate = video.rate if video else drivers[0].rate
@@ -126,6 +131,8 @@ def portrait(
             driver.media.check(info.model, info.sha256)
     stage = Stage(ready(network), chunk, find_precision(precision, place))
     cast = [Actor.of(stage, view.photo, face) for view in views for face in view.boxes]
+    if compare and len(cast) > 1:
+        raise AnimateError(f"a comparison shows one face, not {len(cast)}: use faces.which=1")
     lines = foreseen(stage, views, cast, drivers, how)
     for line in lines:
         say(line)

@@ -66,10 +66,15 @@ def test_several_photos_move_in_step_as_tiles(world: Path, tmp_path: Path, stall
     assert clips.open_clip(done.path).sound
 
 
-def test_a_comparison_shows_photo_driver_and_result(world: Path, tmp_path: Path) -> None:
+def test_a_comparison_shows_photo_driver_and_result(
+    world: Path, tmp_path: Path, stalls: Path
+) -> None:
     out = tmp_path / "o.mp4"
     run(world, world / "photo.png", world / "clip.mp4", out, compare="keypoints")
     assert frames(out).shape[1:] == (256, 3 * 256 + 2 * 4, 3)
+    for photo, more in ((stalls / "pair.png", {"which": "all"}), (stalls / "source.mp4", {})):
+        with pytest.raises(AnimateError, match="one face"):
+            run(world, photo, world / "clip.mp4", tmp_path / "q.mp4", compare="plain", **more)
     with pytest.raises(AnimateError, match="no picture of the driver"):
         run(world, world / "photo.png", world / "clip.mp4", tmp_path / "p.mp4",
             compare="plain", pingpong=True)  # fmt: skip
