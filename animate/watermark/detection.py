@@ -4,19 +4,20 @@ From the mean of the frames, every step up to the numbers a_k looks only at the 
 a key (spectrum.py). Then S = sum(s_k a_k) / |a| over the waves of one purpose, s_k being their
 signs: for the pilot known, for the rest known up to a code word. A picture that was not marked is
 independent of the signs, so by Hoeffding's inequality P(S >= t) <= exp(-t^2 / 2) whatever the
-picture is: a proof, not a fit. Over N hypotheses the union bound gives p <= N exp(-t^2 / 2). Four
-tests share the risk, a quarter each, and count all that they could ever have tried:
+picture is: a proof, not a fit. Over N hypotheses the union bound gives p <= N exp(-t^2 / 2). Five
+tests share the risk, a fifth each, and count all that they could ever have tried:
 
-* the pilot as published: versions x stretches of time x plain or mirrored x 2 weighings; S > 5.9
-  for a still, 6.7 for a clip of a minute;
-* the pilot anywhere, coarsely: versions x 7 stretches x 6.5e6 places; S > 8.3;
-* the pilot anywhere, finely: versions x 7 stretches x 3.6e12 places x 2 weighings; S > 9.5;
-* the body's best code word: 2^48 words x 2^8 nonces x keys x all that the pilot's tests count; it
-  speaks where somebody has taken the pilot out.
+* the pilot as published: versions x stretches of time x plain or mirrored x 2 weighings; S > 5.8
+  for a still, 6.6 for a clip of a minute;
+* the pilot anywhere, coarsely: versions x 7 stretches x 6.5e6 places; S > 8.2;
+* the pilot anywhere, finely: versions x 7 stretches x 1.1e12 places x 2 weighings; S > 9.6;
+* the body's best code word, as published and anywhere: 2^48 words x 2^8 nonces x keys x what the
+  pilot's test counts there; it speaks where somebody has taken the pilot out.
 
 A payload is reported only where one of them proves a mark (p <= 1e-6) and a decoded body carries
 the right HMAC of 16 bits and the nonce of 8 that it was read with. On a marked file whose body is
-lost, at most a thousand readings for each key are tried, so that a wrong one passes once in 2^14.
+lost, at most 18 looks x 2 weighings x 52 words are tried with each key, so that a wrong payload
+passes once in 9,000 such files.
 
 The proof takes the signs for random (they are HMAC-SHA256 and SHAKE-256 of a key), and says nothing
 of a picture whose maker knows the key: under the public toolkit key, a mark can be forged.
@@ -55,9 +56,9 @@ SECOND = 1e-3  # false positives per second of a file that is marked, and per ke
 WORKING = 256  # cells to the short side at which the whole is kept
 SPANS = 64  # stretches of time that are kept apart; longer clips get longer stretches
 SEARCHED = 7  # stretches that are searched everywhere: the whole, halves, quarters
-TESTS = 4
+TESTS = 5
 WEIGHINGS = 2
-FAINT = 3.5  # of the pilot, under which no body is read but that of the whole as published
+UNREAD = 8  # looks that show a mark whose body can't be read: no more are tried
 STARTS = 8  # of the coarse search that the fine one climbs from
 NONCES = 4  # likeliest ones that a body is read with
 
@@ -194,9 +195,12 @@ def detect(
     best = NOTHING
     for looks in (_published, _anywhere) if thorough else (_published,):
         for version in VERSIONS:
+            unread = 0
             for look in looks(kept, version):
-                best = min(best, _judged(look, keys, version), key=_preference)
-                if best.payload is not None:
+                found = _judged(look, keys, version)
+                best = min(best, found, key=_preference)
+                unread += found.marked
+                if best.payload is not None or unread == UNREAD:
                     break
         if best.marked:  # the place is known, then
             break
@@ -216,7 +220,7 @@ class Look:
     place: Place
     spectrum: np.ndarray  # (3, 128, 65)
     tries: int
-    read: bool = True  # whether to read a body where the pilot is faint
+    read: bool = True  # whether to read a body where the pilot alone proves nothing
     coarse: float = 0.0  # the coarse search's statistic, and its tries
     coarse_tries: int = 1
 
@@ -254,7 +258,7 @@ def _judged(look: Look, keys: Sequence[bytes], version: int) -> Detection:
     heard = max(search.pilot_statistic(a, version) for a in weighings)
     tests = [(heard, count), (look.coarse, TESTS * len(VERSIONS) * look.coarse_tries)]
     readings = []
-    if look.read or heard >= FAINT:
+    if look.read or bound(heard, count) <= THRESHOLD:
         readings = [read(a, key, version) for key in keys for a in weighings]
         words = count * len(keys) << bits.BODY_BITS + bits.NONCE_BITS
         tests += [(reading.statistic, words) for reading in readings]

@@ -140,6 +140,13 @@ def shifted(flat: np.ndarray, start: Start, version: int = 1) -> Found:
     return Found(there, score, unshifted(spectrum, there))
 
 
+def _counted(place: Place) -> bool:
+    """Whether a place is on the lattice that FINE_TRIES counts: a step past the coarse search's."""
+    scale, turn = np.log(place.cells / GRID) / STEP, place.angle / TURN
+    inside = SCALES.start - 1 <= scale <= SCALES.stop and TURNS.start - 1 <= turn <= TURNS.stop
+    return bool(inside)
+
+
 def fine(flat: np.ndarray, start: Start, version: int = 1) -> Found:
     """Climb from a start in steps of scale and turn that are halved when none leads up."""
     best = shifted(flat, start, version)
@@ -151,6 +158,8 @@ def fine(flat: np.ndarray, start: Start, version: int = 1) -> Found:
             for up, left in ((scale, 0.0), (-scale, 0.0), (0.0, turn), (0.0, -turn)):
                 cells = best.place.cells * float(np.exp(up))
                 place = replace(best.place, cells=cells, angle=best.place.angle + left)
+                if not _counted(place):
+                    continue
                 there = shifted(flat, replace(start, place=place), version)
                 if there.statistic > best.statistic:
                     best, climbing = there, True
