@@ -36,7 +36,7 @@ SMALL = 320  # pixels of the short side; larger pictures hold the mark better an
 LARGE = 0.85  # of the strength: 42.0 dB by default
 PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
 
-SHARE = 0.06  # of the energy that is luma: more is seen, less is lost with the colours
+SHARE = 0.03  # of the energy that is luma, halved in larger pictures: more would be seen
 
 SMALLEST = 32  # pixels a side
 THUMB = 16  # samples a side by which shots are told apart
@@ -161,7 +161,8 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     planes = np.stack([((rows @ plane) @ columns.T).real for plane in spectrum], -1)
     planes *= _enlarged(forgiven(cells), height, width)[..., None]
     luma, all_of_it = np.sum(planes[..., 0] ** 2), np.sum((planes @ BACKWARD.T) ** 2) / 3
-    planes[..., 0] *= np.sqrt(SHARE / (1 - SHARE) * max(all_of_it / (luma + TINY) - 1, 0))
+    share = SHARE / 2 if short > SMALL else SHARE
+    planes[..., 0] *= np.sqrt(share / (1 - share) * max(all_of_it / (luma + TINY) - 1, 0))
     change = planes @ BACKWARD.T.astype(np.float32)
     strength = mark.strength * (LARGE if short > SMALL else 1.0)
     change *= math.sqrt(strength**2 - 1 / 12) / np.sqrt(np.mean(change**2))  # 1/12: rounding
