@@ -257,15 +257,16 @@ def print_tables(results: dict[str, dict[str, Any]]) -> None:
 
 
 def outcome(name: str, rows: list[dict[str, Any]]) -> str:
-    """Ours: payloads read / marks found, and the pilot's S; others: found, mean right bits."""
+    """Ours: payloads read / marks found / files, and the pilot's S; others: found / files, bits."""
     some = [row[name] for row in rows if name in row]
     if not some:
         return ""
     if "bits" in some[0]:
         share = np.mean([one["bits"] for one in some]) / 32
-        return f"{sum(map(right, some))} ({share:.2f})"
+        return f"{sum(map(right, some))} / {len(some)} ({share:.2f})"
     marked, wrong = sum(one["marked"] for one in some), sum(one["wrong"] for one in some)
-    cell = f"{sum(map(right, some))} / {marked} (S {np.median([one['S'] for one in some]):.1f})"
+    heard = np.median([one["S"] for one in some])
+    cell = f"{sum(map(right, some))} / {marked} / {len(some)} (S {heard:.1f})"
     return cell + (f", WRONG {wrong}" if wrong else "")
 
 
