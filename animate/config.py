@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
@@ -106,6 +107,35 @@ def settings(
     if missing:
         raise AnimateError(f"`animate {name}` needs {missing[0]}: add {missing[0]}=VALUE")
     return tree
+
+
+def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], None]) -> Path:
+    """Run `task` with the settings of every combination of values in the overrides (`key=a,b`), by
+    Hydra's launcher; each gets as `out` a folder of its own. Returns the folder of all of them.
+
+    Raises AnimateError for what `settings` refuses, before anything runs.
+    """
+    import sys
+
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    first = [text.split(",")[0] if "=" in text else text for text in overrides]
+    plain = [text for text in first if not text.startswith(("hydra", "+", "~"))]
+    out = Path(settings(name, plain)["out"])
+
+    @hydra.main(config_path=str(folder("configs")), config_name=name, version_base="1.3")
+    def one(tree: Any) -> None:
+        chosen: Any = OmegaConf.to_container(tree, resolve=True)
+        task(chosen | {"out": HydraConfig.get().runtime.output_dir})
+
+    given, sys.argv = sys.argv, ["animate", "--multirun", *overrides]
+    try:
+        one()
+    finally:
+        sys.argv = given
+    return out
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

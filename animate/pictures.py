@@ -22,12 +22,18 @@ CONSENT = "pictures of a data set, shown to document a model; their consent is s
 
 
 def grid(
-    rows: Sequence[Sequence[np.ndarray]], heads: Sequence[str] = (), labels: Sequence[str] = ()
+    rows: Sequence[Sequence[np.ndarray]],
+    heads: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    cell: int | None = None,
 ) -> np.ndarray:
-    """Rows of pictures uint8 (S, S, 3), a head over each column and a label over each row."""
+    """Rows of pictures uint8 (S, S, 3), a head over each column and a label over each row.
+
+    cell: pixels to bring each picture to; None leaves them as they are.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
-    side = rows[0][0].shape[0]
+    side = cell or rows[0][0].shape[0]
     height = HEAD * bool(heads) + len(rows) * (side + HEAD * bool(labels))
     sheet = Image.new("RGB", (side * max(map(len, rows)), height), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
@@ -39,7 +45,7 @@ def grid(
             draw.text((4, y + 3), labels[i], "black", font)
             y += HEAD
         for j, picture in enumerate(row):
-            sheet.paste(Image.fromarray(picture), (side * j, y))
+            sheet.paste(Image.fromarray(picture).resize((side, side)), (side * j, y))
         y += side
     return np.asarray(sheet)
 

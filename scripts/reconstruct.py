@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from animate import checkpoints
-from animate.training.data import Clips
 from animate.training.loop import reconstruct
+from animate.training.stores import open_clips
 
 
 def main() -> None:
@@ -21,13 +21,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="first_order_gated", help="index name or file")
     args = parser.parse_args()
     model, _ = checkpoints.load(args.checkpoint)
-    clips = Clips(args.clips, args.cache)
+    clips = open_clips(args.clips, args.cache)
     print("| clip | moved | left | moved / left |\n|---|---|---|---|")
     found = []
-    for path, frames in zip(clips.paths, clips.frames, strict=True):
+    for name, frames in zip(clips.names, clips.frames, strict=True):
         ours, left = reconstruct(model, frames, model.size, "cpu")
         found.append((ours, left))
-        print(f"| {path.stem} | {ours:.4f} | {left:.4f} | {ours / left:.2f} |")
+        print(f"| {name} | {ours:.4f} | {left:.4f} | {ours / left:.2f} |")
     ours, left = (sum(column) / len(found) for column in zip(*found, strict=True))
     print(f"| mean | {ours:.4f} | {left:.4f} | {ours / left:.2f} |")
 

@@ -1,7 +1,5 @@
 """Training: pairs are augmented alike, losses mean what they say, a resumed run is the same run."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,8 +10,9 @@ from animate.models.first_order import FirstOrder
 from animate.models.first_order_gated import FirstOrderGated
 from animate.models.geometry import ThinPlateSpline, gaussians
 from animate.training import losses
-from animate.training.data import Clips, Pairs, ahead, reframe, relight
+from animate.training.data import Augment, Pairs, ahead, choose, reframe, relight
 from animate.training.loop import schedule, train
+from animate.training.stores import open_clips
 
 TAUGHT = len(landmarks.TAUGHT)
 
@@ -37,12 +36,31 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def clips(folder):
-    return Clips(folder / "videos", folder / "cache", folder / "landmarks.npz")
+    return open_clips(folder / "videos", folder / "cache", folder / "landmarks.npz")
+
+
+def chance(seed, count=1):
+    """What chance decides of `count` pairs."""
+    drawn = np.random.default_rng(seed)
+    return choose(np.array([5]), [np.array([0])], count, drawn, Augment())
 
 
 def fresh():
     torch.manual_seed(0)
     return FirstOrderGated(size=128)
+
+
+class Log:
+    """A board that only remembers."""
+
+    def __init__(self):
+        self.lines, self.saves = [], []
+
+    def note(self, line):
+        self.lines.append(line)
+
+    def saved(self, model, step, scored):
+        self.saves.append(step)
 
 
 def run(clips, out, loss=None, **settings):
@@ -60,8 +78,10 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(clips, tmp_path):
 
 
 def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
-    run(clips, tmp_path, losses.Guidance(), steps=12, rate=1e-3, freeze=("motion", "synthesis"))
-    told = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").open()]
+    log = Log()
+    settings = {"steps": 12, "rate": 1e-3, "freeze": ("motion", "synthesis"), "board": log}
+    run(clips, tmp_path, losses.Guidance(), **settings)
+    told = [line["loss"] for line in log.lines]
     assert np.mean(told[-3:]) < np.mean(told[:3])
 
 
@@ -75,13 +95,13 @@ def test_a_state_of_another_model_is_refused_in_one_line(clips, tmp_path):
 def test_the_same_seed_draws_the_same_pairs_wherever_it_starts(clips):
     early, late = ahead(clips, 2, 128, 7, 0), ahead(clips, 2, 128, 7, 1)
     next(early)
-    assert torch.equal(next(early).source, next(late).source)
+    assert torch.equal(next(early)[0].source, next(late)[0].source)
 
 
 def test_landmarks_move_with_the_picture():
     at = torch.rand(2, TAUGHT, 2, generator=torch.Generator().manual_seed(3)) - 0.5
     dots = gaussians(at[:, :1], 128, 128, 0.002).expand(-1, 3, -1, -1)
-    pixels, moved = reframe(dots, at, 64, np.random.default_rng(1))
+    pixels, moved = reframe(dots, at, 64, chance(1))
     y, x = divmod(int(pixels[0, 0].argmax()), 64)
     expected = ((moved[0, 0] + 1) / 2 * 63).round()
     assert abs(expected - torch.tensor([x, y])).max() <= 1
@@ -89,7 +109,7 @@ def test_landmarks_move_with_the_picture():
 
 def test_source_and_driving_see_the_same_light():
     image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
-    lit = relight(torch.cat([image, image]), np.random.default_rng(2))
+    lit = relight(torch.cat([image, image]), chance(2, 2))
     assert torch.equal(lit[:2], lit[2:])
     assert not torch.allclose(lit[:2], image)
 
@@ -135,7 +155,7 @@ def test_the_rate_warms_up_and_falls():
 
 def test_clips_must_be_square_and_there(tmp_path):
     with pytest.raises(AnimateError, match="no clips in"):
-        Clips(tmp_path, tmp_path / "cache")
+        open_clips(tmp_path, tmp_path / "cache")
 
 
 def test_every_term_reaches_the_total(clips):
@@ -150,5 +170,5 @@ def test_a_file_that_is_no_clip_is_named(tmp_path):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "notes.mp4").write_text("no clip")
     with pytest.raises(AnimateError, match="notes"):
-        Clips(tmp_path / "clips", tmp_path / "cache")
+        open_clips(tmp_path / "clips", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())

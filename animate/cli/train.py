@@ -7,9 +7,20 @@ from typing import Any
 
 from animate.cli.arguments import command, overrides
 
+PATHS = (
+    "out", "start", "data.clips", "data.held_out", "data.landmarks", "data.cache", "loss.weights",
+)  # fmt: skip
+
 
 def register(commands: Any) -> None:
     train = command(commands, "train", call, "train a motion model")
+    train.add_argument(
+        "--multirun",
+        "-m",
+        action="store_true",
+        help="a run for each combination of values, key=a,b: one after the other, or where "
+        "hydra/launcher= sends them; their folders are in out=, with a table of all",
+    )
     train.add_argument(
         "overrides",
         nargs="*",
@@ -20,11 +31,24 @@ def register(commands: Any) -> None:
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
-    from animate.config import settings
+    from animate.config import settings, sweep
 
-    paths = ("out", "start", "data.clips", "data.held_out", "data.landmarks", "data.cache")
-    chosen = settings("train", overrides(arguments, others), paths)
+    given = overrides(arguments, others)
+    if arguments.multirun:
+        out = sweep("train", given, run_one)
+        from animate.training.board import compare
+
+        print(compare(out), end="")
+        return 0
+    chosen = settings("train", given, PATHS)
     from animate.training.recipe import run
 
     print(run(chosen))
     return 0
+
+
+def run_one(chosen: dict[str, Any]) -> None:
+    """One run of a sweep, perhaps on another machine."""
+    from animate.training.recipe import run
+
+    run(chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +13,7 @@ import numpy as np
 from animate import clips
 from animate.errors import AnimateError
 from animate.faces import Box, cut
-from animate.training.data import as_stored
+from animate.training.stores import as_stored, who
 
 RECONSTRUCTION = (
     "reconstruction: the first frame of each clip is moved to its other frames by absolute motion "
@@ -24,7 +23,6 @@ CROSS = (
     "cross-identity: each photo of the list is moved by each clip of another person, by motion "
     "relative to the clip's first frame, scaled to the photo's face"
 )
-SAYS_WHO = re.compile(r"id\d+")  # VoxCeleb's names: id10283#...; ours: id005_01
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,8 @@ class Case:
 def reconstruction(data: Path) -> list[Case]:
     """Every clip of a folder with its own first frame.
 
-    Clips are video files or folders of frames. The identity is that of manifest.csv or clips.csv
-    (columns file and identity) in the folder or beside it, else the id1234 at the start of a name,
-    else the whole name. Raises AnimateError for an empty folder.
+    Clips are video files or folders of frames. The identity is as in training
+    (training/stores.py, `who`). Raises AnimateError for an empty folder.
     """
     data = Path(data)
     found = []
@@ -52,8 +49,7 @@ def reconstruction(data: Path) -> list[Case]:
         found = [p for p in paths if p.is_dir() or p.suffix.lower() not in suffixes]
     if not found:
         raise AnimateError(f"no clips in {data}: give a folder of videos or of folders of frames")
-    who = _identities(data)
-    return [Case(p.stem, who.get(p.name) or _identity(p.name), p) for p in found]
+    return [Case(p.stem, who(data, p.name), p) for p in found]
 
 
 def cross(data: Path, pairs: Path) -> list[Case]:
@@ -62,8 +58,7 @@ def cross(data: Path, pairs: Path) -> list[Case]:
     A source is a photo, or a clip whose first frame is taken. Raises AnimateError for a missing
     column or file, naming the line.
     """
-    data, who = Path(data), _identities(Path(data))
-    cases = []
+    data, cases = Path(data), []
     with _open(pairs) as file:
         rows = csv.DictReader(file)
         if not {"source", "driving"} <= set(rows.fieldnames or ()):
@@ -73,22 +68,11 @@ def cross(data: Path, pairs: Path) -> list[Case]:
             for path in (photo, clip):
                 if not path.exists() or path == data:
                     raise AnimateError(f"{pairs}, line {line}: there is no {path}")
-            identity = who.get(photo.name) or _identity(photo.name)
-            cases.append(Case(f"{photo.stem}--{clip.stem}", identity, clip, photo))
+            name = f"{photo.stem}--{clip.stem}"
+            cases.append(Case(name, who(data, photo.name), clip, photo))
     if not cases:
         raise AnimateError(f"{pairs} lists no pairs: add rows of source,driving")
     return cases
-
-
-def _identities(data: Path) -> dict[str, str]:
-    """Who is in which file, by the file's name."""
-    for path in (data / "manifest.csv", data.parent / "manifest.csv", data.parent / "clips.csv"):
-        if path.is_file():
-            with _open(path) as file:
-                rows = csv.DictReader(file)
-                if {"file", "identity"} <= set(rows.fieldnames or ()):
-                    return {Path(row["file"]).name: row["identity"] for row in rows}
-    return {}
 
 
 def _open(path: Path):  # type: ignore[no-untyped-def]
@@ -96,11 +80,6 @@ def _open(path: Path):  # type: ignore[no-untyped-def]
         return Path(path).open(newline="", encoding="utf-8")
     except OSError as error:
         raise AnimateError(f"there is no list {path}: check the path") from error
-
-
-def _identity(name: str) -> str:
-    match = SAYS_WHO.match(name)
-    return match[0] if match else Path(name).stem
 
 
 def square(frame: np.ndarray, size: int, path: Path) -> np.ndarray:

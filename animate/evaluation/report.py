@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from animate.errors import AnimateError
 from animate.evaluation.measure import ClipResult
 from animate.evaluation.statistics import Estimate, by_identity, estimate
 from animate.pictures import Line
+from animate.training.board import environment
 
 METRICS = {  # in the order of the tables
     "l1": "L1, mean absolute error, images in [0, 1]; lower is better",
@@ -94,15 +94,6 @@ class Report:
             "clips": {c.name: {"identity": c.identity, "frames": c.frames} for c in self.clips},
             "methods": methods,
         }
-
-
-def environment() -> dict[str, str]:
-    import torch
-
-    from animate import __version__
-
-    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
-    return {"animate": __version__, "torch": torch.__version__, "machine": machine}
 
 
 def write(report: Report, out: Path, inputs: Sequence[Path]) -> None:
@@ -209,8 +200,6 @@ def ranked(report: Report) -> list[ClipResult]:
 def worst(report: Report) -> np.ndarray | None:
     """The worst clips at their worst frame: photo, driver, result, and difference where the
     driver is the true picture."""
-    from PIL import Image
-
     same = "l1" not in report.missing
     rows, labels = [], []
     for clip in ranked(report)[:WORST]:
@@ -220,9 +209,8 @@ def worst(report: Report) -> np.ndarray | None:
         row = [clip.photo, moment.driver, moment.result]
         if same:
             row.append(np.abs(moment.driver.astype(int) - moment.result).astype(np.uint8))
-        cells = [np.asarray(Image.fromarray(p).resize((CELL, CELL))) for p in row]
-        rows.append(cells)
+        rows.append(row)
         frame, kind = report.frame(moment.index), error_kind(report)
         labels.append(f"{clip.name}, frame {frame}: {kind} {moment.error:.4f}")
     heads = ["photo", "driver", "result", "difference"][: 3 + same]
-    return pictures.grid(rows, heads, labels) if rows else None
+    return pictures.grid(rows, heads, labels, CELL) if rows else None

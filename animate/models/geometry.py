@@ -158,6 +158,12 @@ class ThinPlateSpline:
             setattr(self, name, getattr(self, name).to(device))
         return self
 
+    def rows(self, rows: slice) -> ThinPlateSpline:
+        """Only those of some images; in place."""
+        for name in ("matrix", "shift", "weights"):
+            setattr(self, name, getattr(self, name)[rows])
+        return self
+
     def points(self, z: Tensor) -> Tensor:
         """T at points (B, n, 2)."""
         r2 = torch.cdist(z, self.centres.expand(len(z), -1, -1)).square()  # (B, n, c)

@@ -1,18 +1,17 @@
-"""Pairs of frames from one clip, with landmarks where a teacher gave them, augmented alike."""
+"""Random pairs of frames of one person, augmented alike; landmarks where a teacher gave them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from animate.errors import AnimateError
 from animate.models import landmarks
+from animate.training.stores import Frames, Resident, Store
 
 
 @dataclass(frozen=True)
@@ -23,108 +22,159 @@ class Pairs:
     driving: Tensor  # (B, 3, S, S)
     source_points: Tensor  # (B, K, 2) taught landmarks, NaN where unknown
     driving_points: Tensor  # (B, K, 2)
+    rows: slice | None = None  # which of the step's pairs these are, over all processes; all
+    total: int = 0  # how many the step has; 0: these are all
+
+    def to(self, device: torch.device | str) -> Pairs:
+        """On a device, images channels last."""
+        moved = {
+            f.name: getattr(self, f.name).to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), Tensor)
+        }
+        for name in ("source", "driving"):
+            moved[name] = moved[name].contiguous(memory_format=torch.channels_last)
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """All that chance decides of B pairs; every field is an array whose first axis is B.
+
+    Drawn for the whole step at once, so that any split of it over processes or micro-batches sees
+    the same pairs.
+    """
+
+    clip: np.ndarray  # (B,) which
+    frame: np.ndarray  # (B, 2) of the source, of the driver
+    flip: np.ndarray  # (B,) bool
+    angle: np.ndarray  # (B,) radians
+    zoom: np.ndarray
+    shift: np.ndarray  # (B, 2)
+    gamma: np.ndarray  # (B,) and so on: factors around 1
+    gain: np.ndarray
+    tint: np.ndarray  # (B, 3)
+    saturation: np.ndarray
+    contrast: np.ndarray
+
+    def __getitem__(self, rows: slice) -> Choice:
+        return Choice(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How far pairs are changed at random: standard deviations, of turn in radians, of shift in
+    half sides, of the others in logarithms."""
+
+    turn: float = 0.12
+    zoom: float = 0.12
+    shift: float = 0.07
+    gamma: float = 0.15
+    gain: float = 0.1
+    tint: float = 0.04
+    saturation: float = 0.2
+    contrast: float = 0.1
+
+
+def choose(
+    lengths: np.ndarray,
+    groups: Sequence[np.ndarray],
+    count: int,
+    generator: np.random.Generator,
+    by: Augment,
+) -> Choice:
+    """`count` random pairs: a group, all equally likely, a clip of it, two of its frames."""
+
+    def around_one(spread: float, *shape: int) -> np.ndarray:
+        return np.exp(generator.normal(0, spread, (count, *shape)))
+
+    group, within = generator.integers(len(groups), size=count), generator.random(count)
+    within *= [len(groups[g]) for g in group]
+    clip = np.array([groups[g][int(w)] for g, w in zip(group, within, strict=True)])
+    return Choice(
+        clip=clip,
+        frame=generator.integers(lengths[clip][:, None], size=(count, 2)),
+        flip=generator.random(count) < 0.5,
+        angle=generator.normal(0, by.turn, count),
+        zoom=np.exp(generator.normal(-by.zoom / 6, by.zoom, count)),
+        shift=generator.normal(0, by.shift, (count, 2)),
+        gamma=around_one(by.gamma),
+        gain=around_one(by.gain),
+        tint=around_one(by.tint, 3),
+        saturation=around_one(by.saturation),
+        contrast=around_one(by.contrast),
+    )
 
 
 class Clips:
-    """Frames of every clip in a folder, decoded once into `cache` and mapped from there.
+    """Clips of one person each, and the landmarks that a teacher found in them.
 
-    folder: video files or photos of one square size, one person each. teacher: an npz that maps a
-    file's stem to (T, 478, 2) landmarks in pixels (scripts/teach_landmarks.py), or None.
+    names, frames and points run alike: frames[i][t] is uint8 (S, S, 3), points[i] (T, K, 2) in
+    [-1, 1] with NaN where nothing is known (or None for all). people, where given, says who is in
+    each clip: then every person is equally likely to be drawn, else every clip. `store` is where
+    frames are fetched from: the files, or a copy in a device's memory.
     """
 
-    def __init__(self, folder: Path, cache: Path, teacher: Path | None = None) -> None:
-        paths = sorted(p for p in Path(folder).glob("*") if p.is_file())
-        if not paths:
-            raise AnimateError(f"no clips in {folder}: give a folder of videos or photos")
-        self.paths = paths
-        Path(cache).mkdir(parents=True, exist_ok=True)
-        self.frames = [decoded(path, Path(cache)) for path in paths]  # (T, S, S, 3) uint8 each
-        self.side = self.frames[0].shape[1]
-        self.points = teach(teacher, paths, self.frames)
+    def __init__(
+        self,
+        names: Sequence[str],
+        frames: Sequence[Frames],
+        points: Sequence[np.ndarray] | None = None,
+        people: Sequence[str] | None = None,
+        augment: Augment | None = None,
+    ) -> None:
+        unknown = np.full((1, len(landmarks.TAUGHT), 2), np.nan, np.float32)
+        self.names, self.frames = names, frames
+        self.points = points or [unknown.repeat(len(f), 0) for f in frames]
+        self.store: Store | Resident = Store(names, frames)
+        self.lengths = np.array([len(f) for f in frames])
+        self.augment = augment or Augment()
+        who = np.array(people or names)
+        self.groups = [np.flatnonzero(who == one) for one in sorted(set(who))]
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def draw(self, count: int, size: int, generator: np.random.Generator) -> Pairs:
-        """`count` random pairs at `size` pixels; every clip is equally likely."""
-        images = np.empty((2, count, self.side, self.side, 3), np.uint8)
-        points = np.empty((2, count, len(landmarks.TAUGHT), 2), np.float32)
-        for b in range(count):
-            clip = generator.integers(len(self))
-            for side in range(2):
-                t = generator.integers(len(self.frames[clip]))
-                images[side, b] = self.frames[clip][t]
-                points[side, b] = self.points[clip][t]
-        pixels = torch.from_numpy(images).flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-        flipped = generator.random(count) < 0.5
-        twice = np.concatenate([flipped, flipped])
-        pixels[twice] = pixels[twice].flip(-1)
-        at = torch.from_numpy(points).flatten(0, 1)
-        at[twice] = at[twice][:, list(landmarks.MIRROR)] * torch.tensor([-1.0, 1.0])
-        pixels, at = reframe(pixels, at, size, generator)
-        source, driving = relight(pixels, generator).chunk(2)
-        return Pairs(source, driving, *at.chunk(2))
+    def draw(
+        self,
+        count: int,
+        size: int,
+        generator: np.random.Generator,
+        rows: slice = slice(None),
+        device: torch.device | str = "cpu",
+    ) -> Pairs:
+        """The pairs `rows` of `count` random ones, at `size` pixels, on a device."""
+        choice = choose(self.lengths, self.groups, count, generator, self.augment)[rows]
+        clip, frame = np.tile(choice.clip, 2), choice.frame.T.ravel()
+        pixels = self.store.fetch(clip, frame, device).permute(0, 3, 1, 2).float() / 255
+        points = np.stack([self.points[c][t] for c, t in zip(clip, frame, strict=True)])
+        at = torch.from_numpy(points).to(pixels.device)
+        pixels, at = flip(pixels, at, choice)
+        pixels, at = reframe(pixels, at, size, choice)
+        source, driving = relight(pixels, choice).chunk(2)
+        ours, theirs = at.chunk(2)
+        return Pairs(source, driving, ours, theirs, rows, count)
 
 
-def decoded(path: Path, cache: Path) -> np.ndarray:
-    """The frames of one file, from the cache if they are there."""
-    stored = cache / f"{path.stem}.npy"
-    if not stored.exists():
-        frames = np.stack(list(as_stored(path)))
-        if frames.shape[1] != frames.shape[2]:
-            raise AnimateError(f"{path} is not square: crop training clips around the face first")
-        draft = stored.with_suffix(".part")
-        with draft.open("wb") as file:
-            np.save(file, frames)
-        draft.replace(stored)
-    return np.load(stored, mmap_mode="r")
+def flip(pixels: Tensor, points: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
+    """Mirror both images of the chosen pairs; a landmark becomes its twin."""
+    twice = torch.from_numpy(np.tile(choice.flip, 2)).to(pixels.device)
+    mirrored = points[:, list(landmarks.MIRROR)] * points.new_tensor([-1.0, 1.0])
+    return (
+        torch.where(twice[:, None, None, None], pixels.flip(-1), pixels),
+        torch.where(twice[:, None, None], mirrored, points),
+    )
 
 
-def as_stored(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a clip or photo as they are stored, uint8 (H, W, 3): a landmark in pixels means
-    these, whatever rotation or pixel aspect a player would apply."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, IndexError) as error:
-        raise AnimateError(
-            f"{path} can't be read as a training clip: remove it ({error})"
-        ) from error
-
-
-def teach(teacher: Path | None, paths: list[Path], frames: list[np.ndarray]) -> list[np.ndarray]:
-    """Taught landmarks (T, K, 2) in [-1, 1] of every clip; NaN without a teacher."""
-    if teacher is None:
-        return [np.full((len(f), len(landmarks.TAUGHT), 2), np.nan, np.float32) for f in frames]
-    if not Path(teacher).exists():
-        raise AnimateError(f"no landmarks at {teacher}: make them with scripts/teach_landmarks.py")
-    points = []
-    with np.load(teacher) as table:
-        for path, clip in zip(paths, frames, strict=True):
-            found = table[path.stem][:, list(landmarks.TAUGHT)]
-            # MediaPipe's pixels run from edge to edge, ours from centre to centre of the corners
-            points.append(((found - 0.5) * 2 / (clip.shape[1] - 1) - 1).astype(np.float32))
-    return points
-
-
-def reframe(
-    pixels: Tensor, points: Tensor, size: int, generator: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def reframe(pixels: Tensor, points: Tensor, size: int, choice: Choice) -> tuple[Tensor, Tensor]:
     """Turn, scale and shift source and driving of each pair alike, and resize to `size`.
 
     pixels (2B, 3, H, H), points (2B, K, 2). The camera looks at z -> A z + b of the original.
     """
-    count = len(pixels) // 2
-    angle = generator.normal(0, 0.12, count)
-    zoom = np.exp(generator.normal(-0.02, 0.12, count))
-    shift = generator.normal(0, 0.07, (count, 2))
-    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+    cos, sin = choice.zoom * np.cos(choice.angle), choice.zoom * np.sin(choice.angle)
     matrix = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
-    a = torch.from_numpy(matrix).float().repeat(2, 1, 1)  # (2B, 2, 2)
-    b = torch.from_numpy(shift).float().repeat(2, 1)
+    a = torch.from_numpy(matrix).float().repeat(2, 1, 1).to(pixels.device)  # (2B, 2, 2)
+    b = torch.from_numpy(choice.shift).float().repeat(2, 1).to(pixels.device)
     if pixels.shape[-1] >= 2 * size:
         pixels = F.avg_pool2d(pixels, pixels.shape[-1] // size)
     flow = F.affine_grid(
@@ -134,36 +184,56 @@ def reframe(
     return pixels, (points - b[:, None]) @ torch.linalg.inv(a).mT
 
 
-def relight(pixels: Tensor, generator: np.random.Generator) -> Tensor:
+def relight(pixels: Tensor, choice: Choice) -> Tensor:
     """Change brightness, contrast, saturation and gamma of each pair alike; (2B, 3, S, S)."""
-    count = len(pixels) // 2
 
-    def factor(spread: float) -> Tensor:
-        drawn = np.exp(generator.normal(0, spread, (count, 1, 1, 1)))
-        return torch.from_numpy(drawn).float().repeat(2, 1, 1, 1)
+    def factor(drawn: np.ndarray) -> Tensor:
+        return (
+            torch.from_numpy(np.tile(drawn.reshape(len(drawn), -1), (2, 1)))
+            .float()[:, :, None, None]
+            .to(pixels.device)
+        )
 
-    tint = torch.from_numpy(np.exp(generator.normal(0, 0.04, (count, 3, 1, 1)))).float()
-    pixels = pixels.clamp(1e-4, 1) ** factor(0.15) * factor(0.1) * tint.repeat(2, 1, 1, 1)
+    pixels = pixels.clamp(1e-4, 1) ** factor(choice.gamma) * factor(choice.gain)
+    pixels = pixels * factor(choice.tint)
     grey = pixels.mean(1, keepdim=True)
-    pixels = grey + (pixels - grey) * factor(0.2)
+    pixels = grey + (pixels - grey) * factor(choice.saturation)
     mean = pixels.mean((1, 2, 3), keepdim=True)
-    return (mean + (pixels - mean) * factor(0.1)).clamp(0, 1)
+    return (mean + (pixels - mean) * factor(choice.contrast)).clamp(0, 1)
 
 
 def ahead(
-    clips: Clips, count: int, size: int, seed: int, start: int, depth: int = 3
-) -> Iterator[Pairs]:
-    """Pairs for step `start`, `start` + 1, ...: drawn in a thread, the same for the same seed."""
+    clips: Clips,
+    count: int,
+    size: int,
+    seed: int,
+    start: int,
+    *,
+    micro: Sequence[slice] = (slice(None),),
+    device: torch.device | str = "cpu",
+    workers: int = 1,
+) -> Generator[list[Pairs], None, None]:
+    """For step `start`, `start` + 1, ...: its `micro`-batches, drawn in threads that work ahead.
+
+    The same for the same seed and step, whoever asks for which rows of the `count` pairs.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
-    def at(step: int) -> Pairs:
-        return clips.draw(count, size, np.random.default_rng([seed, step]))
+    def at(step: int) -> list[Pairs]:
+        return [
+            clips.draw(count, size, np.random.default_rng([seed, step]), rows, device)
+            for rows in micro
+        ]
 
-    # one core for the loader: two teams of threads on the same cores wait for each other
-    with ThreadPoolExecutor(1, initializer=lambda: torch.set_num_threads(1)) as pool:
-        waiting = [pool.submit(at, start + i) for i in range(depth)]
-        step = start + depth
-        while True:
-            yield waiting.pop(0).result()
-            waiting.append(pool.submit(at, step))
-            step += 1
+    # one core for each: two teams of threads on the same cores wait for each other
+    with ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
+        step = start + workers + 2
+        waiting = [pool.submit(at, i) for i in range(start, step)]
+        try:
+            while True:
+                yield waiting.pop(0).result()
+                waiting.append(pool.submit(at, step))
+                step += 1
+        finally:
+            for job in waiting:
+                job.cancel()

@@ -1,15 +1,17 @@
-"""The training loop: one function of plain arguments, resumable to the bit."""
+"""The training loop: one function of plain arguments, resumable to the bit, alone or in a team."""
 
 from __future__ import annotations
 
-import json
-import os
+import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import fields
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,9 +19,21 @@ from torch import Tensor, nn
 
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
-from animate.training.data import Clips, Pairs, ahead
+from animate.training.data import Clips, ahead
+from animate.training.distributed import Team
+from animate.training.learning import Loss, School
+from animate.training.state import resume, save
+from animate.training.stores import Frames
 
-Loss = Callable[[MotionModel, Pairs, int, int], dict[str, Tensor]]
+LONGEST_SKIP = 20  # steps in a row without a finite gradient that are put up with
+
+
+class Board(Protocol):
+    """Whom the loop tells what it does; see board.py."""
+
+    def note(self, line: dict[str, float]) -> None: ...
+
+    def saved(self, model: MotionModel, step: int, scored: dict[str, float]) -> None: ...
 
 
 def train(
@@ -30,85 +44,173 @@ def train(
     *,
     held_out: Clips | None = None,
     size: int = 256,  # side of the training images, pixels
-    batch: int = 8,  # pairs per step
+    batch: int = 8,  # pairs per step, over all processes
+    accumulate: int = 1,  # micro-batches in which a process sees its share
     steps: int = 100_000,  # in all, counted over every resumed run
     rate: float = 4e-4,  # of Adam
+    betas: Sequence[float] = (0.9, 0.99),
     warm_up: int = 200,  # steps until the rate is reached
     decay: float = 0.2,  # last part of the steps, in which the rate falls to a twentieth
+    milestones: Sequence[int] = (),  # steps at which the rate falls to a tenth
     ema: float = 0.999,  # decay per step of the averaged weights, which are the result
     clip_norm: float = 5.0,  # largest gradient norm
-    freeze: tuple[str, ...] = (),  # parts of the model that stay as they are
-    precision: str = "bfloat16",  # or float32
+    freeze: Sequence[str] = (),  # parts of the model that stay as they are
+    precision: str = "bfloat16",  # of autocast; or float16, float32
+    compiled: bool = False,  # let torch.compile fuse the model's training pass
+    deterministic: bool = False,  # wherever torch knows how
+    workers: int = 1,  # threads that draw pairs ahead
     device: str = "cpu",
     seed: int = 0,
     log_every: int = 50,
     save_every: int = 500,
+    keep: int = 2,  # states
     stop_at: float | None = None,  # seconds after which to save and stop early
+    board: Board | None = None,
 ) -> MotionModel:
     """Train until `steps`, from the state in `out` if there is one; returns the averaged model.
 
-    Every `save_every` steps `out/state.pt` (all that resuming needs) is replaced atomically, and
-    `out/log.jsonl` gains a line every `log_every` steps. Steps draw their data and noise from
-    (seed, step), so that a resumed run equals an uninterrupted one.
+    Every `save_every` steps, on SIGTERM or Ctrl-C and at the end the state is saved, from which the
+    same call goes on. Steps draw their data and noise from (seed, step), so that a resumed run
+    equals an uninterrupted one. Raises AnimateError where a loss is not finite, with the last state
+    intact, and SystemExit after a signal.
     """
-    torch.manual_seed(seed)
-    model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    team = Team.join(device)
+    micro = team.rows(batch, accumulate)
+    model.to(team.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     for name in freeze:
         getattr(model, name).requires_grad_(False).eval()
-    learning = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(learning, lr=rate, betas=(0.9, 0.99))
     average = deepcopy(model).requires_grad_(False)
+    school = School(
+        model, loss, team,
+        precision=precision, betas=betas, clip_norm=clip_norm, compiled=compiled,
+    )  # fmt: skip
+    parts = {"model": model, "average": average, **school.parts}
     out.mkdir(parents=True, exist_ok=True)
-    parts = {"model": model, "average": average, "optimiser": optimiser}
-    start = resume(out / "state.pt", parts)
-    began = told = time.monotonic()
+    start = resume(out, parts)
+    watch, skipped = Watch(start, batch), 0
     seen: dict[str, Tensor] = {}  # the newest of each term: some are not in every step
-    for step, pairs in enumerate(
-        islice(ahead(clips, batch, size, seed, start), steps - start), start
-    ):
-        for group in optimiser.param_groups:
-            group["lr"] = rate * schedule(step, steps, warm_up, decay)
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
-            terms = loss(model, place(pairs, device), step, seed)
-        total = torch.stack(list(terms.values())).sum()
-        seen |= {k: v.detach() for k, v in terms.items()}
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(learning, clip_norm)
-        if torch.isfinite(norm):
-            optimiser.step()
-        if step % 4 == 3:  # a fourth of the cost of averaging every step
-            blend(average, model, min(ema, (1 + step) / (10 + step)) ** 4)
-        if (step + 1) % log_every == 0:
-            now = time.monotonic()
-            line = {"step": step + 1, "samples": (step + 1) * batch, "loss": total.item()}
-            line |= {k: round(v.item(), 5) for k, v in seen.items()}
-            line["samples_per_s"] = round(batch * log_every / (now - told), 2)
-            told = now
-            note(out / "log.jsonl", line)
-        late = stop_at is not None and time.monotonic() - began > stop_at
-        if (step + 1) % save_every == 0 or step + 1 == steps or late:
-            save(out / "state.pt", parts, step + 1)
-            if held_out is not None:
-                note(out / "log.jsonl", {"step": step + 1} | score(average, held_out, size, device))
-            told = time.monotonic()
-        if late:
-            break
+    drawn = ahead(clips, batch, size, seed, start, micro=micro, device=team.device, workers=workers)
+    with stopping() as asked:
+        for step, pairs in enumerate(islice(drawn, steps - start), start):
+            watch.drew()
+            torch.manual_seed(1_000_003 * seed + step)  # for whatever chance a model uses
+            terms = team.mean(school.learn([p.to(team.device) for p in pairs], step, seed))
+            check(terms, step, out)
+            now = rate * schedule(step, steps, warm_up, decay, milestones)
+            norm = school.step(now)
+            skipped = 0 if math.isfinite(norm) or precision == "float16" else skipped + 1
+            if skipped > LONGEST_SKIP:
+                raise AnimateError(
+                    f"no gradient was finite for {skipped} steps up to {step + 1}: lower "
+                    f"optim.rate, or use precision=float32; the last state in {out} is intact"
+                )
+            seen |= terms
+            if step % 4 == 3:  # a fourth of the cost of averaging every step
+                blend(average, model, min(ema, (1 + step) / (10 + step)) ** 4)
+            late = stop_at is not None and watch.age() > stop_at
+            last = team.any(late or bool(asked())) or step + 1 == steps
+            if board and (step + 1) % log_every == 0:
+                line = {"step": step + 1, "samples": (step + 1) * batch, "rate": now}
+                line |= {"loss": float(sum(terms.values())), "gradient": norm}
+                line |= {k: round(v.item(), 5) for k, v in seen.items()}
+                skips = {"skipped_frames": clips.store.skipped} if clips.store.skipped else {}
+                board.note(line | watch.read(step + 1, team.device) | skips)
+            if ((step + 1) % save_every == 0 or last) and team.rank == 0:
+                save(out, parts, step + 1, keep)
+                scored = score(average, held_out, size, team.device) if held_out else {}
+                if board:
+                    board.saved(average, step + 1, scored)
+                watch.restart(step + 1)
+            watch.ended()
+            if last:
+                break
+    drawn.close()
+    team.leave()
+    if asked():
+        raise SystemExit(128 + asked())
     return average.eval()
 
 
-def schedule(step: int, steps: int, warm_up: int, decay: float) -> float:
-    """Part of the full rate at a step: a linear rise, a plateau, a linear fall to a twentieth."""
+def schedule(
+    step: int, steps: int, warm_up: int, decay: float, milestones: Sequence[int] = ()
+) -> float:
+    """Part of the full rate at a step: a linear rise, a plateau, a linear fall to a twentieth;
+    a tenth of that after each milestone."""
     falling = (steps - step) / max(decay * steps, 1)
-    return min((step + 1) / max(warm_up, 1), 1.0, 0.05 + 0.95 * falling)
+    passed = sum(step >= m for m in milestones)
+    return min((step + 1) / max(warm_up, 1), 1.0, 0.05 + 0.95 * falling) * 0.1**passed
 
 
-def place(pairs: Pairs, device: str) -> Pairs:
-    """Pairs on a device, images channels last."""
-    moved = {f.name: getattr(pairs, f.name).to(device) for f in fields(pairs)}
-    for name in ("source", "driving"):
-        moved[name] = moved[name].contiguous(memory_format=torch.channels_last)
-    return Pairs(**moved)
+def check(terms: dict[str, Tensor], step: int, out: Path) -> None:
+    """Raise AnimateError where a term is not finite; nothing has been changed by then."""
+    if bool(torch.isfinite(torch.stack(list(terms.values()))).all()):
+        return
+    wrong = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
+    raise AnimateError(
+        f"{', '.join(wrong)} is not finite at step {step + 1}: lower optim.rate, or use "
+        f"precision=float32; the last state in {out} is intact"
+    )
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], int]]:
+    """The number of the SIGTERM or SIGINT that has come, else 0; it waits for the step to end and
+    be saved. A second one is heeded at once."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: came[0] if came else 0
+    finally:
+        restore()
+
+
+class Watch:
+    """Samples per second since the last reading, and the share of that time spent on waiting for
+    pairs."""
+
+    def __init__(self, step: int, batch: int) -> None:
+        self.began, self.batch = time.monotonic(), batch
+        self.restart(step)
+
+    def restart(self, step: int) -> None:
+        self.since, self.step, self.waited = time.monotonic(), step, 0.0
+        self.last = self.since
+
+    def age(self) -> float:
+        return time.monotonic() - self.began
+
+    def drew(self) -> None:
+        """A step's pairs have come."""
+        self.waited += time.monotonic() - self.last
+
+    def ended(self) -> None:
+        self.last = time.monotonic()
+
+    def read(self, step: int, device: torch.device) -> dict[str, float]:
+        past = max(time.monotonic() - self.since, 1e-9)
+        found = {
+            "samples_per_s": round(self.batch * (step - self.step) / past, 2),
+            "waited": round(self.waited / past, 3),
+        }
+        if device.type == "cuda":
+            found["gpu_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+        self.restart(step)
+        return found
 
 
 @torch.no_grad()
@@ -119,58 +221,32 @@ def blend(average: nn.Module, model: nn.Module, keep: float) -> None:
         a.copy_(b)
 
 
-def score(model: MotionModel, clips: Clips, size: int, device: str) -> dict[str, float]:
+def score(
+    model: MotionModel, clips: Clips, size: int, device: torch.device | str
+) -> dict[str, float]:
     """Mean over held-out clips of `reconstruct`."""
     found = [reconstruct(model, f, size, device) for f in clips.frames if len(f) > 1]
+    if not found:
+        raise AnimateError("no held-out clip has two frames: give others as data.held_out")
     ours, copied = (sum(column) / len(found) for column in zip(*found, strict=True))
     return {"held_out_l1": round(ours, 5), "held_out_copy_l1": round(copied, 5)}
 
 
 @torch.no_grad()
 def reconstruct(
-    model: MotionModel, frames: np.ndarray, size: int, device: str
+    model: MotionModel, frames: Frames, size: int, device: torch.device | str
 ) -> tuple[float, float]:
     """Mean L1 of the first of (T, H, H, 3) frames moved to eight later ones, and of leaving it.
 
     Images in [0, 1] at `size` pixels; absolute motion, as in the reconstruction protocol of
     Siarohin et al. 2019, but for eight evenly spread frames instead of all.
     """
-    at = torch.linspace(0, len(frames) - 1, 9).round().long()
-    images = torch.stack([torch.from_numpy(frames[int(t)].copy()) for t in at])
+    at = np.linspace(0, len(frames) - 1, 9).round().astype(int)
+    images = torch.from_numpy(np.stack([frames[int(t)] for t in at]))
     images = images.permute(0, 3, 1, 2).float().to(device) / 255
     images = nn.functional.adaptive_avg_pool2d(images, size)
     model.eval()
-    with torch.autocast(device, torch.bfloat16):
+    with torch.autocast(torch.device(device).type, torch.bfloat16):
         moved = model.render(model.encode(images[:1]), model.track(images[1:])).float()
     target = images[1:]
     return (moved - target).abs().mean().item(), (images[:1] - target).abs().mean().item()
-
-
-def note(path: Path, line: dict[str, float]) -> None:
-    """One line more of the log, and on the terminal."""
-    with path.open("a") as log:
-        log.write(json.dumps(line) + "\n")
-    print(" ".join(f"{k} {v:.5g}" for k, v in line.items()), flush=True)
-
-
-def save(path: Path, parts: dict, step: int) -> None:
-    """Replace the state atomically: an interruption leaves the one before."""
-    draft = path.with_suffix(".part")
-    torch.save({"step": step} | {k: v.state_dict() for k, v in parts.items()}, draft)
-    os.replace(draft, path)
-
-
-def resume(path: Path, parts: dict) -> int:
-    """Load a state, if there is one, and return the step to go on with."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    try:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-    except (KeyError, RuntimeError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise AnimateError(
-            f"{path} is of another model or recipe ({why}): use another out="
-        ) from error
-    return int(state["step"])

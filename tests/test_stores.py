@@ -1,0 +1,134 @@
+"""Frames are the same wherever they lie, and what can't be read is named or skipped and counted."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from animate.errors import AnimateError
+from animate.training.data import Clips
+from animate.training.drawn import drawn_clips
+from animate.training.stores import Resident, open_clips, who
+
+
+def pack(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """A shard, written without the toolkit."""
+    with tarfile.open(path, "w") as tar:
+        for name, array in arrays.items():
+            data = io.BytesIO()
+            np.save(data, array)
+            member = tarfile.TarInfo(f"{name}.npy")
+            member.size = len(data.getvalue())
+            data.seek(0)
+            tar.addfile(member, data)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Clips:
+    return drawn_clips(people=3, frames=4, side=64)
+
+
+@pytest.fixture(scope="module")
+def pictures(drawn: Clips, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, frames in zip(drawn.names, drawn.frames, strict=True):
+        (folder / name).mkdir()
+        for t in range(len(frames)):
+            Image.fromarray(np.array(frames[t])).save(folder / name / f"{t:07d}.png")
+    return folder
+
+
+def pixels(clips: Clips) -> torch.Tensor:
+    return clips.draw(3, 64, np.random.default_rng(5)).source
+
+
+def test_every_layout_draws_the_same_pairs(drawn: Clips, pictures: Path, tmp_path: Path) -> None:
+    shards, videos = tmp_path / "shards", tmp_path / "videos"
+    shards.mkdir()
+    videos.mkdir()
+    (tmp_path / "cache").mkdir()
+    arrays = dict(zip(drawn.names, drawn.frames, strict=True))
+    pack(shards / "0.tar", {k: arrays[k] for k in drawn.names[:2]})  # type: ignore[misc]
+    pack(shards / "1.tar", {k: arrays[k] for k in drawn.names[2:]})  # type: ignore[misc]
+    for name, frames in arrays.items():
+        (videos / f"{name}.mp4").touch()
+        np.save(tmp_path / "cache" / f"{name}.npy", frames)  # type: ignore[arg-type]
+    wanted = pixels(drawn)
+    assert torch.equal(pixels(open_clips(shards)), wanted)
+    assert torch.equal(pixels(open_clips(pictures)), wanted)
+    assert torch.equal(pixels(open_clips(videos, tmp_path / "cache")), wanted)
+    drawn_again = Clips(drawn.names, drawn.frames)
+    drawn_again.store = Resident(drawn.frames, "cpu")
+    assert torch.equal(pixels(drawn_again), wanted)
+
+
+def test_webdataset_reads_the_shards(drawn: Clips, tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    pack(tmp_path / "0.tar", {"a": drawn.frames[0]})  # type: ignore[dict-item]
+    (sample,) = webdataset.WebDataset(str(tmp_path / "0.tar"), shardshuffle=False).decode()
+    assert np.array_equal(sample["npy"], drawn.frames[0])  # type: ignore[arg-type]
+
+
+def test_rows_of_a_step_are_the_same_whoever_draws_them(drawn: Clips) -> None:
+    whole = drawn.draw(4, 64, np.random.default_rng(1))
+    half = drawn.draw(4, 64, np.random.default_rng(1), slice(2, 4))
+    assert torch.equal(whole.source[2:], half.source)
+    assert (half.rows, half.total) == (slice(2, 4), 4)
+
+
+def test_a_corrupt_frame_gives_way_and_is_counted(pictures: Path) -> None:
+    clips = open_clips(pictures)
+    broken = pictures / clips.names[0] / "0000002.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:200])
+    try:
+        with pytest.warns(UserWarning, match="frame 2 of drawn0 is skipped"):
+            found = clips.store.fetch(np.array([0, 0]), np.array([2, 3]), "cpu")
+    finally:
+        broken.write_bytes(whole)
+    assert torch.equal(found[0], found[1])
+    assert clips.store.skipped == 1
+
+
+def test_a_person_with_many_clips_is_drawn_no_more_often() -> None:
+    frames = [np.zeros((2, 8, 8, 3), np.uint8)] * 4
+    clips = Clips(list("abcd"), frames, people=["x", "x", "x", "y"])
+    assert [len(group) for group in clips.groups] == [3, 1]
+    from animate.training.data import Augment, choose
+
+    drawn = choose(clips.lengths, clips.groups, 2000, np.random.default_rng(0), Augment())
+    assert (drawn.clip == 3).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_who_is_in_a_clip(tmp_path: Path) -> None:
+    assert who(tmp_path, "id10283#abc#007.mp4") == "id10283"
+    assert who(tmp_path, "xyz#000123#000456.mp4") == "xyz"
+    (tmp_path / "manifest.csv").write_text("file,identity\na.npy,ada\n")
+    assert who(tmp_path, "a") == "ada"
+
+
+def test_what_is_not_there_or_does_not_fit_is_named(drawn: Clips, tmp_path: Path) -> None:
+    with pytest.raises(AnimateError, match="no clips in"):
+        open_clips(tmp_path / "nowhere")
+    (tmp_path / "manifest.csv").write_text("file,identity,shard\na.npy,ada,9.tar\n")
+    with pytest.raises(AnimateError, match=r"line 2, names 9\.tar, which is missing"):
+        open_clips(tmp_path)
+    pack(tmp_path / "9.tar", {"a": drawn.frames[0], "b": drawn.frames[0][:, :32, :32]})  # type: ignore[dict-item, index, call-overload]
+    with pytest.raises(AnimateError, match="b is 32x32, others 64x64"):
+        open_clips(tmp_path)
+    (tmp_path / "9.tar").write_bytes((tmp_path / "9.tar").read_bytes()[:700])
+    with pytest.raises(AnimateError, match="not a whole shard"):
+        open_clips(tmp_path)
+
+
+def test_landmarks_must_be_of_these_frames(drawn: Clips, tmp_path: Path) -> None:
+    pack(tmp_path / "0.tar", {"a": drawn.frames[0]})  # type: ignore[dict-item]
+    np.savez(tmp_path / "points.npz", a=np.zeros((3, 478, 2), np.float32))
+    with pytest.raises(AnimateError, match="no landmarks for the 4 frames of a"):
+        open_clips(tmp_path, teacher=tmp_path / "points.npz")

@@ -1,0 +1,215 @@
+"""A run can be stopped, killed, split and starved, and nothing is lost but steps since a save."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+from animate.cli import main
+from animate.errors import AnimateError
+from animate.models.first_order import FirstOrder
+from animate.training import losses, state
+from animate.training.distributed import Team
+from animate.training.drawn import drawn_clips
+from animate.training.loop import train
+from animate.verification import verify
+
+TINY = {
+    "size": 64, "detector_width": 4, "detector_levels": 2, "motion_width": 4, "motion_levels": 2,
+    "width": 4, "residuals": 1,
+}  # fmt: skip
+
+
+def model() -> FirstOrder:
+    torch.manual_seed(0)
+    return FirstOrder(**TINY)
+
+
+def loss(**settings: object) -> losses.Published:
+    torch.manual_seed(1)
+    small = {"perceptual": 0.0, "adversarial": 1.0, "discriminator": {"width": 4, "levels": 2}}
+    return losses.Published(**(small | settings))  # type: ignore[arg-type]
+
+
+def run(out: Path, steps: int = 4, judged: object = None, **settings: object) -> FirstOrder:
+    usual = {"size": 64, "batch": 4, "precision": "float32", "warm_up": 2, "save_every": 2}
+    clips = drawn_clips(people=3, frames=6, side=64)
+    return train(model(), clips, judged or loss(), out, steps=steps, **(usual | settings))  # type: ignore[arg-type, return-value]
+
+
+def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+class Meddling:
+    """A loss that does something just before a step."""
+
+    def __init__(self, step: int, do: object) -> None:
+        self.loss, self.step, self.do = loss(), step, do
+        self.critic, self.criticise = self.loss.critic, self.loss.criticise
+
+    def __call__(self, model: object, pairs: object, step: int, seed: int) -> dict:
+        terms = self.loss(model, pairs, step, seed)  # type: ignore[arg-type]
+        if step == self.step and self.do is not None:
+            terms = self.do(terms) or terms  # type: ignore[operator]
+            self.do = None
+        return terms
+
+
+def test_a_run_stopped_by_sigterm_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    settings = {"accumulate": 2, "milestones": (3,), "steps": 6}
+    whole = run(tmp_path / "whole", **settings)
+    ask = Meddling(2, lambda terms: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path / "parts", judged=ask, **settings)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert torch.load(tmp_path / "parts/state.pt", weights_only=True)["step"] == 3
+    assert equal(run(tmp_path / "parts", **settings), whole)
+    newest = [torch.load(tmp_path / d / "state.pt", weights_only=True) for d in ("whole", "parts")]
+    assert str(newest[0]) == str(newest[1])  # the critic, both optimisers and the step, too
+
+
+def test_sigkill_loses_no_more_than_the_steps_since_the_last_save(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from test_training_run import run\n"
+        f"run(__import__('pathlib').Path({str(tmp_path / 'killed')!r}), steps=10_000)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed/state.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = torch.load(tmp_path / "killed/state.pt", weights_only=True)["step"]
+    (tmp_path / "killed/state-99999999.part").write_text("half a state")  # as a kill may leave it
+    whole = run(tmp_path / "whole", steps=reached + 2, decay=0)  # the rate of 10,000 steps' start
+    assert equal(run(tmp_path / "killed", steps=reached + 2, decay=0), whole)
+
+
+def test_a_full_disk_leaves_the_state_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, steps=2)
+    before = (tmp_path / "state.pt").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AnimateError, match="No space left"):
+        run(tmp_path, steps=4)
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_only_the_last_states_are_kept(tmp_path: Path) -> None:
+    run(tmp_path, steps=6, keep=2)
+    assert [p.name for p in state.kept(tmp_path)] == ["state-00000004.pt", "state-00000006.pt"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_state(tmp_path: Path) -> None:
+    spoil = Meddling(3, lambda terms: terms | {"equivariance": torch.tensor(float("nan"))})
+    with pytest.raises(AnimateError, match="equivariance is not finite at step 4"):
+        run(tmp_path, judged=spoil)
+    kept = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert kept["step"] == 2
+    assert all(v.isfinite().all() for v in kept["model"].values())
+
+
+def test_a_batch_that_can_not_be_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnimateError, match=r"optim\.accumulate"):
+        run(tmp_path, accumulate=3)
+    with pytest.raises(AnimateError, match="precision is half"):
+        run(tmp_path, precision="half")
+
+
+def test_every_process_and_micro_batch_has_its_own_rows() -> None:
+    teams = [Team(torch.device("cpu"), rank, 3) for rank in range(3)]
+    rows = [slice_ for team in teams for slice_ in team.rows(12, 2)]
+    assert [i for part in rows for i in range(12)[part]] == list(range(12))
+
+
+TWO = """
+import json, sys
+sys.path.insert(0, "tests")
+from pathlib import Path
+from test_training_run import loss, run
+class Log:
+    lines = []
+    def note(self, line): self.lines.append(line["loss"])
+    def saved(self, *_): pass
+out, usual = Path(sys.argv[1]), {"log_every": 1, "save_every": 100, "board": Log()}
+run(out / "a", steps=20, judged=loss(adversarial=0), **usual)
+run(out / "b", steps=3, **usual)
+print(json.dumps(Log.lines))
+"""
+
+
+def losses_of(folder: Path, rank: int, size: int) -> subprocess.Popen:
+    team = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
+    team |= {"MASTER_PORT": str(20000 + os.getpid() % 20000), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", TWO, str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | team, stdout=subprocess.PIPE)
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    """Twenty steps of the published losses; only the first with a critic, where Adam makes whole
+    steps of the rounding of gradients near zero: 0.5 % apart after twenty, 3e-5 at a rate of 1e-5.
+    """
+    started = [losses_of(tmp_path / "two", rank, 2) for rank in range(2)]
+    started.append(losses_of(tmp_path / "one", 0, 1))
+    told = []
+    for process in started:
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0
+        told.append(torch.tensor(json.loads(out.splitlines()[-1])))
+    assert len(told[2]) == 23
+    torch.testing.assert_close(told[0], told[2], rtol=0, atol=1e-4)
+    torch.testing.assert_close(told[1], told[2], rtol=0, atol=1e-4)
+
+
+SMOKE = ["experiment=smoke", "optim.steps=2", "log_every=1", "save_every=2", "optim.batch=2"]
+
+
+def test_a_sweep_leaves_a_log_a_report_and_marked_previews_of_each_run_and_one_table(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    sweep = tmp_path / "sweep"
+    assert main(["train", "--multirun", *SMOKE, "optim.rate=1e-3,1e-4", f"out={sweep}"]) == 0
+    table = (sweep / "comparison.md").read_text()
+    assert table in capfd.readouterr().out
+    assert table.startswith("| run | optim.rate |")
+    assert [row.split("|")[2].strip() for row in table.splitlines()[2:]] == ["0.001", "0.0001"]
+    assert not (ROOT / "multirun").exists()
+    run = sweep / "0"
+    names = {path.name for path in run.iterdir()}
+    assert {"checkpoint.safetensors", "best.safetensors", "report.md", "settings.json"} <= names
+    for name in ("preview.png", "curves.png"):
+        assert verify(run / name).verdict in ("authentic", "marked")
+    lines = [json.loads(line) for line in (run / "log.jsonl").open()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2]
+    assert any("held_out_l1" in line for line in lines)
+    assert "steps: 2" in (run / "report.md").read_text()
+    if "events" in " ".join(names):
+        event = next(run.glob("events*")).read_bytes()
+        assert (run / "preview.png").read_bytes() in event  # the marked file, as it is
+
+
+def test_a_mistake_in_a_sweep_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "-m", *SMOKE, f"out={tmp_path}", "optim.rat=1,2"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
