@@ -119,6 +119,7 @@ def test_what_is_not_there_or_does_not_fit_is_named(drawn: Clips, tmp_path: Path
     (tmp_path / "manifest.csv").write_text("file,identity,shard\na.npy,ada,9.tar\n")
     with pytest.raises(AnimateError, match=r"line 2, names 9\.tar, which is missing"):
         open_clips(tmp_path)
+    (tmp_path / "manifest.csv").write_text("file,shard\na,9.tar\nb,9.tar\n")
     pack(tmp_path / "9.tar", {"a": drawn.frames[0], "b": drawn.frames[0][:, :32, :32]})  # type: ignore[dict-item, index, call-overload]
     with pytest.raises(AnimateError, match="b is 32x32, others 64x64"):
         open_clips(tmp_path)

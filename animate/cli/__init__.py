@@ -22,6 +22,7 @@ COMMANDS = (
     "inspect",
     "verify",
     "keys",
+    "prepare",
     "train",
     "evaluate",
     "checkpoint",

@@ -13,7 +13,7 @@ import numpy as np
 from animate import clips
 from animate.errors import AnimateError
 from animate.faces import Box, cut
-from animate.training.stores import as_stored, who
+from animate.training.stores import as_stored, check_manifest, shard, who
 
 RECONSTRUCTION = (
     "reconstruction: the first frame of each clip is moved to its other frames by absolute motion "
@@ -38,7 +38,7 @@ class Case:
 def reconstruction(data: Path) -> list[Case]:
     """Every clip of a folder with its own first frame.
 
-    Clips are video files or folders of frames. The identity is as in training
+    Clips are video files, folders of frames or arrays in shards. The identity is as in training
     (training/stores.py, `who`). Raises AnimateError for an empty folder.
     """
     data = Path(data)
@@ -49,7 +49,14 @@ def reconstruction(data: Path) -> list[Case]:
         found = [p for p in paths if p.is_dir() or p.suffix.lower() not in suffixes]
     if not found:
         raise AnimateError(f"no clips in {data}: give a folder of videos or of folders of frames")
-    return [Case(p.stem, who(data, p.name), p) for p in found]
+    cases, named = [], check_manifest(data)
+    for path in found:
+        if path.suffix == ".tar":
+            names = [name for name in shard(path) if named is None or name in named]
+            cases += [Case(name, who(data, name), path / name) for name in names]
+        else:
+            cases.append(Case(path.stem, who(data, path.name), path))
+    return cases
 
 
 def cross(data: Path, pairs: Path) -> list[Case]:
@@ -108,5 +115,7 @@ def photo(case: Case, size: int) -> np.ndarray:
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a clip or of a folder of frames as they are stored, as in training."""
+    """The frames of a clip, a folder of frames or an array in a shard, as they are stored."""
+    if path.parent.suffix == ".tar":
+        return iter(np.asarray(shard(path.parent)[path.name]))
     return clips.open_clip(path).frames() if path.is_dir() else as_stored(path)

@@ -64,11 +64,12 @@ def open_clips(
     paths = (
         sorted(p for p in folder.glob("*") if not p.name.startswith(".")) if folder.is_dir() else []
     )
-    check_manifest(folder)
+    named = check_manifest(folder)
     frames: dict[str, Frames] = {}
     for path in paths:
         if path.suffix == ".tar":
-            frames |= shard(path)
+            found = shard(path)
+            frames |= {name: found[name] for name in found if named is None or name in named}
         elif path.is_dir():
             frames[path.stem] = Pictures(path)
         elif path.suffix not in (".csv", ".json", ".md", ".npz", ".txt"):
@@ -115,16 +116,20 @@ def _people(path: Path, changed: int) -> dict[str, str]:
         return {Path(row["file"]).stem: row["identity"] for row in rows}
 
 
-def check_manifest(folder: Path) -> None:
-    """Raise AnimateError where the manifest in a folder names a file that isn't there."""
+def check_manifest(folder: Path) -> set[str] | None:
+    """The clips that the manifest in a folder names, None without one. Raises AnimateError where it
+    names a file that isn't there."""
     path = folder / MANIFEST
     if not path.is_file():
-        return
+        return None
+    clips = set()
     with path.open(newline="", encoding="utf-8") as file:
         for line, row in enumerate(csv.DictReader(file), 2):
             named = row.get("shard") or row.get("file") or ""
             if not (folder / named).exists():
                 raise AnimateError(f"{path}, line {line}, names {named}, which is missing")
+            clips.add(row.get("file") or "")
+    return clips
 
 
 def decoded(path: Path, cache: Path) -> np.ndarray:

@@ -1,0 +1,40 @@
+"""`animate prepare`: cut raw videos into training clips."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from animate.cli.arguments import command, overrides
+
+
+def register(commands: Any) -> None:
+    prepare = command(commands, "prepare", call, "cut raw videos into training clips")
+    prepare.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help="a folder of videos, or of a folder for each person, or a metadata CSV",
+    )
+    prepare.add_argument("dest", type=Path, metavar="DEST", help="folder for train/ and val/")
+    prepare.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of configs/prepare.yaml",
+    )
+
+
+def call(arguments: argparse.Namespace, others: list[str]) -> int:
+    from animate.config import settings
+
+    chosen = settings("prepare", overrides(arguments, others), ("videos", "rights"))
+    from animate.training.cutting import Wanted
+    from animate.training.prepare import prepare
+
+    wanted = Wanted(**chosen.pop("wanted"))
+    summary = prepare(arguments.source, arguments.dest, wanted=wanted, **chosen, progress=True)
+    print(summary.markdown(), end="")
+    return 0

@@ -1,0 +1,156 @@
+"""Where training clips lie in a raw video: shots, one face in a square that stays, what to drop."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from animate.errors import AnimateError
+from animate.faces import Box, Sighting
+
+LOST = Fraction(1, 5)  # seconds without the face that end a clip
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a training clip has to be."""
+
+    size: int = 256  # its side in pixels
+    margin: float = 1.0  # the square's side over that of the faces' squares
+    wander: float = 1.4  # the faces' common square over one of them, at most: then a clip ends
+    shortest: float = 1.0  # seconds
+    longest: float = 10.0
+    smallest: float = 0.75  # the square's side in the video, over size
+    outside: float = 0.15  # of the square that may lie beyond the picture
+    sharpness: float = 15.0  # variance of the Laplacian, in grey levels squared, at least
+    motion: float = 0.6  # mean change over half a second, in grey levels, at least
+
+    def __post_init__(self) -> None:
+        if self.size < 16 or self.margin < 1 or self.wander < 1:
+            raise AnimateError("prepare: use size >= 16, margin >= 1 and wander >= 1")
+        if not 0 < self.shortest <= self.longest:
+            raise AnimateError("prepare: shortest must be above 0 and at most longest")
+
+
+@dataclass
+class Piece:
+    """Frames `start` to `end` (not included) of a video, and the square that is cut out of them."""
+
+    start: int
+    end: int
+    box: Box
+    partition: str | None = None  # where a list says so
+    name: str | None = None
+
+
+@dataclass
+class _Run:
+    """Frames in a row in which the face stays within one square."""
+
+    start: int
+    squares: list[Box] = field(default_factory=list)
+    end: int = 0
+    lost: int = 0
+
+
+def pieces(sightings: Iterable[Sighting], rate: Fraction, wanted: Wanted) -> Iterator[Piece]:
+    """Cut a followed face into clips: at scene changes, where it is lost, where it would leave a
+    fixed square, and after the longest time."""
+    run: _Run | None = None
+    for t, seen in enumerate(sightings):
+        if run and (seen.fresh or run.lost > LOST * rate or t - run.start >= wanted.longest * rate):
+            yield _piece(run, wanted)
+            run = None
+        if not seen.found or seen.face is None:
+            if run:
+                run.lost += 1
+            continue
+        square = seen.face.square
+        if run and _wanders([*run.squares, square], wanted.wander):
+            yield _piece(run, wanted)
+            run = None
+        run = run or _Run(t)
+        run.squares.append(square)
+        run.end, run.lost = t + 1, 0
+    if run:
+        yield _piece(run, wanted)
+
+
+def _around(squares: Sequence[Box]) -> Box:
+    """The smallest square around some."""
+    left, top = min(s.left for s in squares), min(s.top for s in squares)
+    right, bottom = max(s.left + s.side for s in squares), max(s.top + s.side for s in squares)
+    side = max(right - left, bottom - top)
+    return Box((left + right - side) / 2, (top + bottom - side) / 2, side)
+
+
+def _wanders(squares: Sequence[Box], most: float) -> bool:
+    return _around(squares).side > most * float(np.median([s.side for s in squares]))
+
+
+def _piece(run: _Run, wanted: Wanted) -> Piece:
+    box = _around(run.squares)
+    more = (wanted.margin - 1) * box.side
+    square = Box(box.left - more / 2, box.top - more / 2, box.side + more)
+    return Piece(run.start, run.end, square)
+
+
+def held(box: Box, width: int, height: int) -> Box:
+    """The square drawn into the picture: at most a fifth smaller, moved by at most an eighth."""
+    side = max(min(box.side, width, height), 0.8 * box.side)
+
+    def edge(start: float, length: int) -> float:
+        middle = start + (box.side - side) / 2
+        inside = min(max(middle, 0.0), max(length - side, 0.0))
+        return middle + min(max(inside - middle, -side / 8), side / 8)
+
+    return Box(edge(box.left, width), edge(box.top, height), side)
+
+
+def unfit(piece: Piece, width: int, height: int, rate: Fraction, wanted: Wanted) -> str | None:
+    """Why a piece is dropped before its pixels are looked at; None where it isn't."""
+    if piece.end - piece.start < max(2, wanted.shortest * rate):
+        return "short"
+    box = piece.box
+    if box.side < wanted.smallest * wanted.size:
+        return "tiny"
+    seen_x = min(box.left + box.side, width) - max(box.left, 0)
+    seen_y = min(box.top + box.side, height) - max(box.top, 0)
+    if max(seen_x, 0) * max(seen_y, 0) < (1 - wanted.outside) * box.side**2:
+        return "at the edge"
+    return None
+
+
+def dull(frames: np.ndarray, rate: Fraction, wanted: Wanted) -> str | None:
+    """Why cut frames (T, S, S, 3) uint8 are dropped: blurred, or still; None where they aren't."""
+    import cv2
+
+    step = max(1, round(rate / 2))
+    grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames[::step]]
+    if np.median([cv2.Laplacian(g, cv2.CV_64F).var() for g in grey]) < wanted.sharpness:
+        return "blurred"
+    if len(grey) < 2:  # a clip of half a second
+        grey.append(cv2.cvtColor(frames[-1], cv2.COLOR_RGB2GRAY))
+    change = [np.abs(a.astype(int) - b).mean() for a, b in itertools.pairwise(grey)]
+    return "still" if np.mean(change) < wanted.motion else None
+
+
+def fingerprint(frames: np.ndarray) -> str:
+    """The difference hashes of the first, middle and last frame, 64 bits each, in hex: alike for
+    copies of a clip in other sizes and codings (Krawetz 2013, "Kind of like that")."""
+    import cv2
+
+    found = ""
+    for t in (0, len(frames) // 2, -1):
+        grey = cv2.resize(cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY), (9, 8), interpolation=3)
+        found += np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
+    return found
+
+
+def alike(one: str, other: str, bits: int = 12) -> bool:
+    """Whether two fingerprints differ in at most so many of their 192 bits."""
+    return (int(one, 16) ^ int(other, 16)).bit_count() <= bits
