@@ -92,7 +92,7 @@ def train(
     seen: dict[str, Tensor] = {}  # the newest of each term: some are not in every step
     drawn = ahead(clips, batch, size, seed, start, micro=micro, device=team.device, workers=workers)
     with stopping() as asked:
-        for step, pairs in enumerate(islice(drawn, steps - start), start):
+        for step, pairs in enumerate(islice(drawn, max(steps - start, 0)), start):
             watch.drew()
             torch.manual_seed(1_000_003 * seed + step)  # for whatever chance a model uses
             terms = team.mean(school.learn([p.to(team.device) for p in pairs], step, seed))
