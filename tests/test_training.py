@@ -1,11 +1,17 @@
 """Training: pairs are augmented alike, losses mean what they say, a resumed run is the same run."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
+from animate import models
+from animate.config import settings
 from animate.errors import AnimateError
 from animate.models import landmarks
+from animate.models.discriminator import Discriminator
 from animate.models.first_order import FirstOrder
 from animate.models.first_order_gated import FirstOrderGated
 from animate.models.geometry import ThinPlateSpline, gaussians
@@ -172,3 +178,28 @@ def test_a_file_that_is_no_clip_is_named(tmp_path):
     with pytest.raises(AnimateError, match="notes"):
         open_clips(tmp_path / "clips", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize(
+    "experiment", sorted(p.stem for p in (ROOT / "configs/experiment").glob("*.yaml"))
+)
+def test_every_experiment_names_arguments_that_exist(experiment):
+    chosen = settings("train", [f"experiment={experiment}", "out=x", "data.clips=x"])
+    kinds = {"keypoints": losses.Guidance, "reenactment": losses.Reenactment}
+    kind = kinds.get(chosen["loss"].pop("name"), losses.Published)
+    inspect.signature(kind).bind(**chosen["loss"])
+    inspect.signature(train).bind(None, None, None, None, **chosen["optim"])
+    with torch.device("meta"):
+        models.build(chosen["motion"]["name"], **chosen["motion"]["arguments"])
+    Augment(**chosen["data"]["augment"])
+    if chosen["loss"].get("discriminator"):
+        Discriminator(**chosen["loss"]["discriminator"])
+
+
+def test_the_published_recipe_is_the_published_one():
+    chosen = settings("train", ["experiment=vox_adv256", "out=x", "data.clips=x"])
+    assert chosen["optim"]["batch"] == 36
+    assert chosen["optim"]["steps"] == 150 * (424 * 75 // 36)
+    assert chosen["optim"]["betas"] == [0.5, 0.999]
+    assert chosen["loss"]["discriminator"] == {"conditioned": True, "keypoints": 10}
+    assert chosen["data"]["by_person"]

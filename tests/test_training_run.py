@@ -87,7 +87,7 @@ def test_sigkill_loses_no_more_than_the_steps_since_the_last_save(tmp_path: Path
         f"run(__import__('pathlib').Path({str(tmp_path / 'killed')!r}), steps=10_000)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not (tmp_path / "killed/state.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -172,7 +172,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     started.append(losses_of(tmp_path / "one", 0, 1))
     told = []
     for process in started:
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=600)
         assert process.returncode == 0
         told.append(torch.tensor(json.loads(out.splitlines()[-1])))
     assert len(told[2]) == 23
