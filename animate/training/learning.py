@@ -51,7 +51,7 @@ class Player:
     ) -> None:
         self.network, self.clip_norm = network, clip_norm
         self.weights = [p for p in network.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(self.weights, betas=(betas[0], betas[1]))
+        self.optimiser = torch.optim.Adam(self.weights, betas=(betas[0], betas[1]), fused=True)
         self.objective = team.share(Objective(network, loss))
 
     def learn(

@@ -93,6 +93,7 @@ class Vgg(nn.Module):
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
         self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
         self.eval().requires_grad_(False)
+        self.features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def taps(self, image: Tensor) -> list[Tensor]:
         x, found = (image - self.mean) / self.deviation, []
