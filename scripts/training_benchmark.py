@@ -54,15 +54,20 @@ def main() -> None:
 def told(name: str, clips: Clips, args: argparse.Namespace, device: str) -> None:
     """Pairs a second, one thread."""
     torch.set_num_threads(1)
-    draws, rates = max(1, 64 // args.batch), []
+    draws, rates, busy = max(1, 64 // args.batch), [], []
     for r in range(args.repeats + 1):  # the first warms up
-        began = time.perf_counter()
+        began, at = time.perf_counter(), time.process_time()
         for i in range(draws):
             clips.draw(args.batch, args.size, np.random.default_rng([r, i]), device=device)
         if device != "cpu":
             torch.cuda.synchronize()
         rates.append(draws * args.batch / (time.perf_counter() - began))
-    print(f"{name}: {median(rates[1:]):.0f} pairs/s ({len(clips)} clips)", flush=True)
+        busy.append(draws * args.batch / (time.process_time() - at))
+    print(
+        f"{name}: {median(rates[1:]):.0f} pairs/s, {median(busy[1:]):.0f} a second of the "
+        f"processor ({len(clips)} clips)",
+        flush=True,
+    )
 
 
 def step(args: argparse.Namespace) -> None:
