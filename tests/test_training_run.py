@@ -16,7 +16,7 @@ import torch
 from conftest import ROOT
 
 from animate.cli import main
-from animate.errors import AnimateError
+from animate.errors import AnimateError, VerificationError
 from animate.models.first_order import FirstOrder
 from animate.training import losses, state
 from animate.training.distributed import Team
@@ -206,6 +206,19 @@ def test_a_sweep_leaves_a_log_a_report_and_marked_previews_of_each_run_and_one_t
     if "events" in " ".join(names):
         event = next(run.glob("events*")).read_bytes()
         assert (run / "preview.png").read_bytes() in event  # the marked file, as it is
+
+
+def test_a_preview_that_can_not_carry_the_mark_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise VerificationError("the mark did not hold")
+
+    monkeypatch.setattr("animate.pictures.publish", refuse)
+    assert main(["train", *SMOKE, f"out={tmp_path / 'r'}"]) == 0
+    assert "no preview.png: the mark did not hold" in capsys.readouterr().err
+    assert (tmp_path / "r/checkpoint.safetensors").exists()
+    assert not (tmp_path / "r/preview.png").exists()
 
 
 def test_a_mistake_in_a_sweep_is_one_line(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -23,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from animate import checkpoints, pictures
-from animate.errors import AnimateError
+from animate.errors import AnimateError, VerificationError
 from animate.models.contract import MotionModel
 from animate.training.data import Clips
 
@@ -90,14 +89,13 @@ class Board:
             self.note({"step": step} | dict(scored))
             if self.best is None or scored[BEST] < self.best:
                 self.best = scored[BEST]
-                shutil.copyfile(path, self.out / "best.part")
-                (self.out / "best.part").replace(self.out / "best.safetensors")
+                checkpoints.save(
+                    self.out / "best.safetensors", model, arguments=self.arguments, card=card
+                )
         grid = preview(model, *self.pairs)
-        shown = pictures.show(
-            self.out / "preview.png", grid, model=info.model, model_sha256=info.sha256
-        )
-        if self.events:
-            _add_picture(self.events, shown.path, grid.shape, step)
+        path = self.out / "preview.png"
+        if show(path, grid, model=info.model, model_sha256=info.sha256) and self.events:
+            _add_picture(self.events, path, grid.shape, step)
 
     def finish(self, clips: Clips) -> Path:
         """Write the report; its path."""
@@ -105,6 +103,16 @@ class Board:
         if self.events:
             self.events.close()
         return write_report(self, clips)
+
+
+def show(path: Path, picture: np.ndarray, **made: str) -> bool:
+    """Publish a picture; one that can't carry the mark is told of, and stops nothing."""
+    try:
+        pictures.show(path, picture, model=made["model"], model_sha256=made["model_sha256"])
+    except VerificationError as error:
+        print(f"no {path.name}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _tensorboard(out: Path) -> Any:
@@ -199,9 +207,10 @@ def write_report(board: Board, clips: Clips) -> Path:
     (out / "summary.json").write_text(json.dumps(summary, indent=1, default=str) + "\n")
     text = ["# Training run", ""]
     if courses and find_spec("matplotlib"):
-        info = {"model": board.settings["motion"]["name"], "model_sha256": "of several steps"}
-        pictures.show(out / "curves.png", pictures.curves(courses, "step", columns=3), **info)
-        text += ["![curves](curves.png)", ""]
+        grid = pictures.curves(courses, "step", columns=3)
+        name = board.settings["motion"]["name"]
+        if show(out / "curves.png", grid, model=name, model_sha256="of several steps"):
+            text += ["![curves](curves.png)", ""]
     if (out / "preview.png").exists():
         text += ["![source, driver, prediction, warped, occlusion, difference](preview.png)", ""]
     text += ["| at the end | |", "| --- | --- |"]
