@@ -156,20 +156,25 @@ def together(motions: list[Motion]) -> Motion:
 
 
 def values(motion: Motion) -> np.ndarray:
-    """The numbers of one pose as a row (n,), float32."""
-    row = torch.cat([getattr(motion, f.name).flatten() for f in fields(motion)])
+    """The numbers of one pose as a row (n,), float32; whole numbers are pictures, not pose."""
+    row = torch.cat([part.flatten() for part in _numbers(motion).values()])
     return row.float().cpu().numpy()
 
 
 def with_values(like: Motion, row: torch.Tensor) -> Motion:
     """The inverse of `values`, for a pose of the same kind as `like`."""
-    parts = [getattr(like, f.name) for f in fields(like)]
-    pieces = row.float().split([part.numel() for part in parts])
+    parts = _numbers(like)
+    pieces = row.float().split([part.numel() for part in parts.values()])
     filled = {
-        f.name: piece.view(part.shape).to(part)
-        for f, part, piece in zip(fields(like), parts, pieces, strict=True)
+        name: piece.view(part.shape).to(part)
+        for (name, part), piece in zip(parts.items(), pieces, strict=True)
     }
     return replace(like, **filled)
+
+
+def _numbers(motion: Motion) -> dict[str, torch.Tensor]:
+    parts = {f.name: getattr(motion, f.name) for f in fields(motion)}
+    return {name: part for name, part in parts.items() if part.is_floating_point()}
 
 
 def ready(model: MotionModel) -> MotionModel:

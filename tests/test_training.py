@@ -85,7 +85,12 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(clips, tmp_path):
 
 def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
     log = Log()
-    settings = {"steps": 12, "rate": 1e-3, "freeze": ("motion", "synthesis"), "board": log}
+    settings = {
+        "steps": 12,
+        "rate": 1e-3,
+        "freeze": ("motion", "layers", "synthesis"),
+        "board": log,
+    }
     run(clips, tmp_path, losses.Guidance(), **settings)
     told = [line["loss"] for line in log.lines]
     assert np.mean(told[-3:]) < np.mean(told[:3])
@@ -203,3 +208,11 @@ def test_the_published_recipe_is_the_published_one():
     assert chosen["optim"]["betas"] == [0.5, 0.999]
     assert chosen["loss"]["discriminator"] == {"conditioned": True, "keypoints": 10}
     assert chosen["data"]["by_person"]
+
+
+def test_a_landmark_far_outside_the_picture_teaches_nothing():
+    taught = torch.full((1, TAUGHT, 2), 7.0)
+    taught[0, 0] = 0.1
+    heat = torch.zeros(1, TAUGHT, 16, 16)
+    assert losses.spotlight(heat, taught).isfinite()
+    assert torch.equal(losses.spotlight(heat, taught), losses.spotlight(heat[:, :1], taught[:, :1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor, cat, nn
+from torch import Tensor, cat, channels_last, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -70,13 +70,26 @@ class UNet(nn.Module):
             skips.append(down(skips[-1]))
         x = self.middle(skips.pop())
         for reduce, up in zip(self.reduce, self.up, strict=True):
-            x = up(cat([upsample(reduce(x)), skips.pop()], 1))
+            x = up(beside(upsample(reduce(x)), skips.pop()))
         return x
+
+
+def beside(*features: Tensor) -> Tensor:
+    """Features (B, *, S, S) of one side, put together along the channels.
+
+    All are laid out channels last first: a mix of layouts is copied twice more by a convolution.
+    """
+    return cat([x.contiguous(memory_format=channels_last) for x in features], 1)
 
 
 def upsample(x: Tensor) -> Tensor:
     """Twice the side, nearest neighbour."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Twice the side, bilinearly."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def fuse(module: nn.Module) -> None:

@@ -36,6 +36,8 @@ class Prediction:
     occlusion: Tensor  # (B, 1, s, s) in [0, 1]: 1 where the moved photo is trusted
     source: Motion
     driving: Motion
+    front: Tensor | None = None  # (B, 2, S, S): the person in the source, and what she hides
+    silhouette: Tensor | None = None  # (B, 1, S, S): the person in the image
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate.models import landmarks
-from animate.models.blocks import ConvNorm, Residual, UNet, fuse, upsample
+from animate.models.blocks import ConvNorm, Residual, UNet, beside, fuse, smooth, upsample
+from animate.models.camera import SIDE, align
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
 from animate.models.geometry import (
     exact,
@@ -31,9 +32,10 @@ from animate.models.geometry import (
     resize_flow,
     warp,
 )
+from animate.models.layers import Layers, person
 
 MAP = 64  # side of the keypoint and dense-motion maps
-VIEW = 128  # side of the image that the keypoint detector sees
+VIEW = 256  # side of the image that the keypoint detector sees
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Points(Motion):
     """T poses of K keypoints; the first `len(landmarks.TAUGHT)` are facial landmarks."""
 
     point: Tensor  # (T, K, 2)
+    view: (
+        Tensor  # (T, 1, camera.SIDE, camera.SIDE) uint8: the frame, small, for the camera's motion
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Source:
     photo: Tensor  # (1, 3, S, S)
     small: Tensor  # (1, 3, MAP, MAP)
     features: tuple[Tensor, ...]  # at S/2, S/4 and S/8
+    front: Tensor  # (1, 1, S, S) in [0, 1]: the person, who moves ...
+    behind: Tensor  # (1, 3, S, S): ... before this
     pose: Points  # of one
     open: Tensor  # (1, 3, S/2, S/2)
 
@@ -59,7 +66,7 @@ class KeypointDetector(nn.Module):
 
     def __init__(self, points: int) -> None:
         super().__init__()
-        self.stem = ConvNorm(3, 32, stride=2)
+        self.stem = ConvNorm(12, 32, stride=2)  # of 2x2 pixels: lids and lips need them all
         self.body = UNet(32, (32, 64, 128, 192), 32)
         self.heat = nn.Conv2d(32, points, 1)
 
@@ -69,7 +76,7 @@ class KeypointDetector(nn.Module):
 
     def logits(self, image: Tensor) -> Tensor:
         """Heat maps before the softmax, (B, K, MAP, MAP)."""
-        x = F.adaptive_avg_pool2d(image, VIEW) - 0.5
+        x = F.pixel_unshuffle(fit(image, VIEW) - 0.5, 2)
         return self.heat(self.body(self.stem(x))).float()
 
 
@@ -92,9 +99,12 @@ class DenseMotion(nn.Module):
         with torch.no_grad():
             self.level[self.taught : points] = -3.0  # free points have to earn their say
 
-    def forward(self, small: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
-        """Photo (B, 3, MAP, MAP), points (B, K, 2) twice -> flow (B, MAP, MAP, 2), features."""
-        maps = self.candidates(source, driving)  # (B, K+2, 6)
+    def forward(
+        self, small: Tensor, source: Tensor, driving: Tensor, camera: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Photo (B, 3, MAP, MAP), points (B, K, 2) twice, the background's map (B, 2, 3) ->
+        flow (B, MAP, MAP, 2), features."""
+        maps = self.candidates(source, driving, camera)  # (B, K+2, 6)
         z = grid(MAP, MAP, small.device)  # (MAP, MAP, 2)
         prior = self.prior(driving, z)  # (B, K+2, MAP*MAP)
         coarse = blend(prior, maps, z)
@@ -102,14 +112,14 @@ class DenseMotion(nn.Module):
             source, MAP, MAP, self.variance
         )
         offset = (coarse - z).permute(0, 3, 1, 2)
-        seen = torch.cat([warp(small.expand(len(driving), -1, -1, -1), coarse), offset, heat], 1)
+        seen = beside(warp(small.expand(len(driving), -1, -1, -1), coarse), offset, heat)
         x = self.body(seen)
         flow = blend(prior + self.weight(x).float().flatten(2), maps, z)
         shift = 0.2 * torch.tanh(self.shift(x).float())
         return flow + shift.permute(0, 2, 3, 1), x
 
     @exact
-    def candidates(self, source: Tensor, driving: Tensor) -> Tensor:
+    def candidates(self, source: Tensor, driving: Tensor, camera: Tensor) -> Tensor:
         """One affine map z -> A z + b per keypoint, face and background: (A, b), (B, K+2, 6)."""
         s, d = source[:, : self.taught].expand(len(driving), -1, -1), driving[:, : self.taught]
         near = torch.cdist(d, d).square().mul(-0.5 / 0.15**2).exp() + 0.01  # (B, k, k)
@@ -121,8 +131,8 @@ class DenseMotion(nn.Module):
         to = torch.cat([source.expand_as(driving), home], 1)
         shift = to - (jacobian @ at[..., None])[..., 0]  # to + J (z - at), eq. 4
         maps = torch.cat([jacobian.flatten(2), shift], -1)
-        still = maps.new_tensor([1, 0, 0, 1, 0, 0]).expand_as(maps[:, :1])
-        return torch.cat([maps, still], 1)
+        ground = torch.cat([camera[..., :2].flatten(1), camera[..., 2]], 1)[:, None]
+        return torch.cat([maps, ground.expand_as(maps[:, :1])], 1)
 
     @exact
     def prior(self, driving: Tensor, z: Tensor) -> Tensor:
@@ -154,14 +164,14 @@ class Synthesis(nn.Module):
         self.encode8 = nn.Sequential(ConvNorm(64, 128, stride=2), Residual(128))
         self.join8 = ConvNorm(128 + 48, 128)
         self.deep = nn.Sequential(Residual(128), Residual(128), ConvNorm(128, 64, kernel=1))
-        self.join4 = nn.Sequential(ConvNorm(64 + 64 + 48 + 6, 64), ConvNorm(64, 64))
+        self.join4 = nn.Sequential(ConvNorm(64 + 64 + 48 + 7, 64), ConvNorm(64, 64))
         self.narrow = ConvNorm(64, 32, kernel=1)
-        self.join2 = nn.Sequential(ConvNorm(32 + 32 + 6, 32), ConvNorm(32, 32))
+        self.join2 = nn.Sequential(ConvNorm(32 + 32 + 7, 32), ConvNorm(32, 32))
         self.wide = ConvNorm(32, 32)
         self.refine = nn.Conv2d(32, 2, 3, padding=1)
         self.last = ConvNorm(8 + 3, 8)
         self.paint = nn.Conv2d(8, 4, 3, padding=1)
-        self.inner = nn.Sequential(ConvNorm(32 + 6, 16), nn.Conv2d(16, 3, 3, padding=1))
+        self.inner = nn.Sequential(ConvNorm(32 + 7, 16), nn.Conv2d(16, 3, 3, padding=1))
         zero(self.inner[1])  # type: ignore[arg-type]
         with torch.no_grad():  # the inside of a mouth begins as a dark red
             self.inner[1].bias.copy_(torch.tensor([-1.1, -2.2, -2.2]))  # type: ignore[operator, union-attr]
@@ -177,35 +187,41 @@ class Synthesis(nn.Module):
     def forward(
         self,
         photo: Tensor,
+        layers: tuple[Tensor, Tensor],
         features: tuple[Tensor, ...],
         flow: Tensor,
         motion: Tensor,
         ours: Tensor,
         theirs: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Image (B, 3, S, S), warped photo (B, 3, S, S) and the photo's share (B, 1, S, S).
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Image, moved photo (B, 3, S, S), the photo's share and the silhouette (B, 1, S, S).
 
-        `ours` and `theirs` (B, 3, S/2, S/2) are the openings of the photo's and the driver's pose.
+        `layers` are the person (B, 1, S, S), whom the flow moves, and what is behind
+        (B, 3, S, S), as the camera shows it. `ours` and `theirs` (B, 3, S/2, S/2) are the openings
+        of the photo's and the driver's pose.
         """
+        front, behind = layers
         half, quarter, eighth = (move(f, flow) for f in features)
         before = move(ours, flow)
         # what the photo can't show: the soft rim of a closed mouth, stretched, is not an open one
         fresh = (theirs - (2 * before - 1).clamp(min=0)).clamp(min=0)
-        open2 = torch.cat([before, theirs], 1).to(half.dtype)
-        x = self.deep(self.join8(torch.cat([eighth, fit(motion, eighth)], 1)))
-        x = self.join4(
-            torch.cat([upsample(x), quarter, fit(motion, quarter), F.avg_pool2d(open2, 2)], 1)
-        )
-        x = self.join2(torch.cat([upsample(self.narrow(x)), half, open2], 1))
+        her = move(F.avg_pool2d(front, 2), flow)
+        open2 = torch.cat([before, theirs, her], 1).to(half.dtype)
+        x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
+        motion = fit(motion, quarter.shape[2])
+        x = self.join4(beside(upsample(x), quarter, motion, F.avg_pool2d(open2, 2)))
+        x = self.join2(beside(upsample(self.narrow(x)), half, open2))
         shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
-        warped = move(photo, resize_flow(flow, *x.shape[2:]) + shift)
-        inner = smooth(self.inner(torch.cat([x, open2], 1)).float().sigmoid())
-        x = self.paint(self.last(torch.cat([F.pixel_shuffle(self.wide(x), 2), warped], 1))).float()
+        moved = move(torch.cat([photo, front], 1), resize_flow(flow, *x.shape[2:]) + shift)
+        warped = torch.lerp(behind, moved[:, :3], moved[:, 3:])
+        inner = smooth(self.inner(beside(x, open2)).float().sigmoid())
+        x = beside(F.pixel_shuffle(self.wide(x), 2), warped.to(x.dtype))
+        x = self.paint(self.last(x)).float().contiguous()
         fresh = smooth(fresh)
         stroke, mouth = x[:, :3].tanh(), fresh[:, :1]
         gate = (x[:, 3:] + 6 * fresh.amax(1, keepdim=True)).sigmoid()
-        image = torch.lerp(warped.float() + gate * stroke, inner, mouth)
-        return image, warped, 1 - torch.maximum(gate, mouth)
+        image = torch.lerp(warped + gate * stroke, inner, mouth)
+        return image, warped, 1 - torch.maximum(gate, mouth), moved[:, 3:]
 
 
 @torch.no_grad()
@@ -221,9 +237,32 @@ def move(image: Tensor, flow: Tensor) -> Tensor:
     return warp(image.expand(len(flow), -1, -1, -1), flow, padding="border")
 
 
-def smooth(x: Tensor) -> Tensor:
-    """Twice the side, bilinearly."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+def view(frames: Tensor) -> Tensor:
+    """Small grey pictures of frames (T, 3, S, S): (T, 1, SIDE, SIDE) uint8."""
+    grey = fit(frames.mean(1, keepdim=True).float(), SIDE)
+    return grey.mul(255).round().to(torch.uint8)
+
+
+def camera(ours: Points, theirs: Points) -> Tensor:
+    """The map of the background from the driving frames into the photo, (T, 2, 3)."""
+    if torch.equal(ours.view.expand_as(theirs.view), theirs.view):
+        return torch.eye(2, 3, device=theirs.view.device).expand(len(theirs), -1, -1)
+    behind = around(ours.point) * around(theirs.point)
+    return align(theirs.view.float() / 255, ours.view.float() / 255, behind)
+
+
+def around(point: Tensor) -> Tensor:
+    """1 where neither a head at (B, K, 2) nor what may be below it is: (B, 1, SIDE, SIDE)."""
+    head = person(point, SIDE)[:, :1]
+    return 1 - torch.maximum(head, head.cummax(2).values)
+
+
+def pan(behind: Tensor, ground: Tensor) -> Tensor:
+    """What is behind, as the camera shows it: (1 or B, C, S, S) -> (1 or B, C, S, S)."""
+    if torch.equal(ground, torch.eye(2, 3, device=ground.device).expand_as(ground)):
+        return behind
+    flow = F.affine_grid(ground, [len(ground), 3, *behind.shape[2:]], align_corners=True)
+    return move(behind, flow)
 
 
 def openings(point: Tensor, side: int) -> Tensor:
@@ -232,12 +271,12 @@ def openings(point: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(torch.stack(rims, 1), 3, stride=1, padding=1)
 
 
-def fit(features: Tensor, like: Tensor) -> Tensor:
-    """Resize features to the side of another map."""
-    if features.shape[2] > like.shape[2]:
-        return F.adaptive_avg_pool2d(features, (like.shape[2], like.shape[3]))
-    if features.shape[2] < like.shape[2]:
-        return F.interpolate(features, like.shape[2:], mode="bilinear", align_corners=True)
+def fit(features: Tensor, side: int) -> Tensor:
+    """Resize (B, C, S, S) to another side."""
+    if features.shape[2] > side:
+        return F.adaptive_avg_pool2d(features, side)
+    if features.shape[2] < side:
+        return F.interpolate(features, side, mode="bilinear", align_corners=True)
     return features
 
 
@@ -252,16 +291,19 @@ class FirstOrderGated(MotionModel):
         points = len(landmarks.TAUGHT) + free
         self.keypoints = KeypointDetector(points)
         self.motion = DenseMotion(points, variance)
+        self.layers = Layers()
         self.synthesis = Synthesis()
 
     def encode(self, photo: Tensor) -> Source:
         small = F.adaptive_avg_pool2d(photo, MAP)
         pose = self.track(photo)
         features = self.synthesis.encode(photo)
-        return Source(photo, small, features, pose, openings(pose.point, photo.shape[-1] // 2))
+        front, _, behind = self.layers(photo, pose.point)
+        ours = openings(pose.point, photo.shape[-1] // 2)
+        return Source(photo, small, features, front, behind, pose, ours)
 
     def track(self, frames: Tensor) -> Points:
-        return Points(self.keypoints(frames))
+        return Points(self.keypoints(frames), view(frames))
 
     def retarget(
         self,
@@ -275,37 +317,52 @@ class FirstOrderGated(MotionModel):
     ) -> Points:
         if not relative:
             return motion
-        own = source.pose.point
-        return Points(landmarks.transfer(own, motion.point, first.point, adapt_scale, amplify))
+        own = source.pose  # whose background stays, whatever the driver's camera does
+        point = landmarks.transfer(own.point, motion.point, first.point, adapt_scale, amplify)
+        return Points(point, own.view.expand(len(motion), -1, -1, -1))
 
     def render(self, source: Source, motion: Points) -> Tensor:  # type: ignore[override]
-        flow, x = self.motion(source.small, source.pose.point, motion.point)
-        theirs = openings(motion.point, source.open.shape[-1])
-        return self.synthesis(source.photo, source.features, flow, x, source.open, theirs)[0].clamp(
-            0, 1
-        )
+        return self._render(source, motion)[1].clamp(0, 1)
 
     def explain(self, source: Source, motion: Points) -> Insight:  # type: ignore[override]
-        flow, x = self.motion(source.small, source.pose.point, motion.point)
+        flow, _, share = self._render(source, motion)
+        return Insight(flow, share)
+
+    def _render(self, source: Source, motion: Points) -> tuple[Tensor, Tensor, Tensor]:
+        """The flow, the image and the photo's share in it."""
+        ground = camera(source.pose, motion)
+        flow, x = self.motion(source.small, source.pose.point, motion.point, ground)
+        layers = source.front, pan(source.behind, ground)
         theirs = openings(motion.point, source.open.shape[-1])
-        ours = source.open
-        _, _, kept = self.synthesis(source.photo, source.features, flow, x, ours, theirs)
-        return Insight(flow, kept)
+        image, _, share, _ = self.synthesis(
+            source.photo, layers, source.features, flow, x, source.open, theirs
+        )
+        return flow, image, share
 
     def remarks(self, own: Points) -> list[str]:  # type: ignore[override]
         if not landmarks.eye_opening(own.point)[0] < landmarks.CLOSED:
             return []
         return ["the eyes in the photo are closed, and have to be made up: use one with open eyes"]
 
-    def forward(self, source: Tensor, driving: Tensor) -> Prediction:
-        """Training pass over B pairs, (B, 3, S, S) each, in [0, 1]."""
-        poses = self.track(torch.cat([source, driving]))
+    def forward(self, source: Tensor, driving: Tensor, taught: Tensor | None = None) -> Prediction:
+        """Training pass over B pairs, (B, 3, S, S) each, in [0, 1].
+
+        `taught` points (2B, K, 2) of the sources and then the driving images stand in for those
+        that would be found.
+        """
+        both = torch.cat([source, driving])
+        poses = self.track(both) if taught is None else Points(taught, view(both))
         s, d = poses[: len(source)], poses[len(source) :]
-        flow, x = self.motion(F.adaptive_avg_pool2d(source, MAP), s.point, d.point)
+        ground = camera(s, d)
+        flow, x = self.motion(F.adaptive_avg_pool2d(source, MAP), s.point, d.point, ground)
         features = self.synthesis.encode(source)
+        front, hole, behind = self.layers(source, s.point)
         ours, theirs = (openings(pose.point, source.shape[-1] // 2) for pose in (s, d))
-        image, warped, kept = self.synthesis(source, features, flow, x, ours, theirs)
-        return Prediction(image, warped, kept, s, d)
+        image, warped, kept, silhouette = self.synthesis(
+            source, (front, pan(behind, ground)), features, flow, x, ours, theirs
+        )
+        front = torch.cat([front, hole], 1)
+        return Prediction(image, warped, kept, s, d, front, silhouette)
 
     def fuse(self) -> FirstOrderGated:
         fuse(self)

@@ -49,9 +49,9 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
     """Bilinear resize of a flow (B, h, w, 2) to (B, H, W, 2)."""
     if flow.shape[1:3] == (height, width):
         return flow
-    return F.interpolate(
-        flow.permute(0, 3, 1, 2), (height, width), mode="bilinear", align_corners=True
-    ).permute(0, 2, 3, 1)
+    planes = flow.permute(0, 3, 1, 2).contiguous()  # two channels side by side are slow to resize
+    planes = F.interpolate(planes, (height, width), mode="bilinear", align_corners=True)
+    return planes.permute(0, 2, 3, 1)
 
 
 @exact

@@ -22,6 +22,12 @@ INNER_LIPS = (78, 308, 13, 82, 312, 14, 87, 317)
 CHEEKS = (50, 280, 205, 425, 151, 9)
 TAUGHT = OVAL + BROWS + RIGHT_EYE + LEFT_EYE + NOSE + OUTER_LIPS + INNER_LIPS + CHEEKS
 
+# The rim of the face, in order.
+RIM = tuple(
+    TAUGHT.index(n)
+    for n in (10, 297, 284, 356, 323, 288, 365, 378, 152, 149, 136, 58, 93, 127, 54, 67)
+)
+
 # The rims of the mouth's and the eyes' openings, in order.
 OPENINGS = tuple(
     tuple(TAUGHT.index(n) for n in rim)

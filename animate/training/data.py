@@ -24,6 +24,8 @@ class Pairs:
     driving_points: Tensor  # (B, K, 2)
     rows: slice | None = None  # which of the step's pairs these are, over all processes; all
     total: int = 0  # how many the step has; 0: these are all
+    source_person: Tensor | None = None  # (B, 1, S, S) 1 where a person is, NaN where unknown
+    driving_person: Tensor | None = None  # (B, 1, S, S)
 
     def to(self, device: torch.device | str) -> Pairs:
         """On a device, images channels last."""
@@ -82,18 +84,25 @@ def choose(
     count: int,
     generator: np.random.Generator,
     by: Augment,
+    chance: np.ndarray | None = None,
 ) -> Choice:
-    """`count` random pairs: a group, all equally likely, a clip of it, two of its frames."""
+    """`count` random pairs: a group, a clip of it, two different frames where it has them.
+
+    Groups are equally likely, or as `chance` says.
+    """
 
     def around_one(spread: float, *shape: int) -> np.ndarray:
         return np.exp(generator.normal(0, spread, (count, *shape)))
 
-    group, within = generator.integers(len(groups), size=count), generator.random(count)
+    group = generator.choice(len(groups), size=count, p=chance)
+    within = generator.random(count)
     within *= [len(groups[g]) for g in group]
     clip = np.array([groups[g][int(w)] for g, w in zip(group, within, strict=True)])
+    first = generator.integers(lengths[clip])
+    further = 1 + (generator.random(count) * (lengths[clip] - 1)).astype(int)
     return Choice(
         clip=clip,
-        frame=generator.integers(lengths[clip][:, None], size=(count, 2)),
+        frame=np.stack([first, (first + further) % lengths[clip]], 1),
         flip=generator.random(count) < 0.5,
         angle=generator.normal(0, by.turn, count),
         zoom=np.exp(generator.normal(-by.zoom / 6, by.zoom, count)),
@@ -111,8 +120,10 @@ class Clips:
 
     names, frames and points run alike: frames[i][t] is uint8 (S, S, 3), points[i] (T, K, 2) in
     [-1, 1] with NaN where nothing is known (or None for all). people, where given, says who is in
-    each clip: then every person is equally likely to be drawn, else every clip. `store` is where
-    frames are fetched from: the files, or a copy in a device's memory.
+    each clip: then every person is equally likely to be drawn, else every clip; by_length: the
+    chance grows with the root of the frames instead, so that a pair of photos is not seen as often
+    as a clip of hundreds. masks, where given, are uint8 (T, S, S) or None for each clip: where the
+    person is. `store` is where frames are fetched from: the files, or a copy in a device's memory.
     """
 
     def __init__(
@@ -122,6 +133,8 @@ class Clips:
         points: Sequence[np.ndarray] | None = None,
         people: Sequence[str] | None = None,
         augment: Augment | None = None,
+        masks: Sequence[np.ndarray | None] | None = None,
+        by_length: bool = False,
     ) -> None:
         unknown = np.full((1, len(landmarks.TAUGHT), 2), np.nan, np.float32)
         self.names, self.frames = names, frames
@@ -131,6 +144,9 @@ class Clips:
         self.augment = augment or Augment()
         who = np.array(people or names)
         self.groups = [np.flatnonzero(who == one) for one in sorted(set(who))]
+        root = np.sqrt([self.lengths[group].sum() for group in self.groups])
+        self.chance = root / root.sum() if by_length else None
+        self.masks = masks
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -144,16 +160,31 @@ class Clips:
         device: torch.device | str = "cpu",
     ) -> Pairs:
         """The pairs `rows` of `count` random ones, at `size` pixels, on a device."""
-        choice = choose(self.lengths, self.groups, count, generator, self.augment)[rows]
+        choice = choose(self.lengths, self.groups, count, generator, self.augment, self.chance)[
+            rows
+        ]
         clip, frame = np.tile(choice.clip, 2), choice.frame.T.ravel()
         pixels = self.store.fetch(clip, frame, device).permute(0, 3, 1, 2).float() / 255
         points = np.stack([self.points[c][t] for c, t in zip(clip, frame, strict=True)])
         at = torch.from_numpy(points).to(pixels.device)
+        pixels = torch.cat([pixels, *self.people(clip, frame, pixels)], 1)
         pixels, at = flip(pixels, at, choice)
         pixels, at = reframe(pixels, at, size, choice)
-        source, driving = relight(pixels, choice).chunk(2)
+        source, driving = relight(pixels[:, :3], choice).chunk(2)
         ours, theirs = at.chunk(2)
-        return Pairs(source, driving, ours, theirs, rows, count)
+        people = pixels[:, 3:].chunk(2) if self.masks else ()
+        return Pairs(source, driving, ours, theirs, rows, count, *people)
+
+    def people(self, clip: np.ndarray, frame: np.ndarray, like: Tensor) -> list[Tensor]:
+        """Where the person is in frames (n, 3, S, S): one (n, 1, S, S), or nothing at all."""
+        if not self.masks:
+            return []
+        found = like.new_full((len(like), 1, *like.shape[2:]), torch.nan)
+        for i, (c, t) in enumerate(zip(clip, frame, strict=True)):
+            mask = self.masks[c]
+            if mask is not None:
+                found[i, 0] = torch.from_numpy(np.array(mask[t])).to(like) / 255
+        return [found]
 
 
 def flip(pixels: Tensor, points: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
@@ -169,7 +200,7 @@ def flip(pixels: Tensor, points: Tensor, choice: Choice) -> tuple[Tensor, Tensor
 def reframe(pixels: Tensor, points: Tensor, size: int, choice: Choice) -> tuple[Tensor, Tensor]:
     """Turn, scale and shift source and driving of each pair alike, and resize to `size`.
 
-    pixels (2B, 3, H, H), points (2B, K, 2). The camera looks at z -> A z + b of the original.
+    pixels (2B, C, H, H), points (2B, K, 2). The camera looks at z -> A z + b of the original.
     """
     cos, sin = choice.zoom * np.cos(choice.angle), choice.zoom * np.sin(choice.angle)
     matrix = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
@@ -178,7 +209,7 @@ def reframe(pixels: Tensor, points: Tensor, size: int, choice: Choice) -> tuple[
     if pixels.shape[-1] >= 2 * size:
         pixels = F.avg_pool2d(pixels, pixels.shape[-1] // size)
     flow = F.affine_grid(
-        torch.cat([a, b[..., None]], -1), [len(a), 3, size, size], align_corners=True
+        torch.cat([a, b[..., None]], -1), [len(a), 1, size, size], align_corners=True
     )
     pixels = F.grid_sample(pixels, flow, padding_mode="reflection", align_corners=True)
     return pixels, (points - b[:, None]) @ torch.linalg.inv(a).mT

@@ -83,6 +83,40 @@ def guidance(found: Tensor, taught: Tensor) -> Tensor:
 
 
 @exact
+def rims(found: Tensor, taught: Tensor) -> Tensor:
+    """Mean L1 distance of the shapes of the rims of mouth and eyes: how wide they stand open.
+
+    Each rim is taken from its own centre, so that a shift of the whole costs nothing.
+    """
+    known = taught.isfinite().all(-1).all(-1)  # (B,)
+    distance = found.new_zeros(len(found))
+    for rim in landmarks.OPENINGS:
+        ours, theirs = found[:, list(rim)], taught[:, list(rim)].nan_to_num()
+        shape = (ours - ours.mean(1, keepdim=True)) - (theirs - theirs.mean(1, keepdim=True))
+        distance = distance + shape.abs().mean((1, 2)) / len(landmarks.OPENINGS)
+    return (distance * known).sum() / known.sum().clamp(min=1)
+
+
+@exact
+def person(front: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy of the person and what she hides (B, 2, S, S) to a teacher's mask (B, 1, S, S).
+
+    What has to be guessed behind her is a pixel wider than she is.
+    """
+    known = mask.isfinite()
+    mask = mask.nan_to_num().clamp(0, 1)
+    wanted = torch.cat([mask, F.max_pool2d(mask, 3, stride=1, padding=1)], 1)
+    found = front.float().clamp(1e-4, 1 - 1e-4)
+    return (F.binary_cross_entropy(found, wanted, reduction="none") * known).mean()
+
+
+@exact
+def silhouette(moved: Tensor, mask: Tensor) -> Tensor:
+    """Mean L1 distance of the moved person (B, 1, S, S) to the driver's mask."""
+    return ((moved - mask.nan_to_num()).abs() * mask.isfinite()).mean()
+
+
+@exact
 def equivariance(
     image: Tensor, motion: Motion, model: MotionModel, spline: ThinPlateSpline
 ) -> Terms:
@@ -110,7 +144,7 @@ def spotlight(heat: Tensor, taught: Tensor, variance: float = 0.001) -> Tensor:
     """
     known = taught.isfinite().all(-1) & (taught.abs() < 1).all(-1)  # (B, K)
     wanted = gaussians(taught.nan_to_num(), heat.shape[2], heat.shape[3], variance).flatten(2)
-    wanted = wanted / wanted.sum(-1, keepdim=True)
+    wanted = wanted / wanted.sum(-1, keepdim=True).clamp(min=1e-6)  # outside there is none
     found = heat[:, : taught.shape[1]].flatten(2).log_softmax(-1)
     excess = (wanted * ((wanted + 1e-9).log() - found)).sum(-1)
     return (excess * known).sum() / known.sum().clamp(min=1)
@@ -121,9 +155,10 @@ class Guidance:
 
     critic = None
 
-    def __init__(self, guidance: float = 40.0, spotlight: float = 1.0) -> None:
+    def __init__(self, guidance: float = 40.0, spotlight: float = 1.0, rims: float = 40.0) -> None:
         self.guidance = guidance
         self.spotlight = spotlight
+        self.rims = rims
 
     def __call__(self, model: Any, pairs: Pairs, step: int, seed: int) -> Terms:
         heat = model.keypoints.logits(torch.cat([pairs.source, pairs.driving]))
@@ -132,6 +167,7 @@ class Guidance:
         return {
             "guidance": self.guidance * guidance(found, taught),
             "spotlight": self.spotlight * spotlight(heat, taught),
+            "rims": self.rims * rims(found, taught),
         }
 
 
@@ -141,6 +177,8 @@ class Reenactment:
     Terms with weight 0 are left out. `perceptual_every`: steps between perceptual terms, which
     cost as much as the model; `perceptual_side`: pixels they are seen at. In the steps between,
     `details` compares close-ups of mouth and eyes, where landmarks are known in every image.
+    `forced`: the default model is handed the teacher's landmarks instead of its own keypoints, so
+    that motion and synthesis learn to follow points that are right.
     """
 
     critic = None
@@ -159,6 +197,8 @@ class Reenactment:
         guidance: float = 40.0,
         equivariance: float = 10.0,
         jacobian: float = 10.0,
+        person: float = 0.0,
+        forced: bool = False,
     ) -> None:
         self.weights = {
             "pixels": pixels,
@@ -168,17 +208,20 @@ class Reenactment:
             "guidance": guidance,
             "equivariance": equivariance,
             "jacobian": jacobian,
+            "person": person,
         }
         self.attention = attention
+        self.forced = forced
         self.every = perceptual_every
         self.side = perceptual_side
         self.perceptual = perceptual_distance(backbone, weights) if perceptual else None
 
     def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
-        out = model(pairs.source, pairs.driving)
         target = pairs.driving
         weight = torch.ones_like(target[:, :1])
         taught = torch.cat([pairs.source_points, pairs.driving_points])
+        forced = self.forced and bool(taught.isfinite().all())
+        out = model(pairs.source, target, *([taught] if forced else []))
         terms: Terms = {}
         if taught.isfinite().any():
             weight = attention(
@@ -187,7 +230,10 @@ class Reenactment:
             found = torch.cat([out.source.point, out.driving.point])
             terms["guidance"] = guidance(found, taught)
         terms["pixels"] = pyramid(out.image.float(), target, weight)
-        terms["warped"] = pyramid(out.warped.float(), target, weight)
+        if self.weights["person"] and pairs.source_person is not None and out.front is not None:
+            terms["person"] = person(out.front, pairs.source_person)
+            terms["person"] = terms["person"] + silhouette(out.silhouette, pairs.driving_person)
+        terms["warped"] = pyramid(out.warped.float(), target, torch.ones_like(weight))
         if self.perceptual is not None and step % self.every == 0:
             self.perceptual.to(target.device)
             seen = (F.adaptive_avg_pool2d(x, self.side) for x in (out.image, target))

@@ -100,8 +100,9 @@ def training_clips(data: dict[str, Any], device: str) -> Any:
     else:
         cache = Path(data["cache"]) / "clips" if data["cache"] else None
         clips = open_clips(
-            data["clips"], cache, data["landmarks"], by_person=data["by_person"], augment=augment
-        )
+            data["clips"], cache, data["landmarks"], person=data["person"],
+            by_person=data["by_person"], by_length=data["by_length"], augment=augment,
+        )  # fmt: skip
     if data["resident"]:
         clips.store = Resident(clips.frames, device)
     return clips

@@ -48,13 +48,17 @@ def open_clips(
     cache: Path | None = None,
     teacher: Path | None = None,
     *,
+    person: Path | None = None,
     by_person: bool = False,
+    by_length: bool = False,
     augment: Augment | None = None,
 ) -> Clips:
     """The clips of a folder in any of the three layouts; `cache` is for decoded videos.
 
     by_person: draw a person first, then one of their clips (`who`). teacher: an npz that maps a
-    clip's name to (T, 478, 2) landmarks in pixels (scripts/teach_landmarks.py). Raises AnimateError
+    clip's name to (T, 478, 2) landmarks in pixels (scripts/teach_landmarks.py). person: a folder of
+    masks, NAME.npy (T, S, S), for those clips that have them (scripts/teach_person.py). by_length:
+    see `Clips`. Raises AnimateError
     for an empty folder, a file that can't be read, a manifest that names a missing one, and frames
     that are not square or of several sizes.
     """
@@ -89,7 +93,13 @@ def open_clips(
             )
     people = [who(folder, name) for name in frames] if by_person else None
     return Clips(
-        list(frames), list(frames.values()), teach(teacher, frames), people, augment=augment
+        list(frames),
+        list(frames.values()),
+        teach(teacher, frames),
+        people,
+        augment,
+        masks(person, frames),
+        by_length,
     )
 
 
@@ -215,6 +225,22 @@ def teach(teacher: Path | None, frames: dict[str, Frames]) -> list[np.ndarray] |
             # MediaPipe's pixels run from edge to edge, ours from centre to centre of the corners
             points.append(((found - 0.5) * 2 / (clip[0].shape[1] - 1) - 1).astype(np.float32))
     return points
+
+
+def masks(folder: Path | None, frames: dict[str, Frames]) -> list[np.ndarray | None] | None:
+    """Where the person is, uint8 (T, S, S), for the clips whose masks are there; None for none."""
+    if folder is None:
+        return None
+    if not Path(folder).is_dir():
+        raise AnimateError(f"no masks at {folder}: make them with scripts/teach_person.py")
+    found: list[np.ndarray | None] = []
+    for name, clip in frames.items():
+        path = Path(folder) / f"{name}.npy"
+        mask = np.load(path, mmap_mode="r") if path.exists() else None
+        if mask is not None and mask.shape != (len(clip), *clip[0].shape[:2]):
+            raise AnimateError(f"{path} is not of the frames of {name}: make it again")
+        found.append(mask)
+    return found
 
 
 class Store:

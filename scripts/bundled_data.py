@@ -1,0 +1,95 @@
+"""Lay out what the bundled checkpoint is trained on, and say whose it is.
+
+    python scripts/bundled_data.py DATA OUT
+
+DATA holds clips.csv (file, split, identity, source, rights), photos.csv (file, source, rights) and
+the files they name. OUT gets `train` and `val` with links to the clips, `train` also a folder of
+two frames for every person of the Face Research Lab London Set (neutral and smiling), and
+`manifest.csv`: split, name, identity, source, rights, sha256. Nothing is decoded or written anew.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from animate.clips import sha256
+from animate.errors import AnimateError
+
+FIELDS = ("split", "name", "identity", "source", "rights", "sha256")
+
+
+def entries(data: Path) -> Iterator[tuple[dict[str, str], list[Path]]]:
+    """A line of the manifest and the files it stands for: one clip, or the frames of a pair."""
+    for row in rows(data / "clips.csv"):
+        path = data / row["file"]
+        line = {key: row[key] for key in ("split", "identity", "source", "rights")}
+        yield line | {"name": path.stem}, [path]
+    photos = {row["file"]: row for row in rows(data / "photos.csv")}
+    for name, row in photos.items():
+        person = Path(name).stem.removeprefix("webmorphR_neutral_front__").removesuffix("_03")
+        smiling = f"photos/webmorphR_smiling_front__{person}_08.jpg"
+        if smiling in photos and "neutral_front" in name:
+            line = {"split": "train", "identity": f"london{person}", "name": f"london{person}"}
+            line |= {"source": row["source"], "rights": row["rights"]}
+            yield line, [data / name, data / smiling]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def check_apart(manifest: list[dict[str, str]]) -> None:
+    """Raise AnimateError where a person is on both sides of the split."""
+    people = {
+        split: {line["identity"] for line in manifest if line["split"] == split}
+        for split in ("train", "val")
+    }
+    both = sorted(people["train"] & people["val"])
+    if both:
+        raise AnimateError(f"{', '.join(both)} is in train and in val: mend the split first")
+
+
+def lay_out(data: Path, out: Path) -> list[dict[str, str]]:
+    """Make the links and the manifest; returns its lines."""
+    found = list(entries(data))
+    check_apart([line for line, _ in found])
+    manifest = []
+    for line, files in found:
+        place = out / line["split"]
+        place.mkdir(parents=True, exist_ok=True)
+        if len(files) == 1:
+            link(place / files[0].name, files[0])
+        else:
+            (place / line["name"]).mkdir(exist_ok=True)
+            for i, file in enumerate(files):
+                link(place / line["name"] / f"{i}{file.suffix}", file)
+        manifest.append(line | {"sha256": " ".join(sha256(file) for file in files)})
+    with (out / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(manifest)
+    return manifest
+
+
+def link(place: Path, file: Path) -> None:
+    place.unlink(missing_ok=True)
+    place.symlink_to(file.resolve())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with clips.csv and photos.csv")
+    parser.add_argument("out", type=Path, help="folder to make")
+    args = parser.parse_args()
+    try:
+        manifest = lay_out(args.data, args.out)
+    except (AnimateError, OSError, KeyError) as error:
+        sys.exit(f"bundled_data: {error}")
+    print(f"{args.out}: {len(manifest)} clips and pairs, {args.out / 'manifest.csv'}")
+
+
+if __name__ == "__main__":
+    main()
