@@ -8,6 +8,7 @@ from animate.models.first_order_gated import FirstOrderGated, Points
 from animate.models.layers import fill
 
 STILL = torch.eye(2, 3)[None]
+VIEW = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
 TAUGHT = len(landmarks.TAUGHT)
 
 
@@ -120,7 +121,7 @@ def test_a_larger_face_moves_further_unless_told_not_to():
 
 
 def test_poses_are_sliced_as_one():
-    motion = Points(torch.arange(12.0).view(3, 2, 2), torch.zeros(3, 1, 64, 64, dtype=torch.uint8))
+    motion = Points(torch.arange(12.0).view(3, 2, 2), VIEW.expand(3, -1, -1, -1))
     assert len(motion) == 3
     assert torch.equal(motion[1:].point, motion.point[1:])
 
@@ -133,7 +134,7 @@ def test_closed_eyes_are_told_of_and_points_that_are_no_face_are_not() -> None:
         for rim, x in zip(landmarks.OPENINGS[1:], (-0.3, 0.3), strict=True):
             point[0, list(rim), 0] = x - 0.1 * angle.cos()
             point[0, list(rim), 1] = 0.1 * height * angle.sin()
-        assert bool(FirstOrderGated(size=128).remarks(Points(point))) == told
+        assert bool(FirstOrderGated(size=128).remarks(Points(point, VIEW))) == told
 
 
 def test_regions_are_amplified_apart() -> None:
