@@ -148,9 +148,9 @@ def blend(logits: Tensor, maps: Tensor, z: Tensor) -> Tensor:
 
     A mean of affine maps is the map of their mean parameters, which is far less to compute.
     """
-    mean = logits.softmax(1).mT @ maps  # (B, MAP*MAP, 6)
-    matrix, shift = mean[..., :4].unflatten(-1, (2, 2)), mean[..., 4:]
-    flow = (matrix * z.view(1, -1, 1, 2)).sum(-1) + shift
+    a, b, c, d, x, y = (maps.mT @ logits.softmax(1)).unbind(1)  # (B, MAP*MAP) each
+    right, down = z.view(-1, 2).unbind(-1)
+    flow = torch.stack([a * right + b * down + x, c * right + d * down + y], -1)
     return flow.unflatten(1, (MAP, MAP))
 
 
