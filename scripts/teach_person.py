@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from animate.training.data import as_stored
+from animate.training.stores import as_stored
 
 
 def masks(path: Path, out: Path) -> None:

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from animate.errors import AnimateError
-from animate.training.data import Clips
+from animate.training.data import Augment, Clips, choose
 from animate.training.drawn import drawn_clips
-from animate.training.stores import Resident, open_clips, who
+from animate.training.stores import Resident, masks, open_clips, who
 
 
 def pack(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -133,3 +133,34 @@ def test_landmarks_must_be_of_these_frames(drawn: Clips, tmp_path: Path) -> None
     np.savez(tmp_path / "points.npz", a=np.zeros((3, 478, 2), np.float32))
     with pytest.raises(AnimateError, match="no landmarks for the 4 frames of a"):
         open_clips(tmp_path, teacher=tmp_path / "points.npz")
+
+
+def test_masks_are_drawn_with_their_frames_and_nan_where_there_are_none(tmp_path):
+    frames = {name: np.full((3, 32, 32, 3), 10 * i, np.uint8) for i, name in enumerate("ab")}
+    for clip in frames.values():
+        clip[:, :, 16:] = 200  # a person on the right
+    np.save(tmp_path / "a.npy", (frames["a"][..., 0] > 100).astype(np.uint8) * 255)
+    clips = Clips(list(frames), list(frames.values()), masks=masks(tmp_path, frames))
+    pairs = clips.draw(16, 32, np.random.default_rng(0))
+    known = pairs.source_person.isfinite().flatten(1).all(1)
+    assert 0 < known.sum() < 16
+    assert pairs.source_person.isnan().flatten(1).all(1).eq(~known).all()
+    bright = (pairs.source.mean(1, keepdim=True) > 0.4).float()
+    assert (bright - pairs.source_person)[known].abs().mean() < 0.05
+    np.save(tmp_path / "b.npy", np.zeros((2, 32, 32), np.uint8))
+    with pytest.raises(AnimateError, match="not of the frames of b"):
+        masks(tmp_path, frames)
+
+
+def test_long_clips_are_drawn_more_often_where_asked():
+    frames = [np.zeros((n, 8, 8, 3), np.uint8) for n in (2, 200)]
+    even, weighed = (Clips(["a", "b"], frames, by_length=by) for by in (False, True))
+    assert even.chance is None
+    np.testing.assert_allclose(weighed.chance, [1 / 11, 10 / 11])
+
+
+def test_a_pair_is_of_two_frames_where_a_clip_has_them():
+    clips = Clips(["a", "b"], [np.zeros((n, 8, 8, 3), np.uint8) for n in (1, 2)])
+    drawn = choose(clips.lengths, clips.groups, 100, np.random.default_rng(0), Augment())
+    apart = drawn.frame[:, 0] != drawn.frame[:, 1]
+    assert (apart == (drawn.clip == 1)).all()

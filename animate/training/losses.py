@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from animate.errors import AnimateError
 from animate.models import landmarks
 from animate.models.contract import Motion, MotionModel
 from animate.models.geometry import (
@@ -230,9 +231,11 @@ class Reenactment:
             found = torch.cat([out.source.point, out.driving.point])
             terms["guidance"] = guidance(found, taught)
         terms["pixels"] = pyramid(out.image.float(), target, weight)
-        if self.weights["person"] and pairs.source_person is not None and out.front is not None:
-            terms["person"] = person(out.front, pairs.source_person)
-            terms["person"] = terms["person"] + silhouette(out.silhouette, pairs.driving_person)
+        ours, theirs = pairs.source_person, pairs.driving_person
+        if self.weights["person"] and ours is not None and theirs is not None:
+            if out.front is None or out.silhouette is None:
+                raise AnimateError("this model has no layers to teach: use loss.person=0")
+            terms["person"] = person(out.front, ours) + silhouette(out.silhouette, theirs)
         terms["warped"] = pyramid(out.warped.float(), target, torch.ones_like(weight))
         if self.perceptual is not None and step % self.every == 0:
             self.perceptual.to(target.device)

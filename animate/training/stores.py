@@ -155,10 +155,14 @@ def decoded(path: Path, cache: Path) -> np.ndarray:
 
 
 def as_stored(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a clip or photo as they are stored, uint8 (H, W, 3): a landmark in pixels means
-    these, whatever rotation or pixel aspect a player would apply."""
+    """The frames of a clip, photo or folder of pictures as they are stored, uint8 (H, W, 3): a
+    landmark in pixels means these, whatever rotation or pixel aspect a player would apply."""
     import av
 
+    if path.is_dir():
+        pictures = Pictures(path)
+        yield from (pictures[t] for t in range(len(pictures)))
+        return
     try:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
