@@ -209,8 +209,9 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
-        start = file.read(4)
-    if start == b"PK\x03\x04" or start[:1] == b"\x80":
+        start = file.read(9)
+    ours = start[8:] == b"{"  # after a length, whose first byte may be any
+    if not ours and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
         raise AnimateError(
             f"{path} is a pickle, which can run code: turn it into safetensors with "
             f"`animate checkpoint import {path} -o {path.name.split('.')[0]}.safetensors`"

@@ -386,3 +386,14 @@ def test_an_import_replaces_nothing_unless_told(tmp_path: Path) -> None:
     assert out.read_text() == "mine"
     checkpoints.import_foreign(path, out, force=True, half=True)
     assert checkpoints.load(out)[1].model == "first_order"
+
+
+@pytest.mark.parametrize("length", range(0x80 - 8, 0x80 + 1, 8))
+def test_a_header_of_any_length_is_no_pickle(tmp_path: Path, length: int) -> None:
+    """A safetensors file begins with the length of its header: 0x80 is also how a pickle begins."""
+    header = json.dumps({"__metadata__": {"format": "animate/1"}}).ljust(length).encode()
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(AnimateError) as refused:
+        checkpoints.load(path)
+    assert "pickle" not in str(refused.value)
