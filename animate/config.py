@@ -10,7 +10,8 @@ from typing import Any
 from animate.errors import AnimateError
 from animate.paths import folder
 
-# The place of each value in configs/run.yaml, the argument of `portrait` it becomes and its types.
+# The place of each value in configs/run.yaml, the argument of `portrait` it becomes and its types;
+# "label.text" becomes the item "text" of the argument "label".
 RUN: dict[str, tuple[str, tuple[type, ...]]] = {
     "motion.name": ("model", (str,)),
     "motion.checkpoint": ("checkpoint", (str, type(None))),
@@ -43,10 +44,18 @@ RUN: dict[str, tuple[str, tuple[type, ...]]] = {
     "precision": ("precision", (str,)),
     "chunk": ("chunk", (int,)),
     "consent": ("consent", (str,)),
+    "key": ("key", (str,)),
+    "producer": ("producer", (str,)),
+    "label.text": ("label.text", (str, type(None))),
+    "label.position": ("label.position", (str,)),
+    "label.size": ("label.size", (float, int)),
+    "label.seconds": ("label.seconds", (float, int, type(None))),
+    "label.style": ("label.style", (str,)),
+    "label.font": ("label.font", (str, type(None))),
 }
-GROUPS = ("motion", "faces", "retarget", "paste", "watermark")
+GROUPS = ("motion", "faces", "retarget", "paste", "watermark", "label")
 # Paths and sentences hold spaces, `=` and commas, which Hydra's grammar would take apart.
-VERBATIM = ("motion.checkpoint", "faces.weights", "consent")
+VERBATIM = ("motion.checkpoint", "faces.weights", "consent", "label.text", "label.font")
 KINDS = {
     bool: "true or false",
     int: "a whole number",
@@ -71,13 +80,17 @@ def run_arguments(overrides: Sequence[str] = ()) -> dict[str, Any]:
             others.append(text)
     _refuse_unknown(others)
     tree = _compose("run", others)
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for place, (argument, types) in RUN.items():
         value = verbatim[place] if place in verbatim else _look_up(tree, place)
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
             kind = next(KINDS[t] for t in types if t in KINDS)
             raise AnimateError(f"{place} is {_show(value)}: give {kind}")
-        arguments[argument] = value
+        name, dot, item = argument.partition(".")
+        if dot:
+            arguments.setdefault(name, {})[item] = value
+        else:
+            arguments[name] = value
     return arguments
 
 

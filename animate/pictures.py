@@ -108,4 +108,5 @@ def show(
         consent=CONSENT,
     )
     mark = Mark(Payload.of(claim))
-    return publish(path, [picture], mark=mark, claim=claim, rate=None, force=True)
+    # reports say what they show in words of their own
+    return publish(path, [picture], mark=mark, claim=claim, rate=None, label=None, force=True)

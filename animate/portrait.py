@@ -10,19 +10,23 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from animate import __version__, checkpoints, clips
+from animate import __version__, checkpoints, clips, keys
 from animate.driver import Driver, Playing, Tally, open_driver
 from animate.errors import AnimateError
 from animate.faces import advice, locator
 from animate.faces.paste import Window
 from animate.motion_template import Template
-from animate.publish import Published, check, publish
+from animate.provenance.credentials import Ingredient
+from animate.provenance.xmp import COMPOSITE, SYNTHETIC
+from animate.publish import LABEL, Published, check, publish
 from animate.scene import Actor, View, as_tiles, compared, in_photo, look, on_video, perform
 from animate.stage import BATCH as BATCH
 from animate.stage import PRECISIONS as PRECISIONS
 from animate.stage import Retarget, Stage, find_device, find_precision, ready
+from animate.verification import history
 from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
+from animate.watermark.label import Label
 
 VIDEOS = (
     ".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv",
@@ -75,6 +79,9 @@ def portrait(
     seed: int = 0,
     strength: float = STRENGTH,
     consent: str = "not stated",
+    key: str = "auto",
+    producer: str = "animate",
+    label: Label | None = LABEL,
     force: bool = False,
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -95,9 +102,12 @@ def portrait(
     into the "photo", at most `size` pixels a side, or gives the plain "crop"; `compare` ("plain" or
     "keypoints") shows photo, driver and result side by side.
 
-    `chunk` frames travel together. `consent` is kept in the file as it stands. `say` is told what
-    will look bad, before the work. Raises AnimateError for whatever the caller can mend,
-    VerificationError when the finished draft does not carry its mark; neither leaves a file behind.
+    `chunk` frames travel together. `consent` is kept in the file as it stands. `key` is whose
+    signature and mark the result gets: your newest key's ("auto"; the toolkit's public one where
+    there is none), "toolkit", or that of an id. `producer` goes into the label of GB 45438-2025;
+    `label` is drawn. `say` is told what will look bad, before the work. Raises AnimateError for
+    whatever the caller can mend, VerificationError when the finished draft does not carry its mark;
+    neither leaves a file behind.
     """
     photos, paths, out = _paths(photo), _paths(clip), Path(out)
     if chunk < 1:
@@ -105,6 +115,7 @@ def portrait(
     if compare not in (None, "plain", "keypoints"):
         raise AnimateError(f"compare is {compare}: use plain or keypoints")
     torch.manual_seed(seed)
+    signer = keys.signer(None if key == "auto" else key)
     everyone, place, window = which == "all", find_device(device), Window.of(paste, mask, margin)
     how = Retarget(relative, adapt_scale, {"head": head, "mouth": mouth, "eyes": eyes})
     playing = Playing(missing, truncated, start, end, times, pingpong, smoothing, reference)
@@ -160,9 +171,14 @@ def portrait(
         done = publish(
             out,
             counted,
-            mark=Mark(Payload.of(claim), strength=strength),
+            mark=Mark(Payload.of(claim, signer.mark_key), signer.mark_key, strength),
             claim=claim,
             rate=shown,
+            signer=signer,
+            label=label,
+            ingredients=ingredients(photos, paths),
+            producer=producer,
+            source=SYNTHETIC if window is None or compare else COMPOSITE,
             sound=None if shown is None else drivers[0].sound or (video.heard if video else None),
             force=force,
         )
@@ -190,6 +206,16 @@ def foreseen(
     if drivers[0].sound is None and drivers[0].silenced:
         lines.append("the result has no sound: it can't follow frames left out or played again")
     return lines
+
+
+def ingredients(photos: Sequence[Path], drivers: Sequence[Path]) -> list[Ingredient]:
+    """The inputs, as the signed manifest names them, with what they say of their own making."""
+    found = []
+    for role, paths in (("photo", photos), ("driving video", drivers)):
+        for number, path in enumerate(paths, 1):
+            name = role if len(paths) == 1 else f"{role} {number}"
+            found.append(Ingredient(name, path, clips.sha256(path), history(path)))
+    return found
 
 
 def is_video(photos: Sequence[Path]) -> bool:

@@ -96,6 +96,7 @@ def test_a_run_is_published_and_verified(
     shown = capsys.readouterr()
     assert "12 frames, verified: marked" in shown.out
     assert "%|" not in shown.err  # no progress bar in a pipe
+    assert "keys init" in shown.err  # said once
     clip = open_clip(out)
     assert clip.rate == Fraction(30000, 1001)
     assert clip.sound
@@ -104,14 +105,17 @@ def test_a_run_is_published_and_verified(
     assert main(["verify", str(out)]) == 0
     assert "Ada said yes, 2026" in capsys.readouterr().out
     assert main(["verify", "--json", str(out)]) == 0
-    (report,) = json.loads(capsys.readouterr().out)
+    (report,) = json.loads(capsys.readouterr().out)["files"]
     assert report["verdict"] == "marked"
-    assert report["agrees"]
+    assert report["claim_agrees"]
+    assert report["signature"]["ingredients"] == ["photo", "driving video"]
+    assert report["labels"]["visible"]["text"] == "AI-generated"
     assert report["claim"]["model"] == "first_order_gated"
 
     assert main(command) == 2  # it exists
     assert "--force" in capsys.readouterr().err
     assert main([*command, "--force"]) == 0
+    assert not capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == [out.name]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import asdict
 
 import pytest
 
@@ -21,6 +22,7 @@ def test_yaml_and_portrait_have_the_same_defaults() -> None:
         for name, p in inspect.signature(portrait).parameters.items()
         if p.kind is p.KEYWORD_ONLY and name not in COMMAND
     }
+    defaults["label"] = asdict(defaults["label"])
     # the YAML also names the model, so that a checkpoint of another one is noticed
     assert run_arguments() == {**defaults, "model": "first_order_gated"}
 
@@ -33,12 +35,28 @@ def test_yaml_and_portrait_have_the_same_defaults() -> None:
         ("faces.box=[1, 2, 30.5, 40]", "box", [1, 2, 30.5, 40]),
         ("clip.truncated=accept", "truncated", "accept"),
         ("watermark.strength=3", "strength", 3),
+        ("key=toolkit", "key", "toolkit"),
+        ("producer=001191440300708461136T1308L", "producer", "001191440300708461136T1308L"),
         ("motion=first_order", "model", "first_order"),
         ("faces=centre", "faces", "centre"),
     ],
 )
 def test_an_override_becomes_its_argument(override: str, argument: str, value: object) -> None:
     assert run_arguments([override])[argument] == value
+
+
+@pytest.mark.parametrize(
+    ("override", "item", "value"),
+    [
+        ("label=none", "text", None),
+        ("label=gb45438", "text", "AI生成"),
+        ("label=eu", "style", "icon"),
+        ("label.size=0.1", "size", 0.1),
+        ("label.text=Made by AI, in 2026 = fake", "text", "Made by AI, in 2026 = fake"),
+    ],
+)
+def test_the_label_is_a_group_of_its_own(override: str, item: str, value: object) -> None:
+    assert run_arguments([override])["label"][item] == value
 
 
 @pytest.mark.parametrize("text", ["my model (1), new=2.pt", "{a}", "~/x", "", "'quoted'", "a\\b"])
@@ -90,6 +108,8 @@ def test_what_comes_out_is_plain() -> None:
     def plain(value: object) -> bool:
         if isinstance(value, list):
             return all(map(plain, value))
+        if isinstance(value, dict):
+            return all(map(plain, value.values()))
         return value is None or type(value) in (str, int, float, bool)
 
     assert all(map(plain, run_arguments(["faces.box=[1,2,3,4]"]).values()))

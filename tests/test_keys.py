@@ -38,14 +38,11 @@ def test_a_chain_leads_from_the_leaf_to_a_root(own_home: Path) -> None:
 
 
 def test_what_is_signed_verifies_with_the_certificate(own_home: Path) -> None:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, utils
-
-    public = keys.init("Ada")
+    chain = keys.init("Ada").certificates
     made = keys.signer().sign(b"words")
-    r, s = (int.from_bytes(part, "big") for part in (made[:32], made[32:]))
-    leaf = read_chain(public.certificates)[0].public_key()
-    leaf.verify(utils.encode_dss_signature(r, s), b"words", ec.ECDSA(hashes.SHA256()))  # type: ignore[union-attr, call-arg, arg-type]
+    assert keys.signed(chain, made, b"words")
+    assert not keys.signed(chain, made, b"other words")
+    assert not keys.signed(keys.toolkit().public.certificates, made, b"words")
 
 
 def test_only_the_owner_can_read_what_is_kept(own_home: Path) -> None:

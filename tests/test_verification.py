@@ -1,18 +1,25 @@
-"""`verify` says what pixels and tags prove together, for every container, and no more than that."""
+"""`verify` says what pixels, signature, tags and ledger prove together, and no more than that."""
 
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from conftest import draw_face
 from PIL import Image, PngImagePlugin
 
+from animate import keys, ledger
 from animate.errors import AnimateError
-from animate.verification import read_claim, verify
+from animate.provenance import tags
+from animate.provenance.credentials import beside
+from animate.publish import Published, publish
+from animate.verification import Report, frames_of, history, verify
 from animate.watermark import Claim, Embedder, Mark, Payload
 
 CLAIM = Claim("animate 0", "model", "a" * 64, "b" * 64, "c" * 64, "2026-01-01T00:00:00Z", "given")
@@ -20,11 +27,20 @@ OTHER = dataclasses.replace(CLAIM, consent="never asked")
 SECRET = b"a key that nobody else has"
 
 
-def picture(mark: Mark | None = None) -> np.ndarray:
+def picture(mark: Mark | None = None, move: float = 0.0) -> np.ndarray:
     """A soft picture of 256 x 256, marked or not."""
-    plain = np.asarray(Image.fromarray(draw_face(64)).resize((256, 256), Image.Resampling.BICUBIC))
+    face = Image.fromarray(draw_face(64, move, 0.3 + 2 * move))
+    plain = np.asarray(face.resize((256, 256), Image.Resampling.BICUBIC))
     plain = (plain * 0.5 + 60).astype(np.uint8)
     return plain if mark is None else Embedder(mark, 256, 256)(plain)
+
+
+def foreign(count: int) -> list[np.ndarray]:
+    """Other pictures: another ground, another face."""
+    y, x = np.mgrid[:256, :256] / 256
+    flow = [np.stack([120 + 60 * np.sin(6 * x + i / 9), 110 + 50 * y, 130 - 40 * x * y], -1)
+            for i in range(count)]  # fmt: skip
+    return [frame.astype(np.uint8) for frame in flow]
 
 
 def mark(claim: Claim = CLAIM, **key: bytes) -> Mark:
@@ -32,7 +48,7 @@ def mark(claim: Claim = CLAIM, **key: bytes) -> Mark:
 
 
 def write(path: Path, image: np.ndarray, claim: Claim | None = CLAIM) -> Path:
-    """A still, or a clip of 12 frames of growing noise, with the claim as its comment."""
+    """A still, or a clip of 12 frames of growing noise, with the claim as its comment; unsigned."""
     text = "" if claim is None else claim.json()
     if path.suffix == ".png":
         info = PngImagePlugin.PngInfo()
@@ -42,23 +58,48 @@ def write(path: Path, image: np.ndarray, claim: Claim | None = CLAIM) -> Path:
     elif path.suffix in (".jpg", ".gif"):
         Image.fromarray(image).save(path, quality=90, comment=text.encode())
     else:
-        import imageio_ffmpeg
-
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-r", "25"]
-        command += ["-pix_fmt", "rgb24", "-s", "256x256", "-i", "-", "-pix_fmt", "yuv420p"]
-        command += ["-metadata", f"comment={text}", str(path)]
         noise = np.random.default_rng(0)
-        frames = [image + noise.normal(0, 0.5 * i, image.shape) for i in range(12)]
-        data = b"".join(frame.clip(0, 255).astype(np.uint8).tobytes() for frame in frames)
-        subprocess.run(command, input=data, check=True)
+        encode(path, [image + noise.normal(0, 0.5 * i, image.shape) for i in range(12)],
+               "-metadata", f"comment={text}")  # fmt: skip
     return path
+
+
+def encode(path: Path, frames: list[np.ndarray], *options: str) -> Path:
+    """Frames as a video, by ffmpeg and not by the writer."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-r", "25"]
+    command += ["-pix_fmt", "rgb24", "-s", "256x256", "-i", "-", "-pix_fmt", "yuv420p"]
+    data = b"".join(frame.clip(0, 255).astype(np.uint8).tobytes() for frame in frames)
+    subprocess.run([*command, *options, str(path)], input=data, check=True)
+    return path
+
+
+def convert(source: Path, out: Path, *options: str) -> Path:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(source)]
+    subprocess.run([*command, *options, str(out)], check=True)
+    return out
+
+
+def published(out: Path, claim: Claim = CLAIM, seconds: float = 1) -> Published:
+    """A signed clip (or still) of a face that moves, by the current key."""
+    signer = keys.signer()
+    still = out.suffix in (".png", ".jpg", ".webp")
+    frames = [
+        picture(move=0.05 * np.sin(i / 4)) for i in range(1 if still else round(25 * seconds))
+    ]
+    return publish(
+        out, frames, mark=Mark(Payload.of(claim, signer.mark_key), signer.mark_key), claim=claim,
+        rate=None if still else Fraction(25), signer=signer,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- pixels and unsigned tags
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.mp4", "a.mov", "a.mkv", "a.webm"])
 def test_a_marked_file_is_marked_and_its_claim_agrees(tmp_path: Path, name: str) -> None:
     report = verify(write(tmp_path / name, picture(mark())))
     assert report.verdict == "marked"
-    assert report.claim == CLAIM
+    assert (report.claim, report.source) == (CLAIM, "tags")
     assert report.agrees is True
     assert report.detection.p_value <= 1e-6
     assert report.detection.payload == Payload.of(CLAIM)
@@ -84,9 +125,11 @@ def test_a_lost_claim_leaves_the_mark(tmp_path: Path) -> None:
     assert (report.verdict, report.agrees, report.claim) == ("marked", None, None)
 
 
-def test_only_a_secret_key_makes_authentic(tmp_path: Path) -> None:
+def test_a_secret_mark_alone_is_marked(tmp_path: Path) -> None:
+    """It may have been lifted off another file: nothing here binds it to these pictures."""
     path = write(tmp_path / "a.png", picture(mark(key=SECRET)))
-    assert verify(path, SECRET).verdict == "authentic"
+    assert verify(path, SECRET).verdict == "marked"
+    assert verify(path, SECRET).detection.authentic
     assert verify(path).verdict == "marked"
     path = write(tmp_path / "b.png", picture(mark(key=SECRET)), OTHER)
     assert verify(path, SECRET).verdict == "tampered"
@@ -112,10 +155,227 @@ def test_what_is_no_picture_is_a_user_error(tmp_path: Path, name: str, content: 
     path.write_bytes(content)
     with pytest.raises(AnimateError):
         verify(path)
-    assert read_claim(path) is None
+    assert tags.read(path) == tags.Tags()
 
 
 def test_a_missing_file_and_a_folder_are_user_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.mp4", tmp_path):
         with pytest.raises(AnimateError, match="not a file"):
             verify(path)
+
+
+# ---------------------------------------------------------------- signed files
+
+
+@pytest.fixture
+def ada(own_home: Path) -> keys.Public:
+    """The only key here."""
+    return keys.init("Ada Example")
+
+
+def pixels(path: Path) -> list[bytes]:
+    return [frame.tobytes() for frame in frames_of(path)[0]]
+
+
+def verdict(report: Report) -> str:
+    return f"{report.verdict}: {'; '.join(report.reasons)}"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.png", "a.webp"])
+def test_a_file_as_it_was_signed_is_authentic(tmp_path: Path, ada: keys.Public, name: str) -> None:
+    report = verify(published(tmp_path / name).path)
+    assert report.verdict == "authentic"
+    assert (report.signature.state, report.signature.key) == ("trusted", ada.id)
+    assert report.owner == ada
+    assert report.source == "manifest"
+    assert report.entry is not None
+    assert report.alike
+
+
+def test_the_toolkits_key_never_makes_authentic(tmp_path: Path, own_home: Path) -> None:
+    report = verify(published(tmp_path / "a.mp4").path)
+    assert (report.verdict, report.signature.state) == ("marked", "public")
+
+
+def test_a_verifier_with_the_public_half_trusts_the_signature(
+    tmp_path: Path, ada: keys.Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = published(tmp_path / "a.mp4").path
+    (tmp_path / "half.json").write_text(keys.export())
+    monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "verifier"))
+    report = verify(path)
+    assert report.verdict != "authentic"
+    assert report.signature.state == "untrusted"
+    keys.trust(tmp_path / "half.json")
+    assert verify(path).verdict == "authentic"
+    assert verify(convert(path, tmp_path / "b.mp4")).verdict != "authentic"  # no ledger, no key
+
+
+@pytest.mark.parametrize(
+    "options", [("-crf", "26"), ("-ss", "0.4", "-crf", "20"), ("-vf", "eq=brightness=0.05")]
+)
+def test_a_re_encoded_copy_is_authentic_by_mark_and_ledger(
+    tmp_path: Path, ada: keys.Public, options: tuple[str, ...]
+) -> None:
+    copy = convert(published(tmp_path / "a.mp4").path, tmp_path / "b.mkv", "-map_metadata", "-1",
+                   *options)  # fmt: skip
+    report = verify(copy)
+    assert report.verdict == "authentic", verdict(report)
+    assert report.signature.state == "none"
+    assert (report.claim, report.source) == (CLAIM, "ledger")
+    ledger.path().unlink()
+    assert verify(copy).verdict == "marked"
+
+
+def test_a_mark_lifted_onto_other_pictures_is_never_authentic(
+    tmp_path: Path, ada: keys.Public
+) -> None:
+    """Residual of one signed still, and the right key's payload, on pictures of somebody else."""
+    path = published(tmp_path / "a.png").path
+    residual = np.asarray(Image.open(path)).astype(int) - picture()
+    Image.fromarray((foreign(1)[0] + residual).clip(0, 255).astype(np.uint8)).save(
+        tmp_path / "b.png"
+    )
+    report = verify(tmp_path / "b.png")
+    assert report.verdict != "authentic", verdict(report)
+    secret = Embedder(Mark(Payload.of(CLAIM, ada.mark_key or b""), ada.mark_key or b""), 256, 256)
+    Image.fromarray(secret(foreign(1)[0])).save(tmp_path / "c.png")
+    report = verify(tmp_path / "c.png")
+    assert report.verdict == "marked", verdict(report)
+    assert report.entry is not None
+    assert report.alike is False
+
+
+def test_a_lifted_mark_with_the_manifest_beside_it_is_tampering(
+    tmp_path: Path, ada: keys.Public
+) -> None:
+    path = published(tmp_path / "a.mkv").path
+    secret = Embedder(Mark(Payload.of(CLAIM, ada.mark_key or b""), ada.mark_key or b""), 256, 256)
+    copy = encode(tmp_path / "b.mkv", [secret(frame) for frame in foreign(25)])
+    shutil.copy(beside(path), beside(copy))
+    report = verify(copy)
+    assert report.verdict == "tampered", verdict(report)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.png"])
+def test_copied_metadata_on_foreign_pixels_is_never_authentic(
+    tmp_path: Path, ada: keys.Public, name: str
+) -> None:
+    signed = published(tmp_path / name).path
+    copy = tmp_path / f"b{signed.suffix}"
+    if name == "a.png":
+        chunks = signed.read_bytes()
+        at = chunks.index(b"caBX") - 4
+        manifest = chunks[at : at + 12 + int.from_bytes(chunks[at : at + 4], "big")]
+        Image.fromarray(foreign(1)[0]).save(copy)
+        whole = copy.read_bytes()
+        copy.write_bytes(whole[:33] + manifest + whole[33:])
+    elif name == "a.mp4":
+        encode(copy, foreign(25), "-metadata", f"comment={CLAIM.json()}")
+        boxes = signed.read_bytes()
+        at = boxes.index(bytes.fromhex("d8fec3d61b0e483c92975828877ec481")) - 8
+        copy.write_bytes(
+            copy.read_bytes() + boxes[at : at + int.from_bytes(boxes[at : at + 4], "big")]
+        )
+    else:
+        encode(copy, foreign(25), "-metadata", f"comment={CLAIM.json()}")
+        shutil.copy(beside(signed), beside(copy))
+    report = verify(copy)
+    assert report.verdict in ("tampered", "not found"), verdict(report)
+    assert report.signature.state in ("changed", "invalid")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.gif"])
+def test_no_flipped_byte_changes_what_a_signature_vouches_for(
+    tmp_path: Path, ada: keys.Public, name: str
+) -> None:
+    """A few bytes are signed by nobody: the padding of the manifest. They change nothing."""
+    path = published(tmp_path / name, seconds=0.4).path
+    whole, shown = path.read_bytes(), pixels(path)
+    for at in np.random.default_rng(0).integers(0, len(whole), 10):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        try:
+            report = verify(path)
+        except AnimateError:
+            continue
+        if report.signature.state == "trusted":
+            assert report.claim == CLAIM, at
+            assert pixels(path) == shown, at
+        elif report.verdict == "authentic":
+            assert report.signature.state == "none", at
+
+
+def test_a_revoked_key_vouches_for_nothing(tmp_path: Path, ada: keys.Public) -> None:
+    path = published(tmp_path / "a.mp4").path
+    copy = convert(path, tmp_path / "b.mp4", "-map_metadata", "-1")
+    keys.rotate(stolen=True)
+    assert verify(path).signature.state == "revoked"
+    assert verify(path).verdict == "marked"
+    assert verify(copy).verdict == "marked"
+    assert verify(published(tmp_path / "c.mp4").path).verdict == "authentic"
+
+
+def test_a_rotated_key_still_vouches_for_what_it_signed(tmp_path: Path, ada: keys.Public) -> None:
+    path = published(tmp_path / "a.mp4").path
+    keys.rotate()
+    assert verify(path).verdict == "authentic"
+
+
+def test_the_root_of_one_can_not_vouch_for_the_key_of_another(
+    tmp_path: Path, ada: keys.Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mallory, whom we trust to be Mallory, makes a certificate with the serial number of Ada's."""
+    from animate.keys.certificates import certificate, new_key, read_chain, to_pem
+
+    root, leaf = new_key(), new_key()
+    top = certificate("root", "Mallory", root, None, root)
+    serial = read_chain(ada.certificates)[0].serial_number
+    monkeypatch.setattr("animate.keys.certificates.fingerprint", lambda _: f"{serial:016x}")
+    forged = certificate("leaf", "Ada Example", leaf, top, root)
+    monkeypatch.undo()
+    monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "own home"))
+    chain = to_pem(forged).decode() + to_pem(top).decode()
+    half = keys.Public("0" * 16, "Mallory", chain)
+    signer = keys.Signer(half, leaf, keys.derive(leaf))
+    frames = [picture(move=i / 500) for i in range(12)]
+    out = publish(
+        tmp_path / "a.mp4", frames, mark=Mark(Payload.of(CLAIM, signer.mark_key), signer.mark_key),
+        claim=CLAIM, rate=Fraction(25), signer=signer,
+    ).path  # fmt: skip
+    known = [ada, keys.Public("1" * 16, "Mallory", to_pem(top).decode())]
+    monkeypatch.setattr(keys, "trusted", lambda: known)
+    report = verify(out)
+    assert report.verdict != "authentic", verdict(report)
+    assert report.signature.state == "untrusted"
+
+
+# ---------------------------------------------------------------- history
+
+
+def test_what_an_input_carried_stays_in_the_history(tmp_path: Path, ada: keys.Public) -> None:
+    from animate.clips import sha256
+    from animate.provenance.credentials import Ingredient
+
+    photo = published(tmp_path / "photo.png").path
+    assert str(Payload.of(CLAIM, ada.mark_key or b"")) in history(photo)
+    plain = write(tmp_path / "plain.mkv", picture(), None)
+    assert history(plain) == ""
+    signer = keys.signer()
+    inputs = [Ingredient("photo", photo, sha256(photo), history(photo)),
+              Ingredient("driving video", plain, sha256(plain), history(plain))]  # fmt: skip
+    out = publish(
+        tmp_path / "out.mp4", [picture(move=i / 500) for i in range(12)], claim=OTHER,
+        mark=Mark(Payload.of(OTHER, signer.mark_key), signer.mark_key), rate=Fraction(25),
+        signer=signer, ingredients=inputs,
+    ).path  # fmt: skip
+    import json
+
+    import c2pa
+
+    whole = json.loads(c2pa.Reader(str(out)).json())
+    active = whole["manifests"][whole["active_manifest"]]
+    first, second = active["ingredients"]
+    assert whole["manifests"][first["active_manifest"]]["signature_info"]["issuer"] == "Ada Example"
+    assert "payload" in first["description"]
+    assert second["title"] == "driving video"
+    assert str(tmp_path) not in json.dumps(whole)

@@ -22,6 +22,7 @@ COMMANDS = (
     "inspect",
     "verify",
     "keys",
+    "ledger",
     "prepare",
     "train",
     "evaluate",

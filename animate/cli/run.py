@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, overrides
+from animate.paths import home
 
 COMPARE = ("plain", "keypoints")
 
@@ -72,7 +74,9 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     settings = run_arguments(overrides(arguments, others))
     from animate.portrait import portrait
+    from animate.watermark.label import Label
 
+    settings["label"] = Label.of(**settings["label"])
     published = portrait(
         [arguments.photo, *arguments.tile],
         [arguments.clip, *arguments.also],
@@ -85,6 +89,8 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
         **settings,
     )
     print(summary(published))
+    if published.report.signature.state == "public":
+        _say_once()
     return 0
 
 
@@ -105,3 +111,17 @@ def summary(done: Any) -> str:
         parts.append(f"{met.cuts} scene cuts")
     parts.append(f"verified: {report.verdict} (p = {report.detection.p_value:.1e})")
     return ", ".join(parts)
+
+
+def _say_once() -> None:
+    """Tell, the first time, that without a key of one's own the mark names nobody."""
+    said = home() / "toolkit-key-noticed"
+    if said.exists():
+        return
+    print(
+        "marked and signed with the toolkit's public key, which names nobody and can be imitated: "
+        "make your own with `animate keys init --name NAME` (this is said once)",
+        file=sys.stderr,
+    )
+    with suppress(OSError):
+        said.touch()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +14,78 @@ from animate.cli.arguments import command, refuse
 from animate.errors import AnimateError
 
 MARKED = ("authentic", "marked")  # verdicts that count as marked
+SUFFIXES = {
+    ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".flv", ".wmv",
+    ".ogv", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
+}  # fmt: skip
 
 
 def register(commands: Any) -> None:
     verify = command(commands, "verify", call, "say whether files were made by this toolkit")
     verify.epilog = "exit code: 0 all marked, 1 some not marked or tampered with, 2 some unreadable"
-    verify.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a video or a picture")
-    verify.add_argument("--json", action="store_true", help="print one JSON list")
+    verify.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="a video, a picture or a folder of them"
+    )
+    verify.add_argument("--json", action="store_true", help="print JSON: see docs/verify-json.md")
+    verify.add_argument(
+        "--explain", type=Path, metavar="PNG", help="also draw the evidence for one FILE"
+    )
+    verify.add_argument("--jobs", type=int, help="files at once (default: one a core)")
+    verify.add_argument(
+        "--limit", type=float, default=300.0, help="seconds for one file (default: 300)"
+    )
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate.verification import verify
+    if (arguments.jobs is not None and arguments.jobs < 1) or not arguments.limit > 0:
+        raise AnimateError("--jobs and --limit have to be more than 0")
+    paths = list(_files(arguments.files))
+    if arguments.explain is not None:
+        if len(paths) != 1 or not paths[0].is_file():
+            raise AnimateError("--explain draws the evidence for one file: give one")
+        from animate.explain import explain
 
-    reports, unreadable = [], False
-    for path in arguments.files:
-        try:
-            reports.append(verify(path))
-        except AnimateError as error:
-            print(f"animate: {' '.join(str(error).split())}", file=sys.stderr)
-            unreadable = True
+        explain(paths[0], arguments.explain)
+    from animate.cli.paragraph import describe, plain, safe
+    from animate.workers import verify_all
+
+    found: list[dict[str, Any]] = []
+    verdicts = set()
+    for path, report in verify_all(paths, jobs=arguments.jobs, limit=arguments.limit):
+        if isinstance(report, str):
+            verdicts.add("unreadable")
+            found.append({"path": os.fspath(path), "verdict": "unreadable", "error": report})
+            if not arguments.json:
+                print(f"animate: {safe(report)}", file=sys.stderr)
             continue
+        verdicts.add(report.verdict)
+        found.append(plain(report))
         if not arguments.json:
-            print(_line(reports[-1]))
+            print(describe(report), flush=True)
     if arguments.json:
-        import json
-
-        print(json.dumps([_plain(report) for report in reports], indent=2))
-    if unreadable:
+        print(json.dumps({"schema": "animate.verify/1", "files": found}, indent=2))
+    if "unreadable" in verdicts:
         return 2
-    return 0 if all(report.verdict in MARKED for report in reports) else 1
+    return 0 if verdicts <= set(MARKED) else 1
 
 
-def _line(report: Any) -> str:
-    detection = report.detection
-    parts = [f"{report.path}: {report.verdict}, p = {detection.p_value:.1e}"]
-    if detection.payload is not None:
-        parts.append(f"payload {detection.payload}")
-    if report.claim is not None:
-        parts.append(f"{report.claim.generator}, {report.claim.model}, {report.claim.created}")
-        parts.append(f"consent: {report.claim.consent}")
-    return ", ".join(parts)
+def _files(named: list[Path]) -> Iterator[Path]:
+    """The files named, and those in the folders named, in order; links to folders are not entered.
 
-
-def _plain(report: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    detection = asdict(report.detection)
-    payload = report.detection.payload
-    detection["payload"] = None if payload is None else str(payload)
-    claim = None if report.claim is None else asdict(report.claim)
-    return {
-        "path": str(report.path),
-        "verdict": report.verdict,
-        "detection": detection,
-        "claim": claim,
-        "agrees": report.agrees,
-    }
+    A pipe or a device in a folder is left out.
+    """
+    for path in named:
+        if not path.is_dir():
+            yield path
+            continue
+        some = False
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            for name in sorted(names):
+                file = Path(folder) / name
+                if file.suffix.lower() in SUFFIXES and file.is_file():
+                    some = True
+                    yield file
+        if not some:
+            raise AnimateError(f"the folder {path} holds no pictures or videos: give files")

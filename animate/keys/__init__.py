@@ -282,6 +282,26 @@ def whose(serial: int) -> str:
     return known.get(serial, f"{serial:016x}")
 
 
+def signed(certificates: str, signature: bytes, data: bytes) -> bool:
+    """Whether a `Signer.sign` of the identity whose leaf comes first made this of `data`."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+
+    public = read_chain(certificates)[0].public_key()
+    try:
+        if isinstance(public, ec.EllipticCurvePublicKey):
+            r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
+            public.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
+        elif isinstance(public, ed25519.Ed25519PublicKey):
+            public.verify(signature, data)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
 def derive(private: Any) -> bytes:
     """The 32-byte mark key of a private key: HKDF-SHA256 (RFC 5869) of its raw secret."""
     if hasattr(private, "curve"):

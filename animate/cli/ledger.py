@@ -1,0 +1,80 @@
+"""`animate ledger`: look up, hand over and check what was published from here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from animate.cli.arguments import command, refuse
+from animate.errors import AnimateError
+
+
+def register(commands: Any) -> None:
+    ledger = commands.add_parser("ledger", help="find, export and check what was published here")
+    actions = ledger.add_subparsers(metavar="ACTION", required=True)
+    find = command(actions, "find", look_up, "the entries of a file, payload, content id or hash")
+    find.add_argument("what", metavar="FILE|HEX", help="a file, or hex digits from verify")
+    export = command(actions, "export", hand_over, "all entries, one line of JSON each")
+    export.add_argument("-o", "--out", type=Path, help="the file to write (default: print them)")
+    verify = command(actions, "verify", check, "whether entries were changed, removed or put in")
+    verify.add_argument("--head", metavar="HASH", help="a last hash noted earlier: is it in there?")
+    verify.epilog = "exit code: 0 whole, 1 tampered with"
+
+
+def look_up(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import ledger
+
+    found = ledger.find(arguments.what) or _of_file(Path(arguments.what))
+    for entry in found:
+        print(json.dumps(_brief(entry), indent=2))
+    if not found:
+        print(f"the ledger has no entry for {arguments.what!r}")
+    return 0 if found else 1
+
+
+def _of_file(path: Path) -> list[Any]:
+    """By the file's bytes, then by the payload in its pixels."""
+    from animate import clips, ledger
+    from animate.verification import verify
+
+    if not path.is_file():
+        return []
+    found = ledger.find(clips.sha256(path))
+    entry = None if found else verify(path).entry
+    return found or ([entry] if entry else [])
+
+
+def _brief(entry: Any) -> dict[str, Any]:
+    value: dict[str, Any] = entry.plain()
+    value["manifest"] = f"{len(entry.manifest)} bytes, see `animate ledger export`"
+    del value["signature"], value["before"]
+    return value
+
+
+def hand_over(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import ledger
+
+    lines = (json.dumps(entry.plain()) for entry in ledger.entries())
+    if arguments.out is None:
+        for line in lines:
+            print(line)
+        return 0
+    try:
+        with arguments.out.open("x") as file:
+            file.writelines(line + "\n" for line in lines)
+    except OSError as error:
+        raise AnimateError(f"{arguments.out} can't be written: {error.strerror}") from error
+    return 0
+
+
+def check(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import ledger
+
+    count, head = ledger.verify(arguments.head)
+    print(f"{count} entries, whole; note the last hash to notice if the end is cut off: {head}")
+    return 0

@@ -1,0 +1,64 @@
+"""What is written into a file's metadata, and the ways in that neither ffmpeg nor Pillow know."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from animate.provenance import xmp
+from animate.provenance.aigc import Aigc
+from animate.provenance.tags import GIF_XMP, XMP_BOX
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The unsigned metadata of a file; the AIGC label goes into exactly one place."""
+
+    claim: str  # JSON, ASCII
+    aigc: Aigc
+    source: str  # the IPTC digital source type's URI
+
+    def container(self, muxer: str) -> dict[str, str]:
+        """Tags that ffmpeg writes."""
+        if muxer == "gif":
+            return {}
+        tags = {"comment": self.claim, "AIGC": self.aigc.json()}
+        return tags if muxer in ("mp4", "mov") else {**tags, "DIGITAL_SOURCE_TYPE": self.source}
+
+    def xmp(self, *, label: bool, claim: bool = False) -> bytes:
+        """An XMP packet: with the AIGC label, or the claim, where they have no other place."""
+        aigc, comment = self.aigc if label else None, self.claim if claim else None
+        return xmp.packet(self.source, aigc, comment)
+
+
+def add_texts(draft: Path, muxer: str, texts: Texts) -> None:
+    """Add to what ffmpeg wrote the texts it has no way for."""
+    if muxer == "gif":
+        _extend_gif(draft, texts.claim.encode("ascii"), texts.xmp(label=True))
+    elif muxer in ("mp4", "mov"):
+        body = XMP_BOX + texts.xmp(label=False)
+        with draft.open("ab") as file:  # ISO/IEC 14496-12, section 11.1: a uuid box
+            file.write((len(body) + 8).to_bytes(4, "big") + b"uuid" + body)
+
+
+def _extend_gif(draft: Path, comment: bytes, packet: bytes) -> None:
+    """Put a comment and an XMP extension before a GIF's first picture.
+
+    Source: GIF89a, sections 24 and 26; XMP specification part 3, section 1.1.2, magic trailer.
+    """
+    parts = [comment[at : at + 255] for at in range(0, len(comment), 255)]
+    added = b"!\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    added += b"!\xff\x0b" + GIF_XMP + packet + trailer
+    with draft.open("rb+") as file:
+        flags = file.read(13)[10]
+        start = 13 + (3 << (flags & 7) + 1 if flags & 128 else 0)  # after the common palette
+        end = file.seek(0, os.SEEK_END)
+        for at in reversed(range(start, end, 1 << 20)):  # move the rest up, from its end
+            file.seek(at)
+            block = file.read(min(1 << 20, end - at))
+            file.seek(at + len(added))
+            file.write(block)
+        file.seek(start)
+        file.write(added)

@@ -1,0 +1,256 @@
+"""Videos: marked frames and sound, as one stream, through one ffmpeg."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from animate import clips
+from animate.errors import AnimateError
+from animate.publish.drafts import trouble, writing
+from animate.publish.tags import Texts, add_texts
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a suffix is encoded by ffmpeg."""
+
+    muxer: str
+    video: tuple[str, ...]
+    sound: tuple[str, ...] = ()  # the encoder for sound that can't be copied
+    copied: tuple[str, ...] = ()  # the codecs that the container takes as they are
+
+
+H264 = ("-c:v", "libx264", "-preset", "medium", "-crf", "18")
+QUICK = ("-movflags", "+faststart+use_metadata_tags")  # the index first; tags of any name
+VP9 = ("-c:v", "libvpx-vp9", "-crf", "20", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4")
+AAC = ("-c:a", "aac", "-b:a", "160k")
+OPUS = ("-c:a", "libopus", "-b:a", "128k", "-ac", "2")
+COMPRESSED = ("aac", "mp3", "ac3", "eac3", "alac")
+PCM = ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le")
+FORMATS = {
+    ".mp4": Format("mp4", (*H264, "-movflags", "+faststart+use_metadata_tags"), AAC, COMPRESSED),
+    ".mov": Format(
+        "mov", (*H264, "-movflags", "+faststart+use_metadata_tags"), AAC, (*COMPRESSED, *PCM)
+    ),
+    ".mkv": Format("matroska", H264, AAC, (*COMPRESSED, *PCM, "opus", "vorbis", "flac")),
+    ".webm": Format("webm", VP9, OPUS, ("opus", "vorbis")),
+    ".gif": Format("gif", ()),
+}
+# A palette for each frame: one pass, and colours that leave the mark in.
+PALETTE = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=sierra2_4a"
+FASTEST_GIF = 50  # frames a second; viewers slow down what claims more
+
+
+def encode_video(
+    draft: Path,
+    frames: Iterator[np.ndarray],
+    out: Path,
+    texts: Texts,
+    rate: Fraction,
+    sound: Path | clips.Sound | None,
+) -> int:
+    """Marked frames and sound, as one stream, through one ffmpeg; the number of frames."""
+    kind = FORMATS[out.suffix.lower()]
+    first = next(frames, None)
+    if first is None:
+        raise AnimateError(f"there are no frames to write to {out}: use a driver that has some")
+    with clips.open_sound(sound) if sound and kind.sound else _silence() as heard:
+        command = _command(kind, first.shape, rate, texts, heard and heard[0])
+        with _Ffmpeg([*command, f"file:{draft.absolute()}"], out) as ffmpeg:
+            count = _feed(ffmpeg, first, frames, rate, heard)
+    if count < 2:
+        raise AnimateError("one frame is no video: give a still's suffix, with rate=None")
+    with writing(out):
+        add_texts(draft, kind.muxer, texts)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+    return count
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    yield None
+
+
+def _command(
+    kind: Format, shape: tuple[int, ...], rate: Fraction, texts: Texts, heard: Any | None
+) -> list[str]:
+    """ffmpeg's arguments; it reads a NUT stream and gets the name to write to appended."""
+    import imageio_ffmpeg
+
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error"]
+    command += ["-r", str(rate), "-f", "nut", "-i", "pipe:0", "-y", "-map", "0:v"]
+    if kind.muxer == "gif":
+        slower = f"fps={FASTEST_GIF}," if rate > FASTEST_GIF else ""
+        return [*command, "-vf", slower + PALETTE, "-f", "gif"]
+    # The matrix that players assume of this size when they don't look at the tags.
+    large = max(shape[0] * 16, shape[1] * 9) >= 720 * 16
+    matrix, tag = ("bt709", "bt709") if large else ("bt601", "smpte170m")
+    command += ["-vf", f"scale=out_color_matrix={matrix}:out_range=tv:flags=bicubic+accurate_rnd,"
+                "format=yuv420p", "-colorspace", tag, "-color_range", "tv",
+                "-color_primaries", "bt709", "-color_trc", "bt709", *kind.video]  # fmt: skip
+    if heard is not None:
+        copied = heard.codec_context.name in kind.copied or _codec(heard) in kind.copied
+        filled = ("-af", "aresample=async=1:first_pts=0")
+        command += ["-map", "0:a", *(("-c:a", "copy") if copied else (*kind.sound, *filled))]
+    for name, text in texts.container(kind.muxer).items():
+        command += ["-metadata", f"{name}={text}"]
+    return [*command, "-fflags", "+bitexact", "-flags:v", "+bitexact", "-max_interleave_delta", "0",
+            "-f", kind.muxer]  # fmt: skip
+
+
+def _codec(stream: Any) -> str:
+    """The codec's name rather than the decoder's; none for AAC without its set-up data."""
+    name = stream.codec_context.codec.canonical_name
+    return "" if name == "aac" and not stream.codec_context.extradata else name
+
+
+def _feed(
+    ffmpeg: _Ffmpeg,
+    first: np.ndarray,
+    frames: Iterator[np.ndarray],
+    rate: Fraction,
+    heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | None,
+) -> int:
+    """Send frames and the sound that goes with them; sound that outlasts the frames is cut."""
+    mixer = _Mixer(first.shape, rate, heard)
+    for frame in chain([first], frames):
+        ffmpeg.send(mixer.show(frame))
+    ffmpeg.send(mixer.close())
+    return mixer.count
+
+
+class _Unseekable(BytesIO):
+    """Where PyAV puts its stream. A pipe itself won't do: PyAV swallows a Ctrl-C in its writes."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def take(self) -> bytes:
+        data = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return data
+
+
+class _Mixer:
+    """Frames and coded sound, in order of time, as one NUT stream in pieces."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        rate: Fraction,
+        heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | None,
+    ):
+        import av
+
+        self.rate, self.count, self.buffer = rate, 0, _Unseekable()
+        # neither frames that wait in memory for sound that has ended, nor a growing index
+        options = {"max_interleave_delta": "1", "write_index": "0"}
+        self.nut = av.open(self.buffer, "w", "nut", options=options)
+        self.video = self.nut.add_stream("rawvideo", rate=rate)
+        self.video.height, self.video.width = shape[:2]
+        self.video.pix_fmt, self.video.time_base = "rgb24", 1 / rate
+        self.sound = self.nut.add_stream_from_template(heard[0]) if heard else None
+        self.packets = heard[1] if heard else iter(())
+        self.waiting = next(self.packets, None)
+
+    def show(self, frame: np.ndarray) -> bytes:
+        """The piece with the next frame, after the sound before it."""
+        import av
+
+        self._play(self.count / self.rate)
+        picture = av.VideoFrame.from_ndarray(frame, "rgb24")
+        picture.pts, picture.time_base = self.count, 1 / self.rate
+        self.nut.mux(self.video.encode(picture))
+        self.count += 1
+        return self.buffer.take()
+
+    def _play(self, until: Fraction) -> None:
+        """The packets whose middle comes before `until` seconds."""
+        while self.waiting is not None:
+            packet, start = self.waiting
+            middle = start + (packet.duration or 0) * packet.time_base / 2
+            if middle >= until:
+                return
+            packet.pts = packet.dts = round(start / packet.time_base)
+            packet.stream = self.sound
+            self.nut.mux(packet)
+            self.waiting = next(self.packets, None)
+
+    def close(self) -> bytes:
+        """The last piece."""
+        self._play(self.count / self.rate)
+        self.nut.close()
+        return self.buffer.take()
+
+
+class _Ffmpeg:
+    """One ffmpeg process: fed by `send`, waited for when the with-block ends, killed on error."""
+
+    def __init__(self, command: list[str], out: Path):
+        self.command, self.out = command, out
+
+    def __enter__(self) -> _Ffmpeg:
+        try:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is ours to handle
+            )
+        except OSError as error:
+            raise AnimateError(
+                f"ffmpeg can't be started ({error.strerror}): install imageio-ffmpeg again"
+            ) from error
+        self.said: deque[bytes] = deque(maxlen=100)
+        self.listener = Thread(target=self._listen, daemon=True)
+        self.listener.start()
+        return self
+
+    def _listen(self) -> None:
+        self.said.extend(iter(self.process.stderr.readline, b""))  # type: ignore[union-attr]
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            self.process.kill()
+        with suppress(OSError):
+            self.process.stdin.close()  # type: ignore[union-attr]
+        self.process.wait()
+        self.listener.join(5)
+        if kind is None and self.process.returncode != 0:
+            raise AnimateError(self._words())
+
+    def send(self, data: bytes) -> None:
+        """Feed ffmpeg; where it doesn't listen any more, raise what it said."""
+        try:
+            self.process.stdin.write(data)  # type: ignore[union-attr]
+        except OSError as error:
+            self.process.wait()
+            self.listener.join(5)
+            raise AnimateError(self._words()) from error
+
+    def _words(self) -> str:
+        said = [line.decode("utf-8", "replace").strip() for line in self.said]
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            if any(os.strerror(number) in line for line in said):
+                return trouble(self.out, number, os.strerror(number))
+        first = said[0] if said else f"it ended with code {self.process.returncode}"
+        first = re.sub(r"^(\[[^]]*\] *)+", "", first)[:200]
+        return f"{self.out} can't be written, ffmpeg stopped ({first}): use another format"

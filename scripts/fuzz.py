@@ -1,0 +1,234 @@
+"""Throw damaged and hostile input at everything that reads strangers' files, and count.
+
+    python scripts/fuzz.py --runs 1000000 [--seconds 3600] [--target payload xmp ...] [--seed 0]
+
+Coverage-guided by atheris where it is installed (`pip install atheris`, one target a run), else by
+mutation of valid samples. Anything but a result or an AnimateError ends the run with the input that
+did it, saved as crash-TARGET.bin; so does one input that takes longer than --limit seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import io
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from animate import keys
+from animate.errors import AnimateError
+from animate.provenance import tags, xmp
+from animate.provenance.aigc import Aigc
+from animate.provenance.credentials import Record, read_alone
+from animate.provenance.fingerprint import Fingerprint
+from animate.publish import publish
+from animate.verification import verify
+from animate.watermark import TOOLKIT_KEY, Claim, Mark, Payload
+
+CLAIM = Claim("animate fuzz", "none", "", "", "", "2026-01-01T00:00:00Z", "none")
+PRINT = Fingerprint(0.5, np.zeros((2, 24, 24), np.uint8))
+RECORD = Record(CLAIM, str(Payload.of(CLAIM)), PRINT)
+
+
+def payload(data: bytes) -> None:
+    """Any 64 bits: never authentic under a key they were not made with."""
+    fields = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
+    found = Payload(fields >> 60, fields >> 48 & 4095, fields >> 16 & 0xFFFFFFFF, fields & 65535)
+    assert len(str(found)) == 16
+    if found.authentic(TOOLKIT_KEY):  # once in 65,536; then it has to be the code of the content
+        assert found.authentic(TOOLKIT_KEY)
+
+
+def claim(data: bytes) -> None:
+    found = Claim.from_json(data.decode("utf-8", "replace"))
+    assert Claim.from_json(found.json()) == found
+
+
+def aigc(data: bytes) -> None:
+    found = Aigc.of(data.decode("utf-8", "replace"))
+    assert Aigc.of(found.json()) == found
+
+
+def packet(data: bytes) -> None:
+    xmp.read(data)
+
+
+def record(data: bytes) -> None:
+    import json
+
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    Record.of(value)
+
+
+def gif(data: bytes) -> None:
+    for _ in tags.gif_extensions(io.BytesIO(data)):
+        pass
+
+
+def boxes(data: bytes) -> None:
+    for _ in tags._xmp_boxes(io.BytesIO(data), len(data)):
+        pass
+
+
+def manifest(data: bytes) -> None:
+    """No damaged manifest is taken for a sound one of ours."""
+    found = read_alone(data)
+    assert found.trust != "trusted"
+    if found.record is not None and found.state == "changed":
+        assert found.record.claim == CLAIM
+
+
+def whole(data: bytes) -> None:
+    """A whole file through `verify`: never authentic, here, where no key is trusted."""
+    SCRATCH.write_bytes(data)
+    assert verify(SCRATCH).verdict != "authentic"
+
+
+def label(data: bytes) -> None:
+    """A public half of a key."""
+    SCRATCH.write_bytes(data)
+    keys._load_public(SCRATCH)
+
+
+SCRATCH = Path()
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "payload": payload, "claim": claim, "aigc": aigc, "xmp": packet, "record": record,
+    "gif": gif, "boxes": boxes, "manifest": manifest, "public": label, "file": whole,
+}  # fmt: skip
+SHARE = {"manifest": 0.02, "file": 0.002, "public": 0.02}  # of the runs; slower ones
+
+
+def samples(name: str, folder: Path) -> list[bytes]:
+    """Valid inputs to damage."""
+    import json
+
+    if name == "payload":
+        return [bytes.fromhex(str(Payload.of(CLAIM)))]
+    label_ = Aigc.first("animate", "0" * 64)
+    texts = {
+        "claim": CLAIM.json(), "aigc": label_.json(), "record": json.dumps(RECORD.plain()),
+        "public": json.dumps({"schema": keys.SCHEMA, "id": keys.toolkit().public.id, "name": "x",
+                              "certificates": keys.toolkit().public.certificates, "revoked": {}}),
+    }  # fmt: skip
+    if name in texts:
+        return [texts[name].encode()]
+    if name == "xmp":
+        bomb = b'<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
+        return [xmp.packet(xmp.SYNTHETIC, label_, "x"), bomb, b"<a>" * 2000]
+    made = []
+    kinds = {"gif": [".gif"], "boxes": [".mp4"], "manifest": [".mkv"]}
+    for suffix in kinds.get(name, [".mp4", ".gif", ".png", ".jpg", ".webp", ".mkv"]):
+        still = suffix in (".png", ".jpg", ".webp")
+        noise = np.random.default_rng(0).integers(90, 160, (12, 12, 3), np.uint8)
+        frame = np.kron(noise, np.ones((8, 8, 1), np.uint8))
+        out = folder / f"sample{suffix}"
+        publish(out, [frame] * (1 if still else 4), mark=Mark(Payload.of(CLAIM)), claim=CLAIM,
+                rate=None if still else Fraction(25), force=True)  # fmt: skip
+        read = out.with_name(out.name + ".c2pa") if name == "manifest" else out
+        made.append(read.read_bytes())
+    return made
+
+
+def mutated(data: bytes, dice: random.Random) -> bytes:
+    """A sample with a few flips, cuts, repeats, swaps, numbers at their limits."""
+    out = bytearray(data)
+    for _ in range(dice.choice((1, 1, 2, 4, 8))):
+        at = dice.randrange(len(out) + 1)
+        kind = dice.randrange(7)
+        if kind == 0 and out:
+            out[at % len(out)] ^= 1 << dice.randrange(8)
+        elif kind == 1:
+            del out[at:]
+        elif kind == 2:
+            del out[at : at + dice.choice((1, 4, 64, 1024))]
+        elif kind == 3:
+            out[at:at] = dice.randbytes(dice.choice((1, 4, 64)))
+        elif kind == 4:
+            extreme = dice.choice(
+                (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1")
+            )
+            out[at : at + 4] = extreme
+        elif kind == 5:
+            piece = bytes(out[at : at + dice.choice((8, 256))])
+            out[at:at] = piece * dice.choice((1, 2, 50))
+        else:
+            other = dice.randrange(len(out) + 1)
+            out[at : at + 16] = out[other : other + 16]
+    return bytes(out)
+
+
+def attempt(name: str, data: bytes, limit: float) -> None:
+    since = time.monotonic()
+    try:
+        TARGETS[name](data)
+    except AnimateError:
+        pass
+    except Exception:
+        Path(f"crash-{name}.bin").write_bytes(data)
+        print(f"{name}: see crash-{name}.bin", file=sys.stderr)
+        raise
+    took = time.monotonic() - since
+    if took > limit:
+        Path(f"crash-{name}.bin").write_bytes(data)
+        raise SystemExit(f"{name}: {took:.1f} s for one input, see crash-{name}.bin")
+
+
+def guided(name: str, runs: int, seed: int, limit: float, folder: Path) -> None:
+    """By coverage; atheris ends the process itself."""
+    import atheris
+
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for i, data in enumerate(samples(name, folder)):
+        (corpus / str(i)).write_bytes(data)
+    atheris.instrument_all()
+    atheris.Setup(
+        [sys.argv[0], str(corpus), f"-runs={runs}", f"-seed={seed + 1}", "-max_len=65536",
+         f"-timeout={int(limit)}"],
+        lambda data: attempt(name, data, limit),
+    )  # fmt: skip
+    atheris.Fuzz()
+
+
+def main() -> None:
+    global SCRATCH
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=100_000, help="executions, all together")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
+    parser.add_argument("--target", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=20, help="seconds for one input")
+    parser.add_argument("--guided", action="store_true", help="by coverage, with atheris")
+    args = parser.parse_args()
+    faulthandler.enable()
+    folder = Path(tempfile.mkdtemp())
+    SCRATCH = folder / "input"
+    if args.guided:
+        guided(args.target[0], args.runs, args.seed, args.limit, folder)
+        return
+    fast = max(1, sum(name not in SHARE for name in args.target))
+    began, total = time.monotonic(), 0
+    for name in args.target:
+        dice, seeds = random.Random(f"{args.seed} {name}"), samples(name, folder)
+        runs = round(args.runs * SHARE[name] if name in SHARE else args.runs / fast) + 1
+        since, done = time.monotonic(), 0
+        while done < runs and time.monotonic() - began < args.seconds:
+            attempt(name, mutated(dice.choice(seeds), dice), args.limit)
+            done += 1
+        total += done
+        print(f"{name:10s} {done:9d} executions, {time.monotonic() - since:7.1f} s", flush=True)
+    print(f"{'all':10s} {total:9d} executions, nothing but results and AnimateErrors")
+
+
+if __name__ == "__main__":
+    main()

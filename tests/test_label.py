@@ -1,0 +1,109 @@
+"""The visible label can be read, keeps the legal floor, and leaves the picture around it alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from animate.config import choices, run_arguments
+from animate.errors import AnimateError
+from animate.watermark.label import FLOOR, POSITIONS, Label, Labeller
+
+GROUND = np.full((240, 320, 3), 128, np.uint8)
+
+
+def ink(label: Label, ground: np.ndarray = GROUND) -> np.ndarray:
+    """(H, W) where letters are."""
+    drawn = Labeller(label, *ground.shape[:2], None)(ground)
+    return (drawn > 220).all(-1)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_label_is_where_it_was_asked_for(position: str) -> None:
+    y, x = np.argwhere(ink(Label(position=position))).mean(0) / (240, 320)
+    assert (y < 0.2) == ("top" in position)
+    assert (x < 0.4) == ("left" in position)
+    assert (x > 0.6) == ("right" in position)
+
+
+LANGUAGES = ("AI-generated", "AI生成", "AI合成", "人工智能生成", "Створено ШІ", "AI 생성",
+             "Με τεχνητή νοημοσύνη", "KI-erzeugt", "Généré par IA")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LANGUAGES)
+@pytest.mark.parametrize("size", [0.05, 0.08])
+def test_letters_are_as_high_as_the_floor_in_every_language(text: str, size: float) -> None:
+    rows = np.flatnonzero(ink(Label(text, size=size)).any(1))
+    assert rows[-1] - rows[0] + 1 >= size * 240 - 1  # less the grey edge of a letter
+
+
+@pytest.mark.parametrize("ground", [0, 128, 255])
+def test_letters_stand_out_from_any_ground(ground: int) -> None:
+    label = Label()
+    plain = np.full((256, 256, 3), ground, np.uint8)
+    drawn = Labeller(label, 256, 256, None)(plain)
+    rows, columns, _, _ = label.drawn(256, 256)
+    patch = drawn[rows, columns, 0]
+    assert patch.max() > 240
+    assert np.median(patch) < 120
+    drawn[rows, columns] = ground
+    assert (drawn == ground).all()
+
+
+def test_the_chinese_preset_is_that_of_gb_45438() -> None:
+    label = Label.of(**run_arguments(["label=gb45438"])["label"])
+    assert label is not None
+    assert "AI" in label.text
+    assert "生成" in label.text
+    draw = Labeller(label, 240, 320, 10.0)
+    shown = [(draw(GROUND) != GROUND).any() for _ in range(30)]
+    assert shown == [True] * 20 + [False] * 10
+
+
+@pytest.mark.parametrize("name", [n for n in choices("label") if n != "none"])
+def test_every_preset_can_be_drawn(name: str) -> None:
+    label = Label.of(**run_arguments([f"label={name}"])["label"])
+    assert label is not None
+    assert ink(label).sum() > 50
+
+
+def test_without_a_label_frames_pass_untouched() -> None:
+    assert Label.of(**run_arguments(["label=none"])["label"]) is None
+    assert Labeller(None, 240, 320, 25.0)(GROUND) is GROUND
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"size": 0.049}, "legal floor"),
+        ({"size": float("nan")}, "legal floor"),
+        ({"size": 0.9}, "0.5"),
+        ({"seconds": 1.9}, "2 or more"),
+        ({"seconds": float("nan")}, "2 or more"),
+        ({"text": " "}, "empty"),
+        ({"text": "a\nb"}, "printable"),
+        ({"text": "x" * 201}, "long"),
+        ({"position": "middle"}, "bottom right"),
+        ({"style": "neon"}, "icon"),
+    ],
+)
+def test_what_is_below_the_floor_is_refused(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(AnimateError, match=says):
+        Label(**changes)  # type: ignore[arg-type]
+
+
+def test_a_script_that_no_font_here_has_asks_for_a_font() -> None:
+    with pytest.raises(AnimateError, match=r"label\.font"):
+        ink(Label("तैयार किया गया"))
+    with pytest.raises(AnimateError, match="no font"):
+        ink(Label(font=__file__))
+
+
+def test_a_text_too_long_for_the_picture_says_so() -> None:
+    with pytest.raises(AnimateError, match="shorter"):
+        Label("made by a machine, all of it").drawn(64, 64)
+
+
+def test_the_floor_is_the_laws() -> None:
+    assert FLOOR == 0.05
+    assert Label().seconds is None
