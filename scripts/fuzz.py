@@ -129,8 +129,8 @@ def samples(name: str, folder: Path) -> list[bytes]:
     kinds = {"gif": [".gif"], "boxes": [".mp4"], "manifest": [".mkv"]}
     for suffix in kinds.get(name, [".mp4", ".gif", ".png", ".jpg", ".webp", ".mkv"]):
         still = suffix in (".png", ".jpg", ".webp")
-        noise = np.random.default_rng(0).integers(90, 160, (12, 12, 3), np.uint8)
-        frame = np.kron(noise, np.ones((8, 8, 1), np.uint8))
+        noise = np.random.default_rng(0).integers(115, 140, (16, 16, 3), np.uint8)
+        frame = np.kron(noise, np.ones((10, 10, 1), np.uint8))
         out = folder / f"sample{suffix}"
         publish(out, [frame] * (1 if still else 4), mark=Mark(Payload.of(CLAIM)), claim=CLAIM,
                 rate=None if still else Fraction(25), force=True)  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from conftest import draw_face, draw_frames
 
 import animate.portrait  # noqa: F401  (the name stays the function all the same)
-from animate import portrait
+from animate import clips, portrait
 from animate.errors import AnimateError
 from animate.models.first_order_gated import FirstOrderGated
 from animate.portrait import Stage, find_device, find_precision
@@ -80,13 +80,18 @@ def run(world: Path, out: Path, **settings: Any) -> Any:
     return portrait(world / "photo.png", world / "clip.mp4", out, checkpoint=checkpoint, **settings)
 
 
-def test_one_seed_gives_one_file(
+def pictures(path: Path) -> list[bytes]:
+    """The frames of a file; its signed manifest has a name of its own every time."""
+    return [frame.tobytes() for frame in clips.open_clip(path).frames()]
+
+
+def test_one_seed_gives_the_same_pictures(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    one = run(world, tmp_path / "one.mp4", seed=3, chunk=8).path.read_bytes()
-    two = run(world, tmp_path / "two.mp4", seed=3, chunk=5).path.read_bytes()
-    assert one == two
+    one = run(world, tmp_path / "one.mp4", seed=3, chunk=8).path
+    two = run(world, tmp_path / "two.mp4", seed=3, chunk=5).path
+    assert pictures(one) == pictures(two)
 
 
 def test_the_reference_frame_is_a_choice(
@@ -95,9 +100,9 @@ def test_the_reference_frame_is_a_choice(
     """It matters to relative motion and not to absolute motion."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
 
-    def result(reference: int, relative: bool) -> bytes:
+    def result(reference: int, relative: bool) -> list[bytes]:
         out = tmp_path / f"{reference}{relative}.mp4"
-        return run(world, out, relative=relative, reference=reference).path.read_bytes()
+        return pictures(run(world, out, relative=relative, reference=reference).path)
 
     assert result(0, relative=False) == result(5, relative=False)
     assert result(0, relative=True) != result(5, relative=True)
