@@ -94,7 +94,8 @@ def inspect(
     )
     sheet = grid(rows, HEADS, labels)
     mark = Mark(Payload.of(claim), strength=strength)
-    return publish(out, [sheet], mark=mark, claim=claim, rate=None, force=force)
+    # a drawing that says itself what it shows
+    return publish(out, [sheet], mark=mark, claim=claim, rate=None, label=None, force=force)
 
 
 def spread(driver: Driver, stage: Stage, count: int) -> list[tuple[int, Pose]]:

@@ -108,5 +108,5 @@ def show(
         consent=CONSENT,
     )
     mark = Mark(Payload.of(claim))
-    # reports say what they show in words of their own
+    # a drawing that says itself what it shows
     return publish(path, [picture], mark=mark, claim=claim, rate=None, label=None, force=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -81,7 +82,7 @@ def portrait(
     consent: str = "not stated",
     key: str = "auto",
     producer: str = "animate",
-    label: Label | None = LABEL,
+    label: Label | Mapping[str, Any] | None = LABEL,
     force: bool = False,
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -116,6 +117,7 @@ def portrait(
         raise AnimateError(f"compare is {compare}: use plain or keypoints")
     torch.manual_seed(seed)
     signer = keys.signer(None if key == "auto" else key)
+    words = Label.of(**label) if isinstance(label, Mapping) else label
     everyone, place, window = which == "all", find_device(device), Window.of(paste, mask, margin)
     how = Retarget(relative, adapt_scale, {"head": head, "mouth": mouth, "eyes": eyes})
     playing = Playing(missing, truncated, start, end, times, pingpong, smoothing, reference)
@@ -175,7 +177,7 @@ def portrait(
             claim=claim,
             rate=shown,
             signer=signer,
-            label=label,
+            label=words,
             ingredients=ingredients(photos, paths),
             producer=producer,
             source=SYNTHETIC if window is None or compare else COMPOSITE,

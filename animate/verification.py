@@ -103,7 +103,7 @@ def history(path: Path) -> str:
     keys = [p.mark_key for p in [*trusted(), toolkit().public] if p.mark_key is not None]
     try:
         frames, rate = frames_of(path)
-        found = detect(islice(frames, round(10 * rate) or 1), keys, rate=rate)
+        found = detect(islice(frames, round(10 * rate) or 1), keys, rate=rate, thorough=False)
     except AnimateError:
         return ""
     if not found.marked:

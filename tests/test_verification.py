@@ -193,14 +193,14 @@ def test_a_file_as_it_was_signed_is_authentic(tmp_path: Path, ada: keys.Public, 
 
 
 def test_the_toolkits_key_never_makes_authentic(tmp_path: Path, own_home: Path) -> None:
-    report = verify(published(tmp_path / "a.mp4").path)
+    report = verify(published(tmp_path / "a.png").path)
     assert (report.verdict, report.signature.state) == ("marked", "public")
 
 
 def test_a_verifier_with_the_public_half_trusts_the_signature(
     tmp_path: Path, ada: keys.Public, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = published(tmp_path / "a.mp4").path
+    path = published(tmp_path / "a.png").path
     (tmp_path / "half.json").write_text(keys.export())
     monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "verifier"))
     report = verify(path)
@@ -208,7 +208,8 @@ def test_a_verifier_with_the_public_half_trusts_the_signature(
     assert report.signature.state == "untrusted"
     keys.trust(tmp_path / "half.json")
     assert verify(path).verdict == "authentic"
-    assert verify(convert(path, tmp_path / "b.mp4")).verdict != "authentic"  # no ledger, no key
+    Image.open(path).convert("RGB").save(tmp_path / "b.png")
+    assert verify(tmp_path / "b.png").verdict == "marked"  # no ledger, no key
 
 
 @pytest.mark.parametrize(
@@ -285,14 +286,14 @@ def test_copied_metadata_on_foreign_pixels_is_never_authentic(
     assert report.signature.state in ("changed", "invalid")
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.gif"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.png"])
 def test_no_flipped_byte_changes_what_a_signature_vouches_for(
     tmp_path: Path, ada: keys.Public, name: str
 ) -> None:
     """A few bytes are signed by nobody: the padding of the manifest. They change nothing."""
     path = published(tmp_path / name, seconds=0.4).path
     whole, shown = path.read_bytes(), pixels(path)
-    for at in np.random.default_rng(0).integers(0, len(whole), 10):
+    for at in np.random.default_rng(0).integers(0, len(whole), 4):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
         try:
             report = verify(path)
@@ -306,17 +307,18 @@ def test_no_flipped_byte_changes_what_a_signature_vouches_for(
 
 
 def test_a_revoked_key_vouches_for_nothing(tmp_path: Path, ada: keys.Public) -> None:
-    path = published(tmp_path / "a.mp4").path
-    copy = convert(path, tmp_path / "b.mp4", "-map_metadata", "-1")
+    path = published(tmp_path / "a.png").path
+    Image.open(path).convert("RGB").save(tmp_path / "b.jpg", quality=95)
+    assert verify(tmp_path / "b.jpg").verdict == "authentic"
     keys.rotate(stolen=True)
     assert verify(path).signature.state == "revoked"
     assert verify(path).verdict == "marked"
-    assert verify(copy).verdict == "marked"
-    assert verify(published(tmp_path / "c.mp4").path).verdict == "authentic"
+    assert verify(tmp_path / "b.jpg").verdict == "marked"
+    assert verify(published(tmp_path / "c.png").path).verdict == "authentic"
 
 
 def test_a_rotated_key_still_vouches_for_what_it_signed(tmp_path: Path, ada: keys.Public) -> None:
-    path = published(tmp_path / "a.mp4").path
+    path = published(tmp_path / "a.png").path
     keys.rotate()
     assert verify(path).verdict == "authentic"
 

@@ -74,9 +74,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     settings = run_arguments(overrides(arguments, others))
     from animate.portrait import portrait
-    from animate.watermark.label import Label
 
-    settings["label"] = Label.of(**settings["label"])
     published = portrait(
         [arguments.photo, *arguments.tile],
         [arguments.clip, *arguments.also],
