@@ -85,9 +85,15 @@ def test_overrides_may_stand_before_and_after_options() -> None:
 
 
 def test_a_run_is_published_and_verified(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     from animate.clips import open_clip
+
+    monkeypatch.setenv("ANIMATE_HOME", str(tmp_path_factory.mktemp("home")))
 
     out = tmp_path / "my result (1), a=b.mp4"
     command = ["run", str(world / "photo.png"), str(world / "clip.mp4"), "-o", str(out)]

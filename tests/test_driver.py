@@ -32,7 +32,7 @@ class Point(Motion):
 
 
 def walk(numbers: list[float]) -> Iterator[Pose]:
-    return (Pose(Point(torch.tensor([[[n, -n]]]))) for n in numbers)
+    return (Pose(Point(torch.tensor([[[n, -n]]], dtype=torch.float32))) for n in numbers)
 
 
 def numbers(poses: Iterator[Pose]) -> list[float]:

@@ -165,8 +165,9 @@ def losses_of(folder: Path, rank: int, size: int) -> subprocess.Popen:
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    """Twenty steps of the published losses; only the first with a critic, where Adam makes whole
-    steps of the rounding of gradients near zero: 0.5 % apart after twenty, 3e-5 at a rate of 1e-5.
+    """Twenty steps of the published losses; with a critic only the first three, and those to within
+    1e-4 of themselves: there Adam makes whole steps of the rounding of gradients near zero, 0.5 %
+    apart after twenty, 3e-5 at a rate of 1e-5.
     """
     started = [losses_of(tmp_path / "two", rank, 2) for rank in range(2)]
     started.append(losses_of(tmp_path / "one", 0, 1))
@@ -176,8 +177,9 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         assert process.returncode == 0
         told.append(torch.tensor(json.loads(out.splitlines()[-1])))
     assert len(told[2]) == 23
-    torch.testing.assert_close(told[0], told[2], rtol=0, atol=1e-4)
-    torch.testing.assert_close(told[1], told[2], rtol=0, atol=1e-4)
+    for ours in told[:2]:
+        torch.testing.assert_close(ours[:20], told[2][:20], rtol=0, atol=1e-4)
+        torch.testing.assert_close(ours[20:], told[2][20:], rtol=1e-4, atol=0)
 
 
 SMOKE = ["experiment=smoke", "optim.steps=2", "log_every=1", "save_every=2", "optim.batch=2"]
