@@ -62,7 +62,15 @@ def main() -> None:
         clip_sha256=",".join(clips.sha256(p) for p in args.drivers),
         consent="pictures of a research data set, shown to document a model",
     )
-    publish(args.out, [sheet], mark=Mark(Payload.of(claim)), claim=claim, rate=None, force=True)
+    publish(
+        args.out,
+        [sheet],
+        mark=Mark(Payload.of(claim)),
+        claim=claim,
+        rate=None,
+        label=None,
+        force=True,
+    )
 
 
 def spread(frames: list[np.ndarray], count: int) -> list[np.ndarray]:

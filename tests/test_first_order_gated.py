@@ -120,6 +120,18 @@ def test_a_larger_face_moves_further_unless_told_not_to():
     )
 
 
+def test_lips_and_lids_that_passed_each_other_meet_half_way():
+    point = torch.zeros(2, TAUGHT, 2)
+    point[:, landmarks.TAUGHT.index(168), 1] = -1.0
+    point[:, landmarks.TAUGHT.index(152), 1] = 1.0
+    above, below = landmarks.MEETING[1]
+    point[0, above, 1], point[0, below, 1] = 0.3, 0.1  # crossed
+    point[1, above, 1], point[1, below, 1] = 0.1, 0.3  # open
+    found = landmarks.untangle(point)
+    torch.testing.assert_close(found[0, [above, below], 1], torch.tensor([0.2, 0.2]))
+    assert torch.equal(found[1], point[1])
+
+
 def test_poses_are_sliced_as_one():
     motion = Points(torch.arange(12.0).view(3, 2, 2), VIEW.expand(3, -1, -1, -1))
     assert len(motion) == 3

@@ -319,6 +319,7 @@ class FirstOrderGated(MotionModel):
             return motion
         own = source.pose  # whose background stays, whatever the driver's camera does
         point = landmarks.transfer(own.point, motion.point, first.point, adapt_scale, amplify)
+        point = landmarks.untangle(point)
         return Points(point, own.view.expand(len(motion), -1, -1, -1))
 
     def render(self, source: Source, motion: Points) -> Tensor:  # type: ignore[override]

@@ -81,6 +81,33 @@ def eye_opening(point: Tensor) -> Tensor:
     return torch.stack(openings).mean(0)
 
 
+# Where lips and lids meet: the point above and the one below.
+MEETING = tuple(
+    (TAUGHT.index(a), TAUGHT.index(b))
+    for a, b in (
+        (82, 87), (13, 14), (312, 317),
+        (160, 144), (159, 145), (158, 153), (387, 373), (386, 374), (385, 380),
+    )
+)  # fmt: skip
+
+
+@exact
+def untangle(point: Tensor) -> Tensor:
+    """Poses (T, K, 2) in which no lip or lid has gone past the other: those meet half-way.
+
+    Relative motion closes what is closed already, where the driver's reference is wide open.
+    """
+    above, below = ([pair[i] for pair in MEETING] for i in range(2))
+    down = point[:, TAUGHT.index(152)] - point[:, TAUGHT.index(168)]  # from bridge to chin
+    down = (down / down.norm(dim=-1, keepdim=True).clamp(min=1e-6))[:, None]  # (T, 1, 2)
+    gap = ((point[:, below] - point[:, above]) * down).sum(-1, keepdim=True)  # (T, n, 1)
+    half = gap.clamp(max=0) / 2 * down
+    point = point.clone()
+    point[:, above] += half
+    point[:, below] -= half
+    return point
+
+
 @exact
 def transfer(
     source: Tensor,
