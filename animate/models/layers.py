@@ -37,7 +37,8 @@ class Layers(nn.Module):
         x = F.pixel_shuffle(self.last(x), 2).float()  # (B, 5, S, S)
         logit = smooth(8 * guess[:, :1] - 4)
         front, hole = (x[:, :2] + logit).sigmoid().split(1, 1)
-        known = (1.25 - 1.75 * hole).clamp(0, 1)  # what is rather hidden than not tells nothing
+        wide = F.max_pool2d(hole, 5, stride=1, padding=2)  # loose hair would stay behind as a rim
+        known = (1.25 - 1.75 * wide).clamp(0, 1)  # what is rather hidden than not tells nothing
         behind = fill(photo.float(), known) + hole * x[:, 2:].tanh()
         return front, hole, behind.clamp(0, 1)
 
