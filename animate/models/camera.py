@@ -2,8 +2,8 @@
 
 Photographs of one scene differ by a similarity of the background (a pan, a zoom, a roll), and by
 exposure. It is found by aligning small grey pictures: Gauss-Newton on brightness from coarse to
-fine (Lucas & Kanade 1981; gain and bias as in Bartoli 2008), with weights that leave out the people
-and whatever else moves. Of two different scenes nothing is made: the answer is then "still".
+fine (Lucas & Kanade 1981), with a gain and a bias for exposure and with weights that leave out the
+people and whatever else moves. Of two different scenes nothing is made: the answer is then "still".
 """
 
 from __future__ import annotations

@@ -43,9 +43,7 @@ class Points(Motion):
     """T poses of K keypoints; the first `len(landmarks.TAUGHT)` are facial landmarks."""
 
     point: Tensor  # (T, K, 2)
-    view: (
-        Tensor  # (T, 1, camera.SIDE, camera.SIDE) uint8: the frame, small, for the camera's motion
-    )
+    view: Tensor  # (T, 1, SIDE, SIDE) uint8: the frame, small and grey, for the camera's motion
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,11 @@ class DenseMotion(nn.Module):
             self.level[self.taught : points] = -3.0  # free points have to earn their say
 
     def forward(
-        self, small: Tensor, source: Tensor, driving: Tensor, camera: Tensor
+        self, small: Tensor, source: Tensor, driving: Tensor, ground: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Photo (B, 3, MAP, MAP), points (B, K, 2) twice, the background's map (B, 2, 3) ->
         flow (B, MAP, MAP, 2), features."""
-        maps = self.candidates(source, driving, camera)  # (B, K+2, 6)
+        maps = self.candidates(source, driving, ground)  # (B, K+2, 6)
         z = grid(MAP, MAP, small.device)  # (MAP, MAP, 2)
         prior = self.prior(driving, z)  # (B, K+2, MAP*MAP)
         coarse = blend(prior, maps, z)
@@ -119,7 +117,7 @@ class DenseMotion(nn.Module):
         return flow + shift.permute(0, 2, 3, 1), x
 
     @exact
-    def candidates(self, source: Tensor, driving: Tensor, camera: Tensor) -> Tensor:
+    def candidates(self, source: Tensor, driving: Tensor, ground: Tensor) -> Tensor:
         """One affine map z -> A z + b per keypoint, face and background: (A, b), (B, K+2, 6)."""
         s, d = source[:, : self.taught].expand(len(driving), -1, -1), driving[:, : self.taught]
         near = torch.cdist(d, d).square().mul(-0.5 / 0.15**2).exp() + 0.01  # (B, k, k)
@@ -131,8 +129,8 @@ class DenseMotion(nn.Module):
         to = torch.cat([source.expand_as(driving), home], 1)
         shift = to - (jacobian @ at[..., None])[..., 0]  # to + J (z - at), eq. 4
         maps = torch.cat([jacobian.flatten(2), shift], -1)
-        ground = torch.cat([camera[..., :2].flatten(1), camera[..., 2]], 1)[:, None]
-        return torch.cat([maps, ground.expand_as(maps[:, :1])], 1)
+        behind = torch.cat([ground[..., :2].flatten(1), ground[..., 2]], 1)[:, None]
+        return torch.cat([maps, behind.expand_as(maps[:, :1])], 1)
 
     @exact
     def prior(self, driving: Tensor, z: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Moving a whole picture bends the door frame behind a turning head. Of two layers only the front one
 moves; the layer behind, filled in where the person hides it, shows through where she was (compare
-the pseudo background of MobilePortrait, Jiang et al. 2025, section 3.3).
+the pseudo background of MobilePortrait, Jiang et al. 2025).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def person(point: Tensor, side: int) -> Tensor:
 def fill(image: Tensor, known: Tensor) -> Tensor:
     """Image (B, C, H, W) with what is not known (B, 1, H, W) taken from around it.
 
-    Push and pull through a pyramid (Gortler et al. 1996, section 3.4): each octave is the known
+    Push and pull through a pyramid (Gortler et al. 1996): each octave is the known
     part's mean, and fills what is unknown in the next finer one.
     """
     if image.shape[-1] % 2:  # as coarse as halving goes
