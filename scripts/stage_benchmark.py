@@ -81,6 +81,7 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     from animate.clips import Clip
     from animate.faces.paste import Paste
     from animate.portrait import portrait
+    from animate.publish import video
     from animate.stage import Stage
 
     clock = Clock()
@@ -93,8 +94,8 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
         clock.wrap(Stage, name, "move")
     clock.wrap(Paste, "__call__", "paste")
     clock.wrap(publish.Embedder, "__call__", "mark")
-    clock.wrap(publish._Mixer, "show", "send")
-    clock.wrap(publish._Ffmpeg, "send", "send")
+    clock.wrap(video._Mixer, "show", "send")
+    clock.wrap(video._Ffmpeg, "send", "send")
     clock.wrap(publish, "verify", "verify")
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
