@@ -42,7 +42,7 @@ RUN: dict[str, tuple[str, tuple[type, ...]]] = {
     "seed": ("seed", (int,)),
     "device": ("device", (str,)),
     "precision": ("precision", (str,)),
-    "chunk": ("chunk", (int,)),
+    "threads": ("threads", (int, str)),
     "consent": ("consent", (str,)),
     "key": ("key", (str,)),
     "producer": ("producer", (str,)),

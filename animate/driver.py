@@ -20,6 +20,7 @@ from animate.models.contract import Motion
 from animate.motion_template import Reel, Template, read_template
 from animate.photos import PHOTO_SUFFIXES, read_photo
 from animate.stage import BATCH, Pose, Stage, values, with_values
+from animate.threads import in_order
 
 MISSING = ("hold", "skip", "fail")
 EVERY = 5  # frames: how finely the reference frame is searched
@@ -139,15 +140,18 @@ class Driver:
         return self._followed(stage)
 
     def _followed(self, stage: Stage) -> Iterator[Pose]:
+        def seen(some: list[Sighting]) -> Iterator[tuple[Sighting, Pose | None]]:
+            crops = [cut(s.frame, s.box, stage.model.size) for s in some if s.found]
+            poses = iter(stage.seen(crops))
+            return zip(some, [next(poses) if s.found else None for s in some], strict=True)
+
         last: Pose | None = None
         waiting, fresh = 0, False  # frames before the first face; a cut that no pose has told of
-        for some in clips.chunks(self._counted(), BATCH):
-            found = [cut(s.frame, s.box, stage.model.size) for s in some if s.found]
-            seen = stage.poses(found) if found else iter(())
-            for sighting in some:
+        for some in in_order(seen, clips.chunks(self._counted(), BATCH), stage.threads):
+            for sighting, pose in some:
                 fresh = fresh or sighting.fresh
-                if sighting.found:
-                    last, fresh = replace(next(seen), fresh=fresh), False
+                if pose is not None:
+                    last, fresh = replace(pose, fresh=fresh), False
                     yield from repeat(last, waiting + 1)
                     waiting = 0
                 elif self.playing.missing == "skip":

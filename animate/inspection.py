@@ -76,7 +76,7 @@ def inspect(
         raise AnimateError(
             f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
         )
-    stage = Stage(ready(network), 8, find_precision(precision, place))
+    stage = Stage(ready(network), find_precision(precision, place))
     actor = Actor.of(stage, view.photo, view.boxes[0])
     anchor = driver.anchor(stage, actor.own) if relative else None
     rows, labels = [], []

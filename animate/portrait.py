@@ -23,7 +23,7 @@ from animate.publish import LABEL, Published, check, publish
 from animate.scene import Actor, View, as_tiles, compared, in_photo, look, on_video, perform
 from animate.stage import BATCH as BATCH
 from animate.stage import PRECISIONS as PRECISIONS
-from animate.stage import Retarget, Stage, find_device, find_precision, ready
+from animate.stage import Retarget, Stage, find_device, find_precision, find_threads, ready
 from animate.verification import history
 from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
@@ -74,7 +74,7 @@ def portrait(
     truncated: str = "error",
     compare: str | None = None,
     columns: int | None = None,
-    chunk: int = 8,
+    threads: int | str = "auto",
     device: str = "auto",
     precision: str = "auto",
     seed: int = 0,
@@ -103,22 +103,21 @@ def portrait(
     into the "photo", at most `size` pixels a side, or gives the plain "crop"; `compare` ("plain" or
     "keypoints") shows photo, driver and result side by side.
 
-    `chunk` frames travel together. `consent` is kept in the file as it stands. `key` is whose
-    signature and mark the result gets: your newest key's ("auto"; the toolkit's public one where
-    there is none), "toolkit", or that of an id. `producer` goes into the label of GB 45438-2025;
-    `label` is drawn. `say` is told what will look bad, before the work. Raises AnimateError for
-    whatever the caller can mend, VerificationError when the finished draft does not carry its mark;
-    neither leaves a file behind.
+    `threads` batches of frames are worked on at once. `consent` is kept in the file as it stands.
+    `key` is whose signature and mark the result gets: your newest key's ("auto"; the toolkit's
+    public one where there is none), "toolkit", or that of an id. `producer` goes into the label of
+    GB 45438-2025; `label` is drawn. `say` is told what will look bad, before the work. Raises
+    AnimateError for whatever the caller can mend, VerificationError when the finished draft does
+    not carry its mark; neither leaves a file behind.
     """
     photos, paths, out = _paths(photo), _paths(clip), Path(out)
-    if chunk < 1:
-        raise AnimateError(f"chunk is {chunk}: use 1 or more")
     if compare not in (None, "plain", "keypoints"):
         raise AnimateError(f"compare is {compare}: use plain or keypoints")
     torch.manual_seed(seed)
     signer = keys.signer(None if key == "auto" else key)
     words = Label.of(**label) if isinstance(label, Mapping) else label
     everyone, place, window = which == "all", find_device(device), Window.of(paste, mask, margin)
+    lanes = find_threads(threads, place)
     how = Retarget(relative, adapt_scale, {"head": head, "mouth": mouth, "eyes": eyes})
     playing = Playing(missing, truncated, start, end, times, pingpong, smoothing, reference)
     photo_face = locator(faces, box, "largest" if everyone else which, weights)
@@ -142,7 +141,7 @@ def portrait(
     for driver in drivers:
         if isinstance(driver.media, Template):
             driver.media.check(info.model, info.sha256)
-    stage = Stage(ready(network), chunk, find_precision(precision, place))
+    stage = Stage(ready(network), find_precision(precision, place), lanes)
     cast = [Actor.of(stage, view.photo, face) for view in views for face in view.boxes]
     if compare and len(cast) > 1:
         raise AnimateError(f"a comparison shows one face, not {len(cast)}: use faces.which=1")

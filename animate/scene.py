@@ -15,11 +15,12 @@ import numpy as np
 from animate.clips import Clip
 from animate.driver import Driver, resample
 from animate.errors import AnimateError
-from animate.faces import Box, Detected, Face, Locator, cut
+from animate.faces import Box, Detected, Face, Locator, Sighting, cut
 from animate.faces.paste import Paste, Window
 from animate.models.contract import Motion
 from animate.photos import read_photo
 from animate.stage import Pose, Retarget, Stage, together
+from animate.threads import in_order
 
 PANEL = 256  # pixels of a picture's side, at least, where several are compared
 
@@ -128,11 +129,14 @@ def in_photo(
         box = Box(actor.box.left * scale[0], actor.box.top * scale[1], actor.box.side * scale[0])
         still = stage.render(actor.source, actor.own)[0]
         pastes.append(Paste(box, still, photo.shape, window))
-    for moved in zip(*crops, strict=False):
+
+    def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
         frame = photo
         for paste, (crop, _) in zip(pastes, moved, strict=True):
             frame = paste(frame, crop)
-        yield frame
+        return frame
+
+    yield from in_order(pasted, zip(*crops, strict=False), stage.threads)
 
 
 def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray]:
@@ -177,26 +181,39 @@ def on_video(
     Ends with the shorter of the two.
     """
     keeps = how.amplify.get("head", 1) == 0
-    poses = resample(driver.poses(stage), driver.rate, clip.rate)
-    start: Actor | None = None
-    first: Motion | None = None
-    for sighting, pose in zip(locator.track(clip.frames(), clip.rate), poses, strict=False):
+
+    def seen(sighting: Sighting) -> tuple[Sighting, Actor | None]:
+        actor = Actor.of(stage, sighting.frame, sighting.box) if sighting.found else None
+        return sighting, actor
+
+    def moves() -> Iterator[tuple[Sighting, Actor | None, Motion | None]]:
+        poses = resample(driver.poses(stage), driver.rate, clip.rate)
+        people = in_order(seen, locator.track(clip.frames(), clip.rate), stage.threads)
+        start: Actor | None = None
+        first: Motion | None = None
+        for (sighting, actor), pose in zip(people, poses, strict=False):
+            if actor is None:
+                yield sighting, None, None
+                continue
+            if start is None:
+                first = driver.anchor(stage, actor.own) if how.relative else None
+            if start is None or sighting.fresh:
+                start = actor
+            first = pose.motion if first is None or pose.fresh else first
+            own = (actor if keeps else start).source
+            yield sighting, actor, stage.retarget(own, pose.motion, first, how)
+
+    def shown(move: tuple[Sighting, Actor | None, Motion | None]) -> np.ndarray:
+        sighting, actor, motion = move
         frame = sighting.frame
-        if not sighting.found:
-            yield frame if window else cut(frame, sighting.box, stage.model.size)
-            continue
-        actor = Actor.of(stage, frame, sighting.box)
-        if start is None:
-            first = driver.anchor(stage, actor.own) if how.relative else None
-        if start is None or sighting.fresh:
-            start = actor
-        first = pose.motion if first is None or pose.fresh else first
-        motion = stage.retarget((actor if keeps else start).source, pose.motion, first, how)
+        if actor is None or motion is None:
+            return frame if window else cut(frame, sighting.box, stage.model.size)
         still, crop = stage.render(actor.source, together([actor.own, motion]))
         if window is None:
-            yield crop
-        else:
-            yield Paste(actor.box, still, frame.shape, window)(frame, crop)
+            return crop
+        return Paste(actor.box, still, frame.shape, window)(frame, crop)
+
+    yield from in_order(shown, moves(), stage.threads)
 
 
 def side_by_side(panels: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,9 +12,11 @@ import torch
 from animate.clips import chunks
 from animate.errors import AnimateError
 from animate.models.contract import Insight, Motion, MotionModel
+from animate.threads import in_order
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
+THREADS = 4  # at most, unless told otherwise: more wait for what feeds them
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,14 @@ class Retarget:
 
 @dataclass(frozen=True)
 class Stage:
-    """A motion model at work on frames: uint8 (S, S, 3) in and out, `chunk` of them held at a time.
+    """A motion model at work on frames: uint8 (S, S, 3) in and out, `threads` batches at a time.
 
     Points are always found in float32; rendering may run in bfloat16.
     """
 
     model: MotionModel
-    chunk: int
     precision: torch.dtype
+    threads: int = 1
 
     def encode(self, photo: np.ndarray) -> Any:
         """The model's `Source` of a cropped photo."""
@@ -73,10 +75,15 @@ class Stage:
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
         """The pose of each cropped driving frame."""
-        for chunk in chunks(frames, self.chunk):
-            for some in chunks(chunk, BATCH):
-                motion = self.track(some + some[-1:] * (BATCH - len(some)))
-                yield from (Pose(motion[i : i + 1], crop=crop) for i, crop in enumerate(some))
+        for some in in_order(self.seen, chunks(frames, BATCH), self.threads):
+            yield from some
+
+    def seen(self, frames: list[np.ndarray]) -> list[Pose]:
+        """The poses of at most BATCH cropped driving frames."""
+        if not frames:
+            return []
+        motion = self.track(frames + frames[-1:] * (BATCH - len(frames)))
+        return [Pose(motion[i : i + 1], crop=crop) for i, crop in enumerate(frames)]
 
     def frames(
         self, source: Any, driving: Iterable[np.ndarray], first: Motion | None, **retarget: Any
@@ -89,14 +96,19 @@ class Stage:
     ) -> Iterator[np.ndarray]:
         """The photo in each pose, relative to `first` or, without one and after a scene cut, to the
         scene's first pose."""
-        for some in chunks(poses, BATCH):
-            moved = []
-            for pose in some:
-                if first is None or pose.fresh:
-                    first = pose.motion
-                moved.append(self.retarget(source, pose.motion, first, how))
-            motion = together(moved + moved[-1:] * (BATCH - len(moved)))
-            yield from self.render(source, motion)[: len(some)]
+
+        def moved(pose: Pose) -> Motion:
+            nonlocal first
+            if first is None or pose.fresh:
+                first = pose.motion
+            return self.retarget(source, pose.motion, first, how)
+
+        def rendered(some: list[Motion]) -> np.ndarray:
+            motion = together(some + some[-1:] * (BATCH - len(some)))
+            return self.render(source, motion)[: len(some)]
+
+        for frames in in_order(rendered, chunks(map(moved, poses), BATCH), self.threads):
+            yield from frames
 
     def retarget(self, source: Any, motion: Motion, first: Motion, how: Retarget) -> Motion:
         """Poses carried over to the photo, relative to the one pose `first`.
@@ -194,6 +206,15 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise AnimateError(f"device {name} can't be used here: use device=auto or cpu") from error
     return device
+
+
+def find_threads(count: int | str, device: torch.device) -> int:
+    """How many batches are worked on at once; "auto" is as many as torch has threads on the CPU."""
+    if count == "auto":
+        return min(THREADS, torch.get_num_threads()) if device.type == "cpu" else 1
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise AnimateError(f"threads is {count}: use auto, or a number from 1 on")
+    return count
 
 
 def find_precision(name: str, device: torch.device) -> torch.dtype:

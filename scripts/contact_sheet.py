@@ -31,7 +31,7 @@ def main() -> None:
 
     model, info = checkpoints.load(args.checkpoint)
     precision = find_precision("auto", find_device("cpu"))
-    stage = Stage(ready(model), args.frames + 1, precision)
+    stage = Stage(ready(model), precision)
     face = locator("centre", None)
 
     def square(frame: np.ndarray) -> np.ndarray:

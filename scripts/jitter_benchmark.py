@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=6.0, help="grey levels [6]")
     options = parser.parse_args()
     network, _ = checkpoints.load("first_order_gated")
-    stage, size = Stage(ready(network), 8, torch.float32), network.size
+    stage, size = Stage(ready(network), torch.float32), network.size
 
     still = list(
         follow(YuNet(), noisy(read_photo(options.photo), options.frames, options.noise), RATE)

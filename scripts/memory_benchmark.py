@@ -4,15 +4,14 @@
     python scripts/memory_benchmark.py --stage media          # decoding, marking, encoding alone
     python scripts/memory_benchmark.py --clips a.mp4 b.mp4    # driving videos of one's own
 
-Each run is a process of its own. Printed as rows of a table: the peak resident memory of the
-process and of the ffmpeg it starts, in MiB.
+Each run is a process of its own, on Linux. Printed as rows of a table: the peak resident memory of
+the process and of the ffmpeg it starts, in MiB.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,11 +19,12 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from animate import clips
-from animate.publish import publish
+from animate.publish import publish, video
 from animate.watermark import Claim, Mark, Payload
 
 RATE = Fraction(25)
@@ -50,9 +50,31 @@ def write(out: Path, frames: Iterator[np.ndarray], rate: Fraction | None) -> Non
     publish(out, frames, mark=Mark(Payload.of(CLAIM)), claim=CLAIM, rate=rate, force=True)
 
 
+def peak(process: int | str = "self") -> float:
+    """The peak resident memory of a running process, in MiB.
+
+    Not `getrusage` of ended ones, which counts what a child was copied from before it began.
+    """
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def watch_ffmpeg() -> list[float]:
+    """The peak of every ffmpeg that ends from now on, as far as it had come with the last frame."""
+    peaks: list[float] = []
+    leave = video._Ffmpeg.__exit__
+
+    def measured_exit(self: video._Ffmpeg, *error: Any) -> None:
+        peaks.append(peak(self.process.pid))
+        leave(self, *error)
+
+    video._Ffmpeg.__exit__ = measured_exit  # type: ignore[method-assign]
+    return peaks
+
+
 def measured(stage: str, photo: Path, clip: Path, out: Path, checkpoint: str) -> None:
     """Run once in this process and print what it took, as JSON."""
-    start = time.monotonic()
+    start, ffmpeg = time.monotonic(), watch_ffmpeg()
     if stage == "media":
         driver = clips.open_clip(clip)
         sound = clip if driver.sound else None
@@ -66,13 +88,9 @@ def measured(stage: str, photo: Path, clip: Path, out: Path, checkpoint: str) ->
         done = portrait(
             photo, clip, out, checkpoint=checkpoint, faces=FACES, paste="crop", force=True
         )
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    own, child = (
-        resource.getrusage(who).ru_maxrss * unit / 2**20
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
     seconds = time.monotonic() - start
-    print(json.dumps({"frames": done.frames, "own": own, "ffmpeg": child, "seconds": seconds}))
+    took = {"frames": done.frames, "own": peak(), "ffmpeg": max(ffmpeg), "seconds": seconds}
+    print(json.dumps(took))
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def main() -> None:
     model, info = checkpoints.load(args.checkpoint, device=str(device))
     loading = time.perf_counter() - start
     precision = find_precision(args.precision, device)
-    stage = Stage(ready(model), BATCH, precision)
+    stage = Stage(ready(model), precision)
     face = locator("centre", None)
     photo = clips.read_photo(args.photo)
     crop = cut(photo, face.locate(photo), model.size)

@@ -3,9 +3,10 @@
     python scripts/stage_benchmark.py                 # a 256 crop, and a face pasted into 1920x1080
     python scripts/stage_benchmark.py --photo p.jpg --clip c.mp4
 
-Each run is a process of its own. Milliseconds a frame are CPU time of the process (all its threads,
-own time of each stage without what it calls), which other work on the machine changes less than the
-wall clock; frames per second are by the clock. The encoder is a process beside it.
+Each run is a process of its own, on Linux. Milliseconds a frame are CPU time (own time of each
+stage in its thread, without what it calls), which other work on the machine changes less than the
+wall clock; "other" is what is left of the whole process, decoding threads and what is loaded once
+among it. Frames per second are by the clock. The encoder is a process beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -23,22 +25,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory_benchmark import peak, watch_ffmpeg
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 STAGES = ("decode", "find", "cut", "track", "move", "paste", "mark", "send", "verify", "other")
 
 
-class Clock:
+class Clock(threading.local):
     """CPU seconds of each stage; a stage that calls another stops while that one runs."""
 
-    def __init__(self) -> None:
-        self.spent: dict[str, float] = defaultdict(float)
-        self.running = ["other"]
-        self.since = time.process_time()
+    def __init__(self, spent: dict[str, float]) -> None:  # once in each thread
+        self.spent = spent
+        self.running: list[str] = []
+        self.since = time.thread_time()
 
     def switch(self) -> None:
-        now = time.process_time()
-        self.spent[self.running[-1]] += now - self.since
+        now = time.thread_time()
+        if self.running:
+            self.spent[self.running[-1]] += now - self.since
         self.since = now
 
     def wrap(self, owner: Any, name: str, stage: str) -> None:
@@ -84,7 +88,7 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     from animate.publish import video
     from animate.stage import Stage
 
-    clock = Clock()
+    clock = Clock(defaultdict(float))
     clock.wrap(Clip, "frames", "decode")
     clock.wrap(driver.Driver, "sightings", "find")
     for module in (driver, scene):
@@ -97,17 +101,16 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     clock.wrap(video._Mixer, "show", "send")
     clock.wrap(video._Ffmpeg, "send", "send")
     clock.wrap(publish, "verify", "verify")
-    start = time.monotonic()
+    start, before, ffmpeg = time.monotonic(), time.process_time(), watch_ffmpeg()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mp4"
         done = portrait(photo, clip, out, paste=paste, checkpoint=checkpoint)
     took = time.monotonic() - start
-    clock.switch()
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    own, child = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    child = resource.getrusage(resource.RUSAGE_CHILDREN)
+    clock.spent["other"] = time.process_time() - before - sum(clock.spent.values())
     spent = {name: 1e3 * clock.spent[name] / done.frames for name in STAGES}
     spent["encode"] = 1e3 * (child.ru_utime + child.ru_stime) / done.frames
-    memory = [usage.ru_maxrss * unit / 2**20 for usage in (own, child)]
+    memory = [peak(), max(ffmpeg)]
     print(json.dumps({"frames": done.frames, "seconds": took, "ms": spent, "MiB": memory}))
 
 

@@ -302,7 +302,7 @@ def outcome(make: Maker, folder: Path, of: Callable[[Path], str]) -> str:
 def stage(world: Path) -> Stage:
     from animate.checkpoints import load
 
-    return Stage(load(world / "tiny.safetensors")[0].eval(), 8, torch.float32)
+    return Stage(load(world / "tiny.safetensors")[0].eval(), torch.float32)
 
 
 def told(kind: str, name: str) -> str:
@@ -332,7 +332,7 @@ def main() -> None:
 
     from animate import models
 
-    stage = Stage(models.build("first_order_gated", size=128).eval(), 8, torch.float32)
+    stage = Stage(models.build("first_order_gated", size=128).eval(), torch.float32)
     print("| as | input | outcome |\n|---|---|---|")
     for kind, makers in (("photo", PHOTOS), ("clip", CLIPS)):
         for name, make in makers.items():

@@ -130,7 +130,7 @@ def test_a_bad_checkpoint_is_not_imported(
         ("faces.clip_box=[500,500,60,60]", "face box"),
         ("retarget.reference=99", "clip.mp4"),
         ("retarget.reference=-1", "reference"),
-        ("chunk=0", "chunk"),
+        ("threads=0", "threads"),
         ("device=abacus", "device"),
         ("precision=int3", "precision"),
         ("motion=first_order", "motion=first_order_gated"),

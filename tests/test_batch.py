@@ -99,5 +99,5 @@ def test_a_table_that_makes_no_jobs_is_one_sentence(
 
 
 def test_a_setting_that_is_wrong_for_every_row_stops_at_once(tmp_path: Path) -> None:
-    assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "chunk=many"]) == 2
+    assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "seed=many"]) == 2
     assert not (tmp_path / "out").exists()

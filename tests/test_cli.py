@@ -80,8 +80,8 @@ def test_a_wrong_command_line_is_one_line(
 
 
 def test_overrides_may_stand_before_and_after_options() -> None:
-    known, others = parser().parse_known_args(["run", "p", "c", "seed=1", "-o", "o", "chunk=2"])
-    assert known.overrides + others == ["seed=1", "chunk=2"]
+    known, others = parser().parse_known_args(["run", "p", "c", "seed=1", "-o", "o", "threads=2"])
+    assert known.overrides + others == ["seed=1", "threads=2"]
 
 
 def test_a_run_is_published_and_verified(

@@ -42,7 +42,7 @@ def numbers(poses: Iterator[Pose]) -> list[float]:
 @pytest.fixture(scope="module")
 def stage(world: Path) -> Stage:
     network, _ = load(world / "tiny.safetensors")
-    return Stage(network.eval(), 8, torch.float32)
+    return Stage(network.eval(), torch.float32)
 
 
 @pytest.fixture(scope="module")

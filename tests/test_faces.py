@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from animate.errors import AnimateError
 from animate.faces import Box, Centre, Detected, Face, Given, YuNet, advice, cut, follow, locator
+from animate.faces.detect import Remembered
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -116,6 +117,25 @@ def test_a_face_is_found_where_it_is(detector: YuNet) -> None:
     assert right[0] < nose[0] < left[0]
     assert right[1] < nose[1] < mouth[0][1]
     assert face.square.side > face.height
+
+
+def test_what_was_seen_is_known_again(detector: YuNet) -> None:
+    asked: list[int] = []
+
+    def counted(picture: np.ndarray) -> list[Face]:
+        asked.append(picture.shape[0])
+        return detector(picture)
+
+    remembered = Remembered(counted, count=2)
+    one, two, three = (scene((200, 60, side)) for side in (200, 220, 240))
+    first = remembered(one)
+    assert first
+    remembered(two)
+    assert remembered(one.copy())[0] is first[0]
+    assert len(asked) == 2
+    remembered(three)  # in place of the oldest
+    remembered(one)
+    assert len(asked) == 4
 
 
 def test_a_large_picture_and_a_small_one_agree(detector: YuNet) -> None:

@@ -1,4 +1,4 @@
-"""One run as a function: same seed same file, chunks never show, the photo is encoded once."""
+"""One run as a function: same seed same file, threads never show, the photo is encoded once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import animate.portrait  # noqa: F401  (the name stays the function all the same
 from animate import clips, portrait
 from animate.errors import AnimateError
 from animate.models.first_order_gated import FirstOrderGated
-from animate.portrait import Stage, find_device, find_precision
+from animate.stage import BATCH, Stage, find_device, find_precision
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +30,24 @@ def model() -> FirstOrderGated:
     return network.eval()
 
 
-def frames(model: FirstOrderGated, chunk: int, precision: torch.dtype, **retarget: bool) -> Any:
-    stage = Stage(model, chunk, precision)
+def frames(model: FirstOrderGated, threads: int, precision: torch.dtype, **retarget: bool) -> Any:
+    stage = Stage(model, precision, threads)
     given = {"relative": True, "adapt_scale": True, **retarget}
-    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(3)), None, **given)
+    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(9)), None, **given)
     return np.stack(list(moved))
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
-def test_the_chunk_size_never_shows(model: FirstOrderGated, precision: torch.dtype) -> None:
-    one = frames(model, 8, precision)
-    assert one.shape == (3, 128, 128, 3)
-    for chunk in (1, 2):
-        assert (one == frames(model, chunk, precision)).all()
+def test_the_number_of_threads_never_shows(model: FirstOrderGated, precision: torch.dtype) -> None:
+    one = frames(model, 1, precision)
+    assert one.shape == (9, 128, 128, 3)
+    for threads in (2, 3):
+        assert (one == frames(model, threads, precision)).all()
 
 
-def test_frames_flow(model: FirstOrderGated) -> None:
-    """The first result is there before the ninth driving frame was asked for."""
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frames_flow(model: FirstOrderGated, threads: int) -> None:
+    """The first result is there when a few batches of driving frames were asked for."""
     asked = []
 
     def endless() -> Any:
@@ -54,12 +55,12 @@ def test_frames_flow(model: FirstOrderGated) -> None:
             asked.append(i)
             yield draw_face(128)
 
-    stage = Stage(model, 4, torch.float32)
+    stage = Stage(model, torch.float32, threads)
     moved = stage.frames(
         stage.encode(draw_face(128)), endless(), None, relative=True, adapt_scale=True
     )
     assert next(moved).dtype == np.uint8
-    assert len(asked) <= 8
+    assert len(asked) <= 2 * (threads + 1) * BATCH
 
 
 def test_the_photo_is_encoded_once(
@@ -70,7 +71,7 @@ def test_the_photo_is_encoded_once(
     monkeypatch.setattr(
         FirstOrderGated, "encode", lambda self, photo: calls.append(1) or encode(self, photo)
     )
-    result = run(world, tmp_path / "out.mp4", chunk=3)
+    result = run(world, tmp_path / "out.mp4", threads=3)
     assert result.frames == 12
     assert calls == [1]
 
@@ -89,8 +90,8 @@ def test_one_seed_gives_the_same_pictures(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    one = run(world, tmp_path / "one.mp4", seed=3, chunk=8).path
-    two = run(world, tmp_path / "two.mp4", seed=3, chunk=5).path
+    one = run(world, tmp_path / "one.mp4", seed=3, threads=1).path
+    two = run(world, tmp_path / "two.mp4", seed=3, threads=2).path
     assert pictures(one) == pictures(two)
 
 

@@ -16,7 +16,7 @@ from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record, tensor
 from animate.evaluation.report import Report, write
-from animate.portrait import Stage, find_device, find_precision, ready
+from animate.stage import Stage, find_device, find_precision, find_threads, ready
 
 BASELINES = ("photo", "driver")
 CHUNK = 8  # frames measured at a time
@@ -56,7 +56,7 @@ def evaluate(
     place = find_device(device)
     network, info = checkpoints.load(checkpoint, device=str(place))
     kind = find_precision(precision, place)
-    stage = Stage(ready(network), CHUNK, kind)
+    stage = Stage(ready(network), kind, find_threads("auto", place))
     meter = Meter(
         same=pairs is None,
         size=network.size,

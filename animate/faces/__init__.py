@@ -7,7 +7,7 @@ from pathlib import Path
 
 from animate.errors import AnimateError
 from animate.faces.crop import Box, cut
-from animate.faces.detect import Detector, Face, YuNet
+from animate.faces.detect import Detector, Face, Remembered, YuNet
 from animate.faces.locate import Centre, Detected, Given, Locator
 from animate.faces.track import Sighting, follow
 
@@ -49,7 +49,7 @@ def locator(
     if name == "centre":
         return Centre()
     if name == "auto":
-        return Detected(YuNet(), which)
+        return Detected(Remembered(YuNet()), which)
     from animate.faces.alignment import Landmarks
 
-    return Detected(Landmarks(weights), which)
+    return Detected(Remembered(Landmarks(weights)), which)

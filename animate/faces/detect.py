@@ -68,6 +68,25 @@ class Face:
 Detector = Callable[[np.ndarray], list[Face]]  # a picture (H, W, 3) uint8 -> its faces, best first
 
 
+class Remembered:
+    """A detector that knows again the last pictures it saw: for a clip that is read twice.
+
+    It holds what was found in `count` of them, and no picture.
+    """
+
+    def __init__(self, detector: Detector, count: int = 4096) -> None:
+        self.detector, self.count = detector, count
+        self.found: dict[tuple[tuple[int, ...], bytes], list[Face]] = {}
+
+    def __call__(self, picture: np.ndarray) -> list[Face]:
+        key = picture.shape, hashlib.sha1(picture.tobytes()).digest()
+        if key not in self.found:
+            if len(self.found) == self.count:
+                del self.found[next(iter(self.found))]  # the oldest
+            self.found[key] = self.detector(picture)
+        return list(self.found[key])
+
+
 class YuNet:
     """A detector of 75,856 parameters (Wu et al. 2023, "YuNet: a tiny millisecond-level face
     detector"), within pictures of any size."""

@@ -79,7 +79,6 @@ class Paste:
         height, width = shape[:2]
         size = still.shape[0]
         self.still, self.grey = still, cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
-        self.flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         left, top = max(0, int(np.floor(box.left))), max(0, int(np.floor(box.top)))
         right = min(width, int(np.ceil(box.left + box.side)))
         bottom = min(height, int(np.ceil(box.top + box.side)))
@@ -111,7 +110,8 @@ class Paste:
         import cv2
 
         grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-        flow = self.flow.calc(grey, self.grey, None)  # (S, S, 2), pixels of the crop
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # one for each thread
+        flow = search.calc(grey, self.grey, None)  # (S, S, 2), pixels of the crop
         rim = cv2.BORDER_REPLICATE
         seen = cv2.remap(self.still, self.grid + flow, None, cv2.INTER_LINEAR, None, rim)
         rest = self.window * (crop.astype(np.float32) - seen)

@@ -159,7 +159,8 @@ def _viterbi(soft: np.ndarray, at: np.ndarray, bit: np.ndarray) -> np.ndarray:
     score = np.zeros((len(at), len(before)))
     chosen = np.empty((3 * length, *score.shape), np.uint8)
     for step in range(len(chosen)):
-        zero, one = np.moveaxis(score[:, before] + gains[step % length], -1, 0)  # (R, 256)
+        either = score[:, before] + gains[step % length]  # (R, 256, 2)
+        zero, one = either[..., 0], either[..., 1]
         chosen[step] = one > zero
         score = np.maximum(zero, one)
         here = at == step % length

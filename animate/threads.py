@@ -1,0 +1,71 @@
+"""Work on several batches at once, and have the results in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from threading import Lock
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """work(item) for each item, in order, with `threads` of them at work at a time.
+
+    Items are asked for in the caller's thread, which goes on with other things meanwhile; at most
+    `threads + 1` results wait. Torch has one thread in each of these: so small networks move more
+    pictures than with all threads on one, which wait for each other at every layer, and the results
+    don't depend on their number.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with (
+        _ALONE,
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()
+
+
+class _Alone:
+    """While anyone is inside, torch and numpy use the caller's thread alone.
+
+    Numpy's idle threads would spin on a core that is needed. Who comes in first sets the limits,
+    who leaves last takes them away: generators inside one another may end in any order.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.limits = Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.limits.enter_context(threadpool_limits(1, "blas"))
+                self.limits.callback(torch.set_num_threads, torch.get_num_threads())
+                torch.set_num_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.limits.close()
+
+
+_ALONE = _Alone()
