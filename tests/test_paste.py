@@ -65,6 +65,17 @@ def test_detail_finer_than_the_crop_survives(photo: np.ndarray) -> None:
     assert fine(pasted) > 0.8 * fine(photo)
 
 
+def test_what_the_photo_does_not_show_gets_no_detail_of_it(photo: np.ndarray) -> None:
+    """A mouth that opens is not to show the closed lips' texture."""
+    still = cut(photo, BOX, SIZE)
+    opened = still.copy()
+    opened[24:40, 20:44] = 200
+    pasted = Paste(BOX, still, photo.shape, Window())(photo, opened)
+    inside = pasted[98:122, 98:142].astype(int)  # two pixels of the crop within
+    assert np.abs(inside - 200).max() <= 12
+    assert photo[98:122, 98:142].astype(int).std() > 12
+
+
 @given(st.floats(-80, 200), st.floats(-80, 200), st.floats(20, 300))
 def test_a_square_may_leave_the_photo(left: float, top: float, side: float) -> None:
     photo = np.zeros((240, 260, 3), np.uint8)

@@ -11,6 +11,9 @@ from animate.faces.crop import Box
 
 WAYS = ("photo", "crop")
 MASKS = ("square", "oval")
+# From here to twice as much the photo's own detail gives way to the crop's:
+TEAR = 0.5  # of the flow, pixels from one pixel to the next
+LEFT = 15  # grey levels that the flow leaves unexplained
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,15 @@ class Paste:
 
     With the crop in the photo's own pose as the model renders it, R, and the crop of a frame, Q,
     optical flow f (Kroeger et al. 2016) says where each pixel of Q comes from in R. The photo P
-    moves by the same flow, and what the flow doesn't explain (a mouth that opens, skin that comes
-    into view) is added:
+    moves by the same flow, and what the flow doesn't explain (a shadow, a wrinkle) is added:
 
         P(z + w f) + w (Q - R(z + f)),
 
     where the window w fades from 1 to 0 towards the rim of the crop. So the photo keeps its detail
     and its colours, what moves at the rim comes to rest before it, and the rest of the picture
-    stays as it is, bit for bit; the photo's own pose gives the photo.
+    stays as it is, bit for bit; the photo's own pose gives the photo. Where the flow tears or finds
+    nothing alike (a mouth that opens, what a head uncovers) the photo has no detail to give: there
+    Q stands alone.
     """
 
     def __init__(self, box: Box, still: np.ndarray, shape: tuple[int, ...], window: Window) -> None:
@@ -94,7 +98,7 @@ class Paste:
         )
         self.window = window.draw(size, outside)[..., None]
         # from pixels of the part to those of the crop: u = s (x + 0.5 - offset) - 0.5
-        self.scale = scale = size / box.side
+        self.scale = scale = float(size / box.side)
         self.place = np.array(
             [
                 [scale, 0, scale * (left + 0.5 - box.left) - 0.5],
@@ -114,19 +118,35 @@ class Paste:
         flow = search.calc(grey, self.grey, None)  # (S, S, 2), pixels of the crop
         rim = cv2.BORDER_REPLICATE
         seen = cv2.remap(self.still, self.grid + flow, None, cv2.INTER_LINEAR, None, rim)
-        rest = self.window * (crop.astype(np.float32) - seen)
-        move = self._enlarge(self.window * flow / self.scale, cv2.INTER_LINEAR)
-        part = photo[self.part]
-        moved = cv2.remap(part, self.here + move, None, cv2.INTER_CUBIC, None, rim)
+        rest = crop.astype(np.float32) - seen
+        new = novel(flow, rest)[..., None]
+        move = self._enlarge(self.window * flow / self.scale)
+        moved = cv2.remap(photo[self.part], self.here + move, None, cv2.INTER_CUBIC, None, rim)
+        alone = self._enlarge(self.window * new)
+        moved = cv2.blendLinear(moved, self._enlarge(crop), 1 - alone, alone)
+        rest = self._enlarge(self.window * (1 - new) * rest)
         result = photo.copy()
-        result[self.part] = cv2.add(moved, self._enlarge(rest, cv2.INTER_LINEAR), dtype=cv2.CV_8U)
+        result[self.part] = cv2.add(moved, rest, dtype=cv2.CV_8U)
         return result
 
-    def _enlarge(self, field: np.ndarray, how: int) -> np.ndarray:
+    def _enlarge(self, field: np.ndarray) -> np.ndarray:
         """A field over the crop, over its part of the photo."""
         import cv2
 
-        flags = how | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(
-            field.astype(np.float32), self.place, self.size, None, flags, cv2.BORDER_REPLICATE
-        )
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(field, self.place, self.size, None, how, cv2.BORDER_REPLICATE)
+
+
+def novel(flow: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """(S, S) in [0, 1]: how far a crop shows what a flow (S, S, 2) can't bring from another.
+
+    That is where neighbours come from places apart, or `rest` (S, S, 3) is left between them.
+    """
+    import cv2
+
+    across = np.diff(flow, axis=1, append=flow[:, -1:])
+    down = np.diff(flow, axis=0, append=flow[-1:])
+    tear = np.sqrt(np.maximum(np.square(across).sum(-1), np.square(down).sum(-1)))
+    left = cv2.blur(np.abs(rest).mean(-1), (3, 3))
+    new = np.maximum((tear - TEAR) / TEAR, (left - LEFT) / LEFT).clip(0, 1)
+    return cv2.GaussianBlur(cv2.dilate(new, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
