@@ -130,7 +130,7 @@ def shifted(flat: np.ndarray, start: Start, version: int = 1) -> Found:
     _, rows, columns = np.nonzero(known)
     q = heard[known != 0]
     around = np.arange(-SUBCELL, SUBCELL + 1) / SUBCELL
-    down, across = (n + around for n in divmod(int(match.argmax()), GRID))
+    down, across = (n + around for n in divmod(int(np.argmax(match)), GRID))
     turn = 2j * np.pi / GRID
     left = np.exp(turn * down[:, None] * np.fft.fftfreq(GRID, 1 / GRID)[rows]) * q
     scores = (left @ np.exp(turn * across[:, None] * columns).T).real  # (17, 17)
