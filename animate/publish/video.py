@@ -163,9 +163,11 @@ class _Mixer:
         # neither frames that wait in memory for sound that has ended, nor a growing index
         options = {"max_interleave_delta": "1", "write_index": "0"}
         self.nut = av.open(self.buffer, "w", "nut", options=options)
-        self.video: Any = self.nut.add_stream("rawvideo", rate=rate)
-        self.video.height, self.video.width = shape[:2]
-        self.video.pix_fmt, self.video.time_base = "rgb24", 1 / rate
+        video = self.nut.add_stream("rawvideo", rate=rate)
+        assert isinstance(video, av.video.VideoStream)
+        video.height, video.width = shape[:2]
+        video.pix_fmt, video.time_base = "rgb24", 1 / rate
+        self.video = video
         self.sound = self.nut.add_stream_from_template(heard[0]) if heard else None
         self.packets = heard[1] if heard else iter(())
         self.waiting = next(self.packets, None)
