@@ -6,12 +6,13 @@ import csv
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from html import escape
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from animate.config import RUN, run_arguments
@@ -129,21 +130,25 @@ def run_jobs(
 ) -> list[Outcome]:
     """Run the jobs, `workers` at a time, and write the report; one that fails stops no other.
 
-    What an earlier batch in `folder` has published is kept, unless `force`. Outcomes are noted as
-    they come, so that a batch that was stopped goes on where it was.
+    What an earlier batch in `folder` has published is kept, unless `force`; other files that exist
+    are never replaced. What is begun and what comes of it is noted at once, so that a batch that
+    was stopped, or killed, goes on where it was.
     """
     if workers < 1:
         raise AnimateError(f"{workers} workers: use 1 or more")
     folder.mkdir(parents=True, exist_ok=True)
     journal = folder / JOURNAL
-    done = {} if force else _published_before(journal)
+    done, begun = ({}, set()) if force else _before(journal)
     open_jobs = [job for job in jobs if job.key not in done or not job.out.is_file()]
     outcomes = {job.key: done[job.key] for job in jobs if job not in open_jobs}
     for outcome in outcomes.values():
         say(outcome)
     threads = max(1, (os.cpu_count() or 1) // workers)
+    ours = {job.key for job in open_jobs if force or job.key in begun or not job.out.exists()}
     with journal.open("a", encoding="utf-8") as file:
-        for outcome in _each(open_jobs, workers, threads, force):
+        file.writelines(json.dumps({"begun": key}) + "\n" for key in sorted(ours - begun))
+        file.flush()
+        for outcome in _each(open_jobs, workers, threads, ours):
             file.write(json.dumps(asdict(outcome)) + "\n")
             file.flush()
             outcomes[outcome.key] = outcome
@@ -153,29 +158,40 @@ def run_jobs(
     return results
 
 
-def _published_before(journal: Path) -> dict[str, Outcome]:
-    found = {}
+def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
+    """What an earlier batch has published, and the jobs it was stopped in: if there is a result of
+    those, it is theirs."""
+    found: dict[str, Outcome] = {}
+    begun: set[str] = set()
     for line in journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []:
         try:
             fields = json.loads(line)
+            if "begun" in fields:
+                begun.add(fields["begun"])
+                continue
             outcome = Outcome(**{**fields, "notes": tuple(fields["notes"]), "kept": True})
         except (ValueError, TypeError, KeyError):
             continue  # a line that was cut off when the batch was
+        begun.discard(outcome.key)
         if not outcome.error:
             found[outcome.key] = outcome
-    return found
+    return found, begun
 
 
-def _each(jobs: Sequence[Job], workers: int, threads: int, force: bool) -> Iterator[Outcome]:
+def _each(jobs: Sequence[Job], workers: int, threads: int, ours: set[str]) -> Iterator[Outcome]:
+    """The outcomes as they come; a result that exists is replaced where the job is of `ours`."""
     if workers == 1:
         for job in jobs:
-            yield work(job, None, force)
+            yield work(job, None, job.key in ours)
         return
     left = {job.key: job for job in jobs}
     while left:
         crashed = False
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            running = {pool.submit(work, job, threads, force): job for job in left.values()}
+        context = get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_us) as pool:
+            running = {
+                pool.submit(work, job, threads, job.key in ours): job for job in left.values()
+            }
             for future in as_completed(running):
                 try:
                     outcome = future.result()
@@ -189,6 +205,18 @@ def _each(jobs: Sequence[Job], workers: int, threads: int, force: bool) -> Itera
         elif crashed:
             job = left.pop(next(iter(left)))
             yield _failed(job, "its process was killed: is there enough memory?")
+
+
+def _end_with_us() -> None:
+    """Let a worker end when the batch is killed, instead of waiting for it for ever."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:

@@ -42,6 +42,7 @@ class Tally:
     missing: int = 0
     first_missing: int | None = None
     cuts: int = 0
+    unlike: float = 0.0  # how far the reference pose is from the photo's, where one was searched
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ class Driver:
                 break
         if best is None:
             raise AnimateError(f"{self.path} shows no face in its first scene: {NO_FACE}")
+        self.tally.unlike = least
         return best
 
     def _first_scene(self) -> Iterator[Sighting]:

@@ -152,6 +152,9 @@ def portrait(
         frames = on_video(stage, video, photo_face, drivers[0], how, window)
     else:
         crops = perform(stage, cast, drivers, rate, how)
+        for line in advice.of_reference(drivers[0].tally.unlike):
+            lines.append(line)
+            say(line)
         if compare:
             frames = compared(cast, crops[0], compare == "keypoints")
         elif window is None or len(views) > 1:

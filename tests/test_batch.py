@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,49 @@ def test_one_bad_row_stops_nothing_and_a_second_start_repeats_nothing(
     assert capsys.readouterr().out.count("kept from before") == 2
     assert first.stat().st_mtime_ns == before
     lines = [json.loads(line) for line in (out / JOURNAL).read_text().splitlines()]
-    assert [bool(line["error"]) for line in lines] == [False, True, False, True]
+    ended = [bool(line["error"]) for line in lines if "error" in line]
+    assert ended == [False, True, False, True]
+
+
+def test_a_batch_that_was_killed_goes_on_and_replaces_its_own_alone(
+    world: Path, tmp_path: Path
+) -> None:
+    """Killed after a result had its name, and before that was noted."""
+    settings = (f"motion.checkpoint={world / 'tiny.safetensors'}", "clip.end=0.1")
+    out = tmp_path / "out"
+    out.mkdir()
+    names = ("ours.mp4", "foreign.mp4")
+    given = [Job(world / "photo.png", world / "clip.mp4", out / n, settings) for n in names]
+    (out / "ours.mp4").write_bytes(b"of the killed batch")
+    (out / "foreign.mp4").write_bytes(b"of somebody")
+    (out / JOURNAL).write_text(json.dumps({"begun": given[0].key}) + '\n{"key": "cut o')
+    ours, foreign = run_jobs(given, out)
+    assert (ours.frames, ours.error) == (3, "")
+    assert "exists" in foreign.error
+    assert (out / "foreign.mp4").read_bytes() == b"of somebody"
+
+
+POOL = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from animate.batch import _end_with_us
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), _end_with_us) as pool:
+        pool.submit(os.getpid).result()
+        print("ready", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_batch_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    pool = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
+    assert pool.stdout is not None
+    assert pool.stdout.readline().strip() == b"ready"
+    pool.kill()
+    pool.communicate(timeout=30)  # ends when nobody holds the other end any more
 
 
 def test_workers_run_side_by_side(world: Path, tmp_path: Path) -> None:

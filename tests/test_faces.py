@@ -285,23 +285,28 @@ def test_landmarks_take_weights_from_a_folder_and_download_nothing(
 # ---------------------------------------------------------------- what is said before the work
 
 
-def head(turn: float = 0.0, tilt: float = 0.0, height: float = 200, left: float = 100) -> Face:
-    """A face whose nose is `turn` eye distances off the middle, rolled by `tilt` degrees."""
+def head(turn: float = 0.0, height: float = 200, left: float = 100, score: float = 0.9) -> Face:
+    """A face whose nose is `turn` eye distances off the middle."""
     marks = np.array([[-0.5, -0.5], [0.5, -0.5], [turn, 0], [-0.4, 0.5], [0.4, 0.5]]) * height / 2
-    angle = np.radians(tilt)
-    roll = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return Face(left, 100, 0.8 * height, height, 0.9, marks @ roll + [left + height / 2, 200])
+    return Face(left, 100, 0.8 * height, height, score, marks + np.array([left + height / 2, 200]))
+
+
+def test_what_looks_a_little_like_a_face_beside_a_clear_one_is_none() -> None:
+    found = [head(left=300, score=0.94), head(left=10, score=0.7), head(left=150, score=0.8)]
+    first = iter([found])
+    detected = Detected(lambda picture: next(first, []))
+    assert [face.score for face in detected.faces(np.zeros((500, 500, 3), np.uint8))] == [0.8, 0.94]
 
 
 @pytest.mark.parametrize(
     ("face", "others", "words"),
     [
         (head(), 0, []),
-        (head(turn=0.5), 0, ["from the side"]),
-        (head(tilt=40), 0, ["40 degrees"]),
+        (head(turn=0.4), 0, []),
+        (head(turn=0.7), 0, ["from the side"]),
         (head(height=40), 0, ["40 pixels"]),
         (head(left=-60), 0, ["edge"]),
-        (head(turn=-0.5, height=40), 2, ["40 pixels", "from the side", "3 faces"]),
+        (head(turn=-0.7, height=40), 2, ["40 pixels", "from the side", "3 faces"]),
     ],
 )
 def test_photos_that_will_look_bad_are_told_of(face: Face, others: int, words: list[str]) -> None:
@@ -311,7 +316,12 @@ def test_photos_that_will_look_bad_are_told_of(face: Face, others: int, words: l
 
 
 def test_a_driver_that_starts_another_way_is_told_of() -> None:
-    assert not advice.of_pair(head(), head(turn=0.1, tilt=5))
-    for other in (head(turn=0.4), head(tilt=-40)):
-        (line,) = advice.of_pair(head(), other)
-        assert "retarget.reference=auto" in line
+    assert not advice.of_pair(head(), head(turn=0.1))
+    (line,) = advice.of_pair(head(), head(turn=0.4))
+    assert "retarget.reference=auto" in line
+
+
+def test_a_driver_that_never_looks_the_photos_way_is_told_of() -> None:
+    assert not advice.of_reference(0.05)
+    (line,) = advice.of_reference(0.12)
+    assert "never looks the way the photo does" in line

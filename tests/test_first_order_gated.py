@@ -1,5 +1,7 @@
 """The default model: sane before any training, small, and true to its points."""
 
+import math
+
 import pytest
 import torch
 
@@ -147,6 +149,16 @@ def test_closed_eyes_are_told_of_and_points_that_are_no_face_are_not() -> None:
             point[0, list(rim), 0] = x - 0.1 * angle.cos()
             point[0, list(rim), 1] = 0.1 * height * angle.sin()
         assert bool(FirstOrderGated(size=128).remarks(Points(point, VIEW))) == told
+
+
+def test_a_head_that_leans_far_is_told_of() -> None:
+    point = torch.zeros(1, len(landmarks.TAUGHT), 2)
+    for eye, side in ((landmarks.RIGHT_EYE, -1), (landmarks.LEFT_EYE, 1)):
+        at = [landmarks.TAUGHT.index(n) for n in eye]
+        point[0, at, 0], point[0, at, 1] = side * 0.2, side * 0.2 * math.tan(math.radians(50))
+    assert landmarks.roll(point)[0] == pytest.approx(50, abs=1e-3)
+    (line,) = FirstOrderGated(size=128).remarks(Points(point, VIEW))
+    assert "50 degrees" in line
 
 
 def test_regions_are_amplified_apart() -> None:

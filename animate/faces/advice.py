@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from animate.faces.detect import Face
 
 SMALL = 90  # pixels of height below which a face is made of guesses
-TURNED = 0.3  # of the distance between the eyes; a nose is there at about 35 degrees
-APART = 0.25  # of it: how differently two heads may be turned
-TILTED = 25  # degrees
+TURNED = 0.6  # of the distance between the eyes, where a nose is in a profile
+APART = 0.35  # of it: how differently two heads may be turned
+UNLIKE = 0.09  # in half crops: how differently the points of two faces may lie
 
 
 def of_photo(face: Face, others: int, shape: Sequence[int]) -> list[str]:
@@ -21,9 +21,9 @@ def of_photo(face: Face, others: int, shape: Sequence[int]) -> list[str]:
             f"of {SMALL} or more"
         )
     if abs(face.turn) > TURNED:
-        lines.append("the photo shows the face from the side: one from the front moves better")
-    if abs(face.tilt) > TILTED:
-        lines.append(f"the head is tilted by {abs(face.tilt):.0f} degrees: turn the photo upright")
+        lines.append(
+            "the photo shows the face from the side: and hardly moves: use one from the front"
+        )
     box = face.square
     height, width = shape[:2]
     over = max(-box.left, -box.top, box.left + box.side - width, box.top + box.side - height)
@@ -42,9 +42,19 @@ def of_pair(photo: Face, driver: Face) -> list[str]:
     lines = []
     if driver.height < SMALL / 2:
         lines.append(f"the driver's face is {driver.height:.0f} pixels high: its motion is vague")
-    if abs(photo.turn - driver.turn) > APART or abs(photo.tilt - driver.tilt) > TILTED:
+    if abs(photo.turn - driver.turn) > APART:
         lines.append(
             "the driver's reference frame looks another way than the photo: use "
             "retarget.reference=auto, or a driver that starts like the photo"
         )
     return lines
+
+
+def of_reference(unlike: float) -> list[str]:
+    """What to know where the driver's pose most like the photo's is `unlike` it by so much."""
+    if not unlike > UNLIKE:
+        return []
+    return [
+        "the driver never looks the way the photo does, so features may drift: use a driver, or a "
+        "photo, that is turned like the other"
+    ]

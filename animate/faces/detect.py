@@ -53,12 +53,6 @@ class Face:
         return float((nose - middle) @ across / max(across @ across, 1e-6))
 
     @property
-    def tilt(self) -> float:
-        """The roll of the head in degrees; 0 upright."""
-        across = self.marks[1] - self.marks[0]
-        return float(np.degrees(np.arctan2(across[1], across[0])))
-
-    @property
     def square(self) -> Box:
         """The square that holds the face as motion models are used to it."""
         side, (x, y) = SQUARE * self.height, self.centre

@@ -16,6 +16,7 @@ from animate.faces.track import Sighting, choose, follow, from_left
 
 LOOK = 1280  # pixels that are enough to tell up from down
 CLEARER = 0.015  # of the detector's score
+BESIDE = 0.75  # of it: what a face beside a clearer one needs; leaves and folds get up to 0.7
 SMALLEST = 16  # pixels; a face box below it says nothing about a face
 NOTHING = (
     "no face found (a painting's or a cartoon's may not look like one): give it as "
@@ -86,7 +87,8 @@ class Detected:
             raise AnimateError("it lies on its side or upside down: turn it upright first")
         if not found:
             raise AnimateError(NOTHING)
-        return found
+        best = max(found, key=lambda face: face.score)
+        return [face for face in found if face is best or face.score >= BESIDE]
 
     def chosen(self, found: Sequence[Face]) -> Face:
         """The chosen face of those found. Raises AnimateError when it isn't among them."""

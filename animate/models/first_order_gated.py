@@ -339,9 +339,17 @@ class FirstOrderGated(MotionModel):
         return flow, image, share
 
     def remarks(self, own: Points) -> list[str]:  # type: ignore[override]
-        if not landmarks.eye_opening(own.point)[0] < landmarks.CLOSED:
-            return []
-        return ["the eyes in the photo are closed, and have to be made up: use one with open eyes"]
+        lines = []
+        if landmarks.eye_opening(own.point)[0] < landmarks.CLOSED:
+            lines.append(
+                "the eyes in the photo are closed, and have to be made up: use one with open eyes"
+            )
+        roll = abs(float(landmarks.roll(own.point)[0]))
+        if roll > landmarks.ROLLED:
+            lines.append(
+                f"the head in the photo is tilted by {roll:.0f} degrees: turn the photo upright"
+            )
+        return lines
 
     def forward(self, source: Tensor, driving: Tensor, taught: Tensor | None = None) -> Prediction:
         """Training pass over B pairs, (B, 3, S, S) each, in [0, 1].

@@ -64,6 +64,7 @@ MIRROR = tuple(TAUGHT.index(_TWIN.get(n, n)) for n in TAUGHT)  # of a flipped im
 
 # Of `eye_opening`: the bundled keypoints see 0.02 to 0.08 in closed eyes and 0.15 or more in open.
 CLOSED = 0.1
+ROLLED = 40  # degrees, from which on the mouth breaks
 
 
 @exact
@@ -79,6 +80,15 @@ def eye_opening(point: Tensor) -> Tensor:
         width = (point[:, rim[0]] - point[:, rim[4]]).square().sum(-1)
         openings.append(torch.where(width > 1e-4, area / width, torch.nan))
     return torch.stack(openings).mean(0)
+
+
+@exact
+def roll(point: Tensor) -> Tensor:
+    """By how many degrees the heads of poses (T, K, 2) lean to the viewer's right, (T,)."""
+    right, left = (
+        point[:, [TAUGHT.index(n) for n in eye]].mean(1) for eye in (RIGHT_EYE, LEFT_EYE)
+    )
+    return torch.rad2deg(torch.atan2(*(left - right).flip(-1).unbind(-1)))
 
 
 # Where lips and lids meet: the point above and the one below.
