@@ -202,7 +202,7 @@ class Driver:
             if away < LIKE:
                 break
         if best is None:
-            raise AnimateError(f"{self.path} shows no face in its first scene: {NO_FACE}")
+            raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
         self.tally.unlike = least
         return best
 

@@ -106,7 +106,7 @@ def summary(done: Any) -> str:
             f"{met.missing} of {met.frames} without a face, from frame {met.first_missing}"
         )
     if met.cuts:
-        parts.append(f"{met.cuts} scene cuts")
+        parts.append(f"{met.cuts} scene cut" + "s" * (met.cuts > 1))
     parts.append(f"verified: {report.verdict} (p = {report.detection.p_value:.1e})")
     return ", ".join(parts)
 

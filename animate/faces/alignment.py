@@ -33,7 +33,8 @@ class Landmarks:
             import face_alignment
         except ImportError as error:
             raise AnimateError(
-                "faces=landmarks needs face-alignment: pip install face-alignment, or faces=auto"
+                f"faces=landmarks needs face-alignment ({error}): pip install face-alignment, or "
+                "use faces=auto"
             ) from error
         kinds = face_alignment.LandmarksType
         options: dict[str, Any] = {"device": "cpu", "flip_input": False}
