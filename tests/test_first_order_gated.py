@@ -153,6 +153,7 @@ def test_closed_eyes_are_told_of_and_points_that_are_no_face_are_not() -> None:
 
 def test_a_head_that_leans_far_is_told_of() -> None:
     point = torch.zeros(1, len(landmarks.TAUGHT), 2)
+    assert torch.isnan(landmarks.roll(point)).all()
     for eye, side in ((landmarks.RIGHT_EYE, -1), (landmarks.LEFT_EYE, 1)):
         at = [landmarks.TAUGHT.index(n) for n in eye]
         point[0, at, 0], point[0, at, 1] = side * 0.2, side * 0.2 * math.tan(math.radians(50))

@@ -84,11 +84,16 @@ def eye_opening(point: Tensor) -> Tensor:
 
 @exact
 def roll(point: Tensor) -> Tensor:
-    """By how many degrees the heads of poses (T, K, 2) lean to the viewer's right, (T,)."""
+    """By how many degrees the heads of poses (T, K, 2) lean to the viewer's right, (T,).
+
+    NaN where the points are no face.
+    """
     right, left = (
         point[:, [TAUGHT.index(n) for n in eye]].mean(1) for eye in (RIGHT_EYE, LEFT_EYE)
     )
-    return torch.rad2deg(torch.atan2(*(left - right).flip(-1).unbind(-1)))
+    across = left - right
+    angle = torch.rad2deg(torch.atan2(across[:, 1], across[:, 0]))
+    return torch.where(across.norm(dim=-1) > 0.1, angle, torch.nan)
 
 
 # Where lips and lids meet: the point above and the one below.
