@@ -1,4 +1,4 @@
-"""Save, load and import weights: safetensors with what it takes to rebuild the model.
+"""Save, load, export and import weights: safetensors with what it takes to rebuild the model.
 
 A checkpoint's metadata hold {"format": "animate/1", "model": the registered name, "arguments":
 JSON of the constructor's, "card": JSON of facts}. The bundled ones are in checkpoints/index.yaml.
@@ -105,6 +105,39 @@ def load_discriminator(path: str | Path) -> tuple[Discriminator, CheckpointInfo]
     if info.model != DISCRIMINATOR:
         raise AnimateError(f"{path} holds a {info.model}, not a discriminator")
     return model, info  # type: ignore[return-value]
+
+
+def export(
+    path: str | Path,
+    out: str | Path,
+    *,
+    parts: Mapping[str, str | Path] | None = None,
+    half: bool = False,
+    force: bool = False,
+) -> CheckpointInfo:
+    """Write a checkpoint anew to be handed on, with some parts taken from other checkpoints.
+
+    `parts` maps names of sub-modules to files of the same model, such as {"keypoints": a longer
+    run}; floats as float16 where `half`. The cards are kept, those of parts under their names.
+    Raises AnimateError where a part is unknown or of other shapes; then nothing is written.
+    """
+    out = Path(out)
+    if out.exists() and not force:
+        raise AnimateError(f"{out} exists: choose another name or remove it first")
+    model, info = load(path)
+    card = dict(info.card)
+    for name, other in (parts or {}).items():
+        giver, its = load(other)
+        names = [key for key, _ in model.named_children()]
+        if its.model != info.model or name not in names:
+            raise AnimateError(
+                f"{other} has no {name} for a {info.model}: its parts are {', '.join(names)}"
+            )
+        given = giver.get_submodule(name).state_dict()
+        _fit(model.get_submodule(name), given, Path(other), f"{name} of {path}")
+        model.get_submodule(name).load_state_dict(given)
+        card[name] = its.card
+    return save(out, model, arguments=info.arguments, card=card, half=half)
 
 
 def import_foreign(
@@ -240,6 +273,7 @@ def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> No
         handle, draft = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
         os.close(handle)
         save_file(state, draft, metadata)
+        _sort_metadata(Path(draft))
         os.chmod(draft, 0o644)
         os.replace(draft, path)
     except (OSError, SafetensorError) as error:
@@ -247,6 +281,17 @@ def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> No
     finally:
         if draft is not None:
             Path(draft).unlink(missing_ok=True)
+
+
+def _sort_metadata(path: Path) -> None:
+    """safetensors writes metadata in a new order each time: the same weights be the same file."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        file.seek(8)
+        file.write(text.ljust(length))  # a header may end in spaces
 
 
 def _build(name: str, arguments: dict[str, Any], path: Path) -> nn.Module:

@@ -51,7 +51,10 @@ def main() -> None:
     args = parser.parse_args()
     with ProcessPoolExecutor(args.workers) as pool:
         tables = pool.map(partial(landmarks, model=args.model), args.inputs)
-        np.savez(args.out, **{p.stem: t for p, t in zip(args.inputs, tables, strict=True)})
+        draft = Path(f"{args.out}.part")
+        with draft.open("wb") as file:
+            np.savez(file, **{p.stem: t for p, t in zip(args.inputs, tables, strict=True)})
+        draft.replace(args.out)
 
 
 if __name__ == "__main__":

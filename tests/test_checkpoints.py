@@ -17,6 +17,7 @@ from test_first_order import TINY, images, tiny
 from torch import Tensor
 
 from animate import checkpoints
+from animate.cli import main
 from animate.errors import AnimateError
 from animate.models.discriminator import Discriminator
 from animate.models.first_order import FirstOrder
@@ -89,6 +90,16 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path: Path) -> 
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     for name, value in loaded.state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-3, atol=1e-3)
+
+
+def test_the_same_weights_are_the_same_file(tmp_path: Path) -> None:
+    model, card = tiny(), {"steps": 7, "note": "très petit"}
+    infos = [
+        checkpoints.save(tmp_path / f"{i}.safetensors", model, arguments=TINY, card=card)
+        for i in range(8)
+    ]
+    assert len({info.sha256 for info in infos}) == 1
+    assert checkpoints.load(infos[0].path)[1].card == card
 
 
 def test_saving_leaves_the_callers_random_numbers_alone(tmp_path: Path) -> None:
@@ -397,3 +408,45 @@ def test_a_header_of_any_length_is_no_pickle(tmp_path: Path, length: int) -> Non
     with pytest.raises(AnimateError) as refused:
         checkpoints.load(path)
     assert "pickle" not in str(refused.value)
+
+
+# Export ----------------------------------------------------------------------------------------
+
+
+def test_an_export_is_half_the_size_and_keeps_the_card(tmp_path: Path) -> None:
+    model, run = tiny(), tmp_path / "run.safetensors"
+    checkpoints.save(run, model, arguments=TINY, card={"steps": 7})
+    out = tmp_path / "out.safetensors"
+    assert main(["checkpoint", "export", str(run), "-o", str(out), "--half"]) == 0
+    assert out.stat().st_size < 0.6 * run.stat().st_size
+    loaded, info = checkpoints.load(out)
+    assert info.card == {"steps": 7}
+    for key, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value.half().to(value.dtype)), key
+
+
+def test_a_part_comes_from_another_run_and_nothing_else(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.safetensors" for name in ("ours", "longer", "out")}
+    for steps, name in ((1, "ours"), (9, "longer")):
+        torch.manual_seed(steps)
+        checkpoints.save(files[name], tiny(), arguments=TINY, card={"steps": steps})
+    parts = {"kp_detector": files["longer"]}
+    info = checkpoints.export(files["ours"], files["out"], parts=parts)
+    assert info.card == {"steps": 1, "kp_detector": {"steps": 9}}
+    ours, longer, out = (checkpoints.load(files[name])[0] for name in ("ours", "longer", "out"))
+    assert same(out.kp_detector, longer.kp_detector)
+    assert same(out.generator, ours.generator)
+    assert not same(longer.generator, ours.generator)
+
+
+def test_an_export_refuses_parts_that_do_not_fit_and_replaces_nothing(tmp_path: Path) -> None:
+    run, wider, out = (tmp_path / f"{name}.safetensors" for name in ("run", "wider", "out"))
+    checkpoints.save(run, tiny(), arguments=TINY)
+    checkpoints.save(wider, tiny(detector_width=8), arguments={**TINY, "detector_width": 8})
+    with pytest.raises(AnimateError, match="its parts are generator, kp_detector"):
+        checkpoints.export(run, out, parts={"keypoints": wider})
+    with pytest.raises(AnimateError, match="does not fit kp_detector of"):
+        checkpoints.export(run, out, parts={"kp_detector": wider})
+    assert not out.exists()
+    with pytest.raises(AnimateError, match="exists: choose another name"):
+        checkpoints.export(run, wider)

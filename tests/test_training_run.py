@@ -98,6 +98,25 @@ def test_sigkill_loses_no_more_than_the_steps_since_the_last_save(tmp_path: Path
     assert equal(run(tmp_path / "killed", steps=reached + 2, decay=0), whole)
 
 
+class Saves:
+    """A board that remembers at which steps it was shown a saved model."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def note(self, line: dict[str, float]) -> None: ...
+
+    def saved(self, model: object, step: int, scored: object) -> None:
+        self.steps.append(step)
+
+
+def test_a_run_killed_between_its_last_state_and_its_checkpoint_is_finished(tmp_path: Path) -> None:
+    run(tmp_path, steps=2)  # the state is there, and nobody was shown the model
+    board = Saves()
+    run(tmp_path, steps=2, board=board)
+    assert board.steps == [2]
+
+
 def test_a_full_disk_leaves_the_state_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""`animate checkpoint`: list and import weights."""
+"""`animate checkpoint`: list, import and export weights."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, refuse
+from animate.errors import AnimateError
 
 
 def register(commands: Any) -> None:
-    checkpoint = commands.add_parser("checkpoint", help="list and import weights")
+    checkpoint = commands.add_parser("checkpoint", help="list, import and export weights")
     actions = checkpoint.add_subparsers(metavar="ACTION", required=True)
     command(actions, "list", show, "the checkpoints that runs can name")
     imports = command(
@@ -25,8 +26,21 @@ def register(commands: Any) -> None:
         action="store_true",
         help="the weights were trained with align_corners=False (default: True, as the published)",
     )
-    imports.add_argument("--half", action="store_true", help="store float16 (default: float32)")
-    imports.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    exports = command(actions, "export", hand_on, "write a trained checkpoint to be handed on")
+    exports.add_argument(
+        "file", type=Path, metavar="FILE", help="such as RUN/checkpoint.safetensors"
+    )
+    exports.add_argument("-o", "--out", type=Path, required=True, help="the result")
+    exports.add_argument(
+        "--part",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="take a part of the model, such as keypoints, from another checkpoint; repeatable",
+    )
+    for action in (imports, exports):
+        action.add_argument("--half", action="store_true", help="store float16 (default: float32)")
+        action.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
 
 def show(arguments: argparse.Namespace, others: list[str]) -> int:
@@ -51,4 +65,19 @@ def bring(arguments: argparse.Namespace, others: list[str]) -> int:
         force=arguments.force,
     )
     print(f"{out}: {info.model}, sha256 {info.sha256}")
+    return 0
+
+
+def hand_on(arguments: argparse.Namespace, others: list[str]) -> int:
+    refuse(others, arguments)
+    from animate import checkpoints
+
+    parts = dict(part.partition("=")[::2] for part in arguments.part)
+    if "" in parts.values():
+        raise AnimateError(f"--part {arguments.part[0]}: give NAME=FILE, such as keypoints=FILE")
+    info = checkpoints.export(
+        arguments.file, arguments.out, parts=parts, half=arguments.half, force=arguments.force
+    )
+    size = arguments.out.stat().st_size
+    print(f"{arguments.out}: {info.model}, {size} bytes, sha256 {info.sha256}")
     return 0

@@ -91,6 +91,8 @@ def train(
     watch, skipped = Watch(start, batch), 0
     seen: dict[str, Tensor] = {}  # the newest of each term: some are not in every step
     drawn = ahead(clips, batch, size, seed, start, micro=micro, device=team.device, workers=workers)
+    if board and start >= steps:  # killed, perhaps, between the last state and its checkpoint
+        board.saved(average, start, score(average, held_out, size, team.device) if held_out else {})
     with stopping() as asked:
         for step, pairs in enumerate(islice(drawn, max(steps - start, 0)), start):
             watch.drew()
