@@ -7,6 +7,9 @@ affine map per keypoint (the first-order idea of Siarohin et al. 2019, eq. 4) wi
 to how the neighbouring landmarks move (moving least squares, Schaefer et al. 2006, eq. 5), so that
 a turn of the head is a warp from the first training step on. Synthesis warps the photo itself, at
 full resolution, and adds what a gate lets through of strokes painted from warped features.
+
+Where photo and driver show one scene (absolute motion), the camera's movement and what keypoints
+leave over are seen between small grey views (`camera`, `residual`).
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from animate.models.geometry import (
     warp,
 )
 from animate.models.layers import Layers, person
+from animate.models.residual import correct, trust
 
 MAP = 64  # side of the keypoint and dense-motion maps
 VIEW = 256  # side of the image that the keypoint detector sees
@@ -255,12 +259,25 @@ def around(point: Tensor) -> Tensor:
     return 1 - torch.maximum(head, head.cummax(2).values)
 
 
+def beyond(point: Tensor) -> Tensor:
+    """0 on the face at (B, K, 2), which the keypoints know better, 1 at some distance: (B, MAP,
+    MAP, 1)."""
+    face = inside(point[:, list(landmarks.RIM)], MAP, MAP)[:, None]
+    wide = F.max_pool2d(face, 5, stride=1, padding=2)
+    return 1 - F.avg_pool2d(wide, 5, stride=1, padding=2).permute(0, 2, 3, 1)
+
+
 def pan(behind: Tensor, ground: Tensor) -> Tensor:
     """What is behind, as the camera shows it: (1 or B, C, S, S) -> (1 or B, C, S, S)."""
     if torch.equal(ground, torch.eye(2, 3, device=ground.device).expand_as(ground)):
         return behind
-    flow = F.affine_grid(ground, [len(ground), 3, *behind.shape[2:]], align_corners=True)
-    return move(behind, flow)
+    return move(behind, everywhere(ground))
+
+
+@exact
+def everywhere(ground: Tensor) -> Tensor:
+    """An affine map (B, 2, 3) as a flow (B, MAP, MAP, 2)."""
+    return F.affine_grid(ground, [len(ground), 1, MAP, MAP], align_corners=True)
 
 
 def openings(point: Tensor, side: int) -> Tensor:
@@ -331,12 +348,26 @@ class FirstOrderGated(MotionModel):
         """The flow, the image and the photo's share in it."""
         ground = camera(source.pose, motion)
         flow, x = self.motion(source.small, source.pose.point, motion.point, ground)
-        layers = source.front, pan(source.behind, ground)
+        flow, layers = self._seen(source, motion, flow, ground)
         theirs = openings(motion.point, source.open.shape[-1])
         image, _, share, _ = self.synthesis(
             source.photo, layers, source.features, flow, x, source.open, theirs
         )
         return flow, image, share
+
+    def _seen(
+        self, source: Source, motion: Points, flow: Tensor, ground: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Flow and layers, with what the frames show beyond keypoints and camera."""
+        ours, theirs = source.pose.view.float() / 255, motion.view.float() / 255
+        if torch.equal(ours.expand_as(theirs), theirs):  # relative motion keeps our own view
+            return flow, (source.front, source.behind)
+        corrected = correct(flow, ours, theirs)
+        sure = trust(flow, corrected, ours, theirs)
+        flow = torch.lerp(flow, corrected, sure * beyond(motion.point))
+        back = everywhere(ground)
+        back = torch.lerp(back, correct(back, view(source.behind).float() / 255, theirs), sure)
+        return flow, (source.front, move(source.behind, back))
 
     def remarks(self, own: Points) -> list[str]:  # type: ignore[override]
         lines = []
