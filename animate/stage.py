@@ -12,7 +12,7 @@ import torch
 from animate.clips import chunks
 from animate.errors import AnimateError
 from animate.models.contract import Insight, Motion, MotionModel
-from animate.threads import in_order
+from animate.threads import ALONE, in_order
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
@@ -56,7 +56,8 @@ class Retarget:
 class Stage:
     """A motion model at work on frames: uint8 (S, S, 3) in and out, `threads` batches at a time.
 
-    Points are always found in float32; rendering may run in bfloat16.
+    Points are always found in float32; rendering may run in bfloat16. Torch has one thread for each
+    batch, so that a result does not depend on how many there are.
     """
 
     model: MotionModel
@@ -65,12 +66,12 @@ class Stage:
 
     def encode(self, photo: np.ndarray) -> Any:
         """The model's `Source` of a cropped photo."""
-        with torch.inference_mode():
+        with ALONE, torch.inference_mode():
             return self.model.encode(self._tensor([photo]))
 
     def track(self, frames: list[np.ndarray]) -> Motion:
         """The poses of cropped driving frames."""
-        with torch.inference_mode():
+        with ALONE, torch.inference_mode():
             return self.model.track(self._tensor(frames))
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
@@ -146,6 +147,7 @@ class Stage:
         """The photo in every pose, (T, S', S', 3) uint8."""
         low = self.precision is not torch.float32
         with (
+            ALONE,
             torch.inference_mode(),
             torch.autocast(self.model.device.type, self.precision, enabled=low),
         ):

@@ -28,7 +28,7 @@ def in_order(
     """
     waiting: deque[Future[Result]] = deque()
     with (
-        _ALONE,
+        ALONE,
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         try:
@@ -46,7 +46,8 @@ def in_order(
 class _Alone:
     """While anyone is inside, torch and numpy use the caller's thread alone.
 
-    Numpy's idle threads would spin on a core that is needed. Who comes in first sets the limits,
+    How torch rounds depends on its threads, and numpy's idle ones would spin on a core that is
+    needed. Who comes in first sets the limits,
     who leaves last takes them away: generators inside one another may end in any order.
     """
 
@@ -68,4 +69,4 @@ class _Alone:
                 self.limits.close()
 
 
-_ALONE = _Alone()
+ALONE = _Alone()

@@ -45,6 +45,19 @@ def test_the_number_of_threads_never_shows(model: FirstOrderGated, precision: to
         assert (one == frames(model, threads, precision)).all()
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+def test_nor_does_that_of_torch(model: FirstOrderGated, precision: torch.dtype) -> None:
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            results.append(frames(model, 1, precision))
+    finally:
+        torch.set_num_threads(before)
+    assert (results[0] == results[1]).all()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_frames_flow(model: FirstOrderGated, threads: int) -> None:
     """The first result is there when a few batches of driving frames were asked for."""
