@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -207,3 +208,16 @@ def test_a_home_that_can_not_be_written_is_one_line(
     monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "file"))
     with pytest.raises(AnimateError, match="ANIMATE_HOME"):
         keys.init("Ada")
+
+
+def test_a_certificate_of_an_unknown_curve_is_one_clear_line() -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    key = new_key()
+    der = certificate("root", "Ada", key, None, key).public_bytes(Encoding.DER)
+    curve = bytes.fromhex("2a8648ce3d030107")  # secp256r1
+    assert curve in der
+    strange = base64.b64encode(der.replace(curve, curve[:-1] + b"\x7f")).decode()
+    pem = f"-----BEGIN CERTIFICATE-----\n{strange}\n-----END CERTIFICATE-----\n"
+    with pytest.raises(AnimateError, match="certificate can't be read"):
+        read_chain(pem)

@@ -135,10 +135,14 @@ def split(pem: str) -> list[str]:
 
 def read_chain(pem: str) -> list[x509.Certificate]:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     try:
-        return [x509.load_pem_x509_certificate(part.encode()) for part in split(pem)]
-    except ValueError as error:
+        chain = [x509.load_pem_x509_certificate(part.encode()) for part in split(pem)]
+        for one in chain:
+            one.public_key()  # read only now
+        return chain
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise AnimateError("a certificate can't be read: give PEM") from error
 
 
