@@ -210,14 +210,18 @@ def test_a_home_that_can_not_be_written_is_one_line(
         keys.init("Ada")
 
 
-def test_a_certificate_of_an_unknown_curve_is_one_clear_line() -> None:
+@pytest.mark.parametrize(
+    ("known", "strange"),
+    [("2a8648ce3d030107", "2a8648ce3d03017f"), ("a003020102", "a003020142")],
+    ids=["curve", "version"],
+)
+def test_a_certificate_of_an_unknown_kind_is_one_clear_line(known: str, strange: str) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     key = new_key()
     der = certificate("root", "Ada", key, None, key).public_bytes(Encoding.DER)
-    curve = bytes.fromhex("2a8648ce3d030107")  # secp256r1
-    assert curve in der
-    strange = base64.b64encode(der.replace(curve, curve[:-1] + b"\x7f")).decode()
-    pem = f"-----BEGIN CERTIFICATE-----\n{strange}\n-----END CERTIFICATE-----\n"
+    assert bytes.fromhex(known) in der
+    changed = base64.b64encode(der.replace(bytes.fromhex(known), bytes.fromhex(strange))).decode()
+    pem = f"-----BEGIN CERTIFICATE-----\n{changed}\n-----END CERTIFICATE-----\n"
     with pytest.raises(AnimateError, match="certificate can't be read"):
         read_chain(pem)

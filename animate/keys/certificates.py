@@ -142,7 +142,7 @@ def read_chain(pem: str) -> list[x509.Certificate]:
         for one in chain:
             one.public_key()  # read only now
         return chain
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise AnimateError("a certificate can't be read: give PEM") from error
 
 
