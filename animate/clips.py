@@ -162,9 +162,13 @@ class _Reader:
 
         self.path, self.container = path, container
         self.sound = container.streams.best("audio")
+        if self.sound is not None and self.sound.codec_context is None:
+            self.sound = None  # of a codec that nobody knows
         self.stream = container.streams.best("video")
         if self.stream is None or self.stream.disposition & self.stream.disposition.attached_pic:
             raise AnimateError(f"{path} has sound but no video: use a clip with a picture")
+        if self.stream.codec_context is None:
+            raise AnimateError(f"{path} has video of an unknown codec: convert it to MP4 first")
         check_size(path, self.stream.width, self.stream.height)
         self.stream.thread_type = "AUTO"
         self.reformat = VideoReformatter().reformat

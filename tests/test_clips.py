@@ -384,3 +384,12 @@ def test_chunks_keep_order_and_everything() -> None:
 def test_sha256_is_the_usual_one(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert clips.sha256(tmp_path / "f").startswith("ba7816bf8f01cfea")
+
+
+def test_a_codec_that_nobody_knows_is_one_clear_line(world: Path, tmp_path: Path) -> None:
+    data = (world / "clip.mp4").read_bytes()
+    assert b"avc1" in data
+    path = tmp_path / "strange.mp4"
+    path.write_bytes(data.replace(b"avc1", b"zzz1"))
+    with pytest.raises(AnimateError, match="unknown codec"):
+        clips.open_clip(path)
