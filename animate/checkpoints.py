@@ -123,7 +123,7 @@ def export(
     """
     out = Path(out)
     if out.exists() and not force:
-        raise AnimateError(f"{out} exists: choose another name or remove it first")
+        raise AnimateError(f"{out} exists: choose another name, or use --force")
     model, info = load(path)
     card = dict(info.card)
     for name, other in (parts or {}).items():
@@ -175,7 +175,7 @@ def import_foreign(
     models = []
     for target, name, its_arguments, its_state in jobs:
         if target.exists() and not force:
-            raise AnimateError(f"{target} exists: choose another name or remove it first")
+            raise AnimateError(f"{target} exists: choose another name, or use --force")
         models.append(_build(name, its_arguments, path))
         _fit(models[-1], its_state, path, name)
         models[-1].load_state_dict(its_state)

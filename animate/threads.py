@@ -47,8 +47,8 @@ class _Alone:
     """While anyone is inside, torch and numpy use the caller's thread alone.
 
     How torch rounds depends on its threads, and numpy's idle ones would spin on a core that is
-    needed. Who comes in first sets the limits,
-    who leaves last takes them away: generators inside one another may end in any order.
+    needed. Who comes in first sets the limits, who leaves last takes them away: generators inside
+    one another may end in any order.
     """
 
     def __init__(self) -> None:

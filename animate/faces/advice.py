@@ -22,7 +22,7 @@ def of_photo(face: Face, others: int, shape: Sequence[int]) -> list[str]:
         )
     if abs(face.turn) > TURNED:
         lines.append(
-            "the photo shows the face from the side: and hardly moves: use one from the front"
+            "the photo shows the face from the side, and hardly moves: use one from the front"
         )
     box = face.square
     height, width = shape[:2]

@@ -260,8 +260,7 @@ def around(point: Tensor) -> Tensor:
 
 
 def beyond(point: Tensor) -> Tensor:
-    """0 on the face at (B, K, 2), which the keypoints know better, 1 at some distance: (B, MAP,
-    MAP, 1)."""
+    """(B, MAP, MAP, 1): 0 on the face at (B, K, 2), which keypoints know better, 1 away from it."""
     face = inside(point[:, list(landmarks.RIM)], MAP, MAP)[:, None]
     wide = F.max_pool2d(face, 5, stride=1, padding=2)
     return 1 - F.avg_pool2d(wide, 5, stride=1, padding=2).permute(0, 2, 3, 1)

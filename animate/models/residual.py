@@ -42,7 +42,8 @@ def trust(flow: Tensor, corrected: Tensor, ours: Tensor, theirs: Tensor) -> Tens
     Their details agree somewhat before the correction and well after it, and it isn't large. Of
     training clips' frames, first to later, 99 of 100 pairs from one clip correlate by .31 and .81,
     95 of 100 from two clips by less than .48 and .82; 95 of 100 are corrected by less than 4.3
-    pixels of 64, and by more than 4.0. In between the answer fades, so that nothing jumps.
+    pixels of 64, and by more than 4.0 (measured apart from this repository). In between the answer
+    fades, so that nothing jumps.
     """
     before, after = (_alike(moved(ours, at), theirs) for at in (flow, corrected))
     far = (corrected - flow).norm(dim=-1).mean((1, 2)) * 32  # pixels of 64
@@ -84,6 +85,6 @@ def _search(theirs, ours) -> Tensor:  # type: ignore[no-untyped-def]
     one, other = (cv2.resize(x, large, interpolation=cv2.INTER_CUBIC) for x in (theirs, ours))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
-    search.setVariationalRefinementDelta(40)  # brightness counts, too: exposure is one
+    search.setVariationalRefinementDelta(40)  # weight of brightness itself: one scene, one exposure
     field = cv2.resize(search.calc(one, other, None), (side, side), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(field) * (2 / FINER / (side - 1))
