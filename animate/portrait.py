@@ -106,7 +106,7 @@ def portrait(
     `threads` batches of frames are worked on at once. `consent` is kept in the file as it stands.
     `key` is whose signature and mark the result gets: your newest key's ("auto"; the toolkit's
     public one where there is none), "toolkit", or that of an id. `producer` goes into the label of
-    GB 45438-2025; `label` is drawn. `say` is told what will look bad, before the work. Raises
+    GB 45438-2025; `label` is drawn, beside tiles and comparisons in a strip. `say` is told what will look bad, before the work. Raises
     AnimateError for whatever the caller can mend, VerificationError when the finished draft does
     not carry its mark; neither leaves a file behind.
     """
@@ -152,15 +152,18 @@ def portrait(
         frames = on_video(stage, video, photo_face, drivers[0], how, window)
     else:
         crops = perform(stage, cast, drivers, rate, how)
+        tiles = window is None or len(views) > 1
         for line in advice.of_reference(drivers[0].tally.unlike):
             lines.append(line)
             say(line)
         if compare:
             frames = compared(cast, crops[0], compare == "keypoints")
-        elif window is None or len(views) > 1:
+        elif tiles:
             frames = as_tiles(crops, columns)
         else:
             frames = in_photo(stage, views[0], cast, crops, window, size)
+        if words is not None and (compare or (tiles and len(cast) > 1)):
+            frames = words.apart(frames)  # no corner is free
     claim = Claim.now(
         generator=f"animate {__version__}",
         model=info.model,

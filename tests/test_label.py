@@ -67,6 +67,21 @@ def test_every_preset_can_be_drawn(name: str) -> None:
     assert ink(label).sum() > 50
 
 
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("size", [0.05, 0.2])
+@pytest.mark.parametrize("shape", [(256, 768, 3), (768, 768, 3), (512, 256, 3)])
+def test_in_a_strip_of_its_own_a_label_hides_nothing(
+    position: str, size: float, shape: tuple[int, int, int]
+) -> None:
+    picture = np.full(shape, 200, np.uint8)
+    label = Label("AI", position, size)
+    (wider,) = label.apart([picture])
+    drawn = Labeller(label, *wider.shape[:2], None)(wider)
+    room = len(wider) - len(picture)
+    assert ((drawn[room:] if "top" in position else drawn[:-room]) == picture).all()
+    assert (drawn > 240).any()
+
+
 def test_without_a_label_frames_pass_untouched() -> None:
     assert Label.of(**run_arguments(["label=none"])["label"]) is None
     assert Labeller(None, 240, 320, 25.0)(GROUND) is GROUND

@@ -61,8 +61,9 @@ def test_several_photos_move_in_step_as_tiles(world: Path, tmp_path: Path, stall
     photos = [world / "photo.png", stalls / "pair.png", world / "photo.png"]
     done = run(world, photos, world / "clip.mp4", tmp_path / "o.mp4")
     shown = frames(done.path)
-    assert shown.shape[1:] == (256, 256, 3)
-    assert np.abs(shown[:, :128, :128].astype(int) - shown[:, 128:, :128]).mean() < 8
+    assert shown.shape[1:] == (256 + 36, 256, 3)
+    assert np.abs(shown[:, :128, :128].astype(int) - shown[:, 128:256, :128]).mean() < 8
+    assert shown[:, 256:, :60].max() < 40  # the label's strip
     assert clips.open_clip(done.path).sound
 
 
@@ -71,7 +72,9 @@ def test_a_comparison_shows_photo_driver_and_result(
 ) -> None:
     out = tmp_path / "o.mp4"
     run(world, world / "photo.png", world / "clip.mp4", out, compare="keypoints")
-    assert frames(out).shape[1:] == (256, 3 * 256 + 2 * 4, 3)
+    shown = frames(out)
+    assert shown.shape[2:] == (3 * 256 + 2 * 4, 3)
+    assert shown[:, 256:, :60].max() < 40  # the label's strip
     for photo, more in ((stalls / "pair.png", {"which": "all"}), (stalls / "source.mp4", {})):
         with pytest.raises(AnimateError, match="one face"):
             run(world, photo, world / "clip.mp4", tmp_path / "q.mp4", compare="plain", **more)

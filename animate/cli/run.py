@@ -11,8 +11,6 @@ from typing import Any
 from animate.cli.arguments import command, overrides
 from animate.paths import home
 
-COMPARE = ("plain", "keypoints")
-
 
 def register(commands: Any) -> None:
     run = command(commands, "run", call, "move a photo's face like a driving video's")
@@ -50,12 +48,19 @@ def register(commands: Any) -> None:
         help="another photo to move in step, as a tile beside the first (repeat for more)",
     )
     run.add_argument("--columns", type=int, help="tiles in a row (default: about as many as rows)")
-    run.add_argument(
+    shown = run.add_mutually_exclusive_group()
+    shown.add_argument(
         "--compare",
-        nargs="?",
+        action="store_const",
         const="plain",
-        choices=COMPARE,
-        help="show photo, driver and result side by side, with keypoints where asked for",
+        help="show photo, driver and result side by side",
+    )
+    shown.add_argument(
+        "--keypoints",
+        action="store_const",
+        const="keypoints",
+        dest="compare",
+        help="the same, with the keypoints drawn on photo and driver",
     )
     run.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"

@@ -8,6 +8,7 @@ labelling of AI-generated content asks of deep fakes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +117,27 @@ class Label:
         )
         y, x = max(0, min(y, height - high)), max(0, min(x, width - wide))
         return slice(y, y + high), slice(x, x + wide), share, colour
+
+    def apart(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) of one size with a black strip at the label's edge, where it is drawn.
+
+        For pictures that are faces up to their corners. Raises AnimateError where the label is too
+        long.
+        """
+        strip = None
+        for frame in frames:
+            strip = self._strip(*frame.shape[:2]) if strip is None else strip
+            yield np.pad(frame, (strip, (0, 0), (0, 0)))
+
+    def _strip(self, height: int, width: int) -> tuple[int, int]:
+        """Rows to add above and below a picture for the label, which grows with the picture."""
+        rows, needed = -1, 0
+        while needed > rows:
+            rows = needed
+            place, *_ = self.drawn(height + rows, width)
+            margin = min(place.start, height + rows - place.stop)
+            needed = place.stop - place.start + 2 * margin
+        return (rows, 0) if "top" in self.position else (0, rows)
 
 
 class Labeller:
