@@ -106,9 +106,9 @@ def portrait(
     `threads` batches of frames are worked on at once. `consent` is kept in the file as it stands.
     `key` is whose signature and mark the result gets: your newest key's ("auto"; the toolkit's
     public one where there is none), "toolkit", or that of an id. `producer` goes into the label of
-    GB 45438-2025; `label` is drawn, beside tiles and comparisons in a strip. `say` is told what will look bad, before the work. Raises
-    AnimateError for whatever the caller can mend, VerificationError when the finished draft does
-    not carry its mark; neither leaves a file behind.
+    GB 45438-2025; `label` is drawn, beside tiles and comparisons in a strip. `say` is told what
+    will look bad, before the work. Raises AnimateError for whatever the caller can mend,
+    VerificationError when the finished draft does not carry its mark; neither leaves a file behind.
     """
     photos, paths, out = _paths(photo), _paths(clip), Path(out)
     if compare not in (None, "plain", "keypoints"):
