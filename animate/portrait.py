@@ -152,18 +152,18 @@ def portrait(
         frames = on_video(stage, video, photo_face, drivers[0], how, window)
     else:
         crops = perform(stage, cast, drivers, rate, how)
-        tiles = window is None or len(views) > 1
         for line in advice.of_reference(drivers[0].tally.unlike):
             lines.append(line)
             say(line)
         if compare:
             frames = compared(cast, crops[0], compare == "keypoints")
-        elif tiles:
+        elif window is None or len(views) > 1:
             frames = as_tiles(crops, columns)
         else:
             frames = in_photo(stage, views[0], cast, crops, window, size)
-        if words is not None and (compare or (tiles and len(cast) > 1)):
-            frames = words.apart(frames)  # no corner is free
+        full = compare or len(views) > 1 or (window is None and len(cast) > 1)
+        if full and words is not None:
+            frames = words.apart(frames)  # there are faces up to the corners
     claim = Claim.now(
         generator=f"animate {__version__}",
         model=info.model,
