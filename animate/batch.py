@@ -239,7 +239,7 @@ def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:
         return _failed(job, f"{type(error).__name__}: {error}")
     seconds = round(time.monotonic() - start, 2)
     verdict = done.report.verdict
-    return Outcome(*_names(job), done.frames, seconds, verdict, tuple(notes))
+    return Outcome(*_names(job), done.frames, seconds, verdict, (*notes, *done.tally.words))
 
 
 def _names(job: Job) -> tuple[str, str, str, str]:

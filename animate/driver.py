@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, islice, repeat
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +24,13 @@ from animate.photos import PHOTO_SUFFIXES, read_photo
 from animate.stage import BATCH, Pose, Stage, values, with_values
 from animate.threads import in_order
 
+Seen = TypeVar("Seen", Sighting, Pose)
+
 MISSING = ("hold", "skip", "fail")
 EVERY = 5  # frames: how finely the reference frame is searched
 LIKE = 0.02  # in half crops: a pose this near to the photo's needs no better one
 FOLLOW = 6.0  # Hz of cut-off for each half crop a second: lips and lids must not lag
+COVERED = Fraction(1, 5)  # seconds before and after it is lost that a face is not to be trusted
 SEARCHED = 60  # seconds of the driver in which the reference frame is searched
 
 NO_FACE = (
@@ -43,6 +48,19 @@ class Tally:
     first_missing: int | None = None
     cuts: int = 0
     unlike: float = 0.0  # how far the reference pose is from the photo's, where one was searched
+
+    @property
+    def words(self) -> list[str]:
+        """What is worth telling."""
+        found = []
+        if self.missing:
+            found.append(
+                f"{self.missing} of the clip's {self.frames} frames without a face (the first: "
+                f"{self.first_missing})"
+            )
+        if self.cuts:
+            found.append(f"{self.cuts} scene cut" + "s" * (self.cuts > 1))
+        return found
 
 
 @dataclass(frozen=True)
@@ -141,42 +159,42 @@ class Driver:
         return self._followed(stage)
 
     def _followed(self, stage: Stage) -> Iterator[Pose]:
-        def seen(some: list[Sighting]) -> Iterator[tuple[Sighting, Pose | None]]:
+        def seen(some: list[Sighting]) -> list[Pose | None]:
             crops = [cut(s.frame, s.box, stage.model.size) for s in some if s.found]
             poses = iter(stage.seen(crops))
-            return zip(some, [next(poses) if s.found else None for s in some], strict=True)
+            return [replace(next(poses), fresh=s.fresh) if s.found else None for s in some]
 
+        batches = in_order(seen, clips.chunks(self._counted(), BATCH), stage.threads)
         last: Pose | None = None
-        waiting, fresh = 0, False  # frames before the first face; a cut that no pose has told of
-        for some in in_order(seen, clips.chunks(self._counted(), BATCH), stage.threads):
-            for sighting, pose in some:
-                fresh = fresh or sighting.fresh
-                if pose is not None:
-                    last, fresh = replace(pose, fresh=fresh), False
-                    yield from repeat(last, waiting + 1)
-                    waiting = 0
-                elif self.playing.missing == "skip":
-                    continue
-                elif last is None:
-                    waiting += 1
-                else:
-                    yield replace(last, fresh=False)  # held
+        waiting = 0  # frames before the first face
+        for pose in trusted(chain.from_iterable(batches), round(COVERED * self.rate)):
+            if pose is not None:
+                last = pose
+                yield from repeat(last, waiting + 1)
+                waiting = 0
+            elif self.playing.missing == "skip":
+                continue
+            elif last is None:
+                waiting += 1
+            else:
+                yield replace(last, fresh=False)  # held
         if last is None:
             raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
 
     def _counted(self) -> Iterator[Sighting]:
         tally = self.tally
+        first = self.media.first if isinstance(self.media, Clip) else 0
         for sighting in self.sightings():
             if not sighting.found:
                 if self.playing.missing == "fail":
-                    at = float(tally.frames / self.rate)
+                    number = first + tally.frames
                     raise AnimateError(
-                        f"frame {tally.frames} ({at:.2f} s) of {self.path} shows no face: use "
-                        "faces.missing=hold or skip, or another span of it"
+                        f"frame {number} ({float(number / self.rate):.2f} s) of {self.path} shows "
+                        "no face: use faces.missing=hold or skip, or another span of it"
                     )
                 tally.missing += 1
                 if tally.first_missing is None:
-                    tally.first_missing = tally.frames
+                    tally.first_missing = first + tally.frames
             tally.frames += 1
             tally.cuts += sighting.fresh
             yield sighting
@@ -186,16 +204,17 @@ class Driver:
 
         The crops are those of a run, so that relative motion starts where the run starts.
         """
+        poses: Iterator[Pose]
         if isinstance(self.media, Template):
-            poses = self.media.poses(stage.model)
+            poses = islice(self._first_scene(self.media.poses(stage.model)), 0, None, EVERY)
         else:
             poses = stage.poses(
                 cut(s.frame, s.box, stage.model.size)
-                for i, s in enumerate(self._first_scene())
-                if i % EVERY == 0 and s.found
+                for s in islice(self._first_scene(self.sightings()), 0, None, EVERY)
+                if s.found
             )
         best, least = None, math.inf
-        for pose in islice(poses, int(SEARCHED * self.rate)):
+        for pose in poses:
             away = stage.unlike(own, pose.motion)
             if away < least:
                 best, least = pose.motion, away
@@ -206,12 +225,12 @@ class Driver:
         self.tally.unlike = least
         return best
 
-    def _first_scene(self) -> Iterator[Sighting]:
+    def _first_scene(self, frames: Iterable[Seen]) -> Iterator[Seen]:
         """Frames up to the first cut, behind which there may be another person."""
-        for index, sighting in enumerate(islice(self.sightings(), int(SEARCHED * self.rate))):
-            if index and sighting.fresh:
+        for index, frame in enumerate(islice(frames, int(SEARCHED * self.rate))):
+            if index and frame.fresh:
                 return
-            yield sighting
+            yield frame
 
     def _nth(self, stage: Stage, index: int) -> Motion:
         """The pose of frame `index`, from 0. Raises AnimateError when it isn't there."""
@@ -294,6 +313,30 @@ def smooth(poses: Iterable[Pose], rate: Fraction, cutoff: float | None) -> Itera
             filters = [OneEuroFilter(float(rate), cutoff, FOLLOW) for _ in numbers]
         calm = [one(number) for one, number in zip(filters, numbers.tolist(), strict=True)]
         yield replace(pose, motion=with_values(pose.motion, torch.tensor(calm)))
+
+
+def trusted(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:
+    """Poses, without the `edge` before and after `edge` or more that are missing (None).
+
+    There the face is half covered, and a pose to be held would be none of a face. After a cut, and
+    where no pose has been given yet, they stay.
+    """
+    waiting: deque[Pose | None] = deque()
+    gone, doubtful, given = 0, 0, False
+    for pose in found:
+        if waiting and len(waiting) >= 2 * edge:
+            given = given or waiting[0] is not None
+            yield waiting.popleft()
+        if pose is None:
+            gone += 1
+        else:
+            doubtful = edge if given and gone >= edge else max(0, doubtful - 1)
+            doubtful = 0 if pose.fresh else doubtful
+            gone = 0
+        waiting.append(None if doubtful else pose)
+        if given and gone == edge > 0:
+            waiting = deque(p if p is not None and p.fresh else None for p in waiting)
+    yield from waiting
 
 
 def resample(poses: Iterable[Pose], rate: Fraction, to: Fraction) -> Iterator[Pose]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -33,11 +33,13 @@ def save_motion(
     device: str = "auto",
     force: bool = False,
     progress: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Template:
     """Write the poses of a clip as the motion template `out`, an .npz file without its sound.
 
     The arguments are those of `animate.portrait`; what else it takes belongs to the run, not to the
-    template. Raises AnimateError for whatever the caller can mend.
+    template. `say` is told of frames without a face and of scene cuts. Raises AnimateError for
+    whatever the caller can mend.
     """
     clip, out = Path(clip), Path(out)
     check_template(out, force)
@@ -56,7 +58,7 @@ def save_motion(
     poses = driver.poses(stage)
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(poses, total=driver.length, unit="frame", disable=hidden) as shown:
-        return save_template(
+        saved = save_template(
             out,
             shown,
             model=info.model,
@@ -65,3 +67,6 @@ def save_motion(
             rate=driver.rate,
             force=force,
         )
+    for words in driver.tally.words:
+        say(words)
+    return saved

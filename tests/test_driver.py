@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from animate.checkpoints import load
-from animate.driver import Driver, Playing, open_driver, play, resample, smooth
+from animate.driver import Driver, Playing, open_driver, play, resample, smooth, trusted
 from animate.errors import AnimateError
 from animate.faces import locator
 from animate.models.contract import Motion
 from animate.motion_template import read_template
 from animate.rehearsal import save_motion
-from animate.stage import Pose, Stage
+from animate.stage import Pose, Stage, values
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,25 @@ def test_frames_without_a_face_can_be_left_out_with_the_sound(patchy: Path, stag
 def test_frames_without_a_face_can_end_the_run_by_number(patchy: Path, stage: Stage) -> None:
     with pytest.raises(AnimateError, match=r"frame 0 .*shows no face.*hold or skip"):
         list(opened(patchy, missing="fail").poses(stage))
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ("abcd-fghi", "abcd-fghi"),  # lost for a moment
+        ("abcdef--ijkl", "abcd------kl"),  # for long, and half covered before and after
+        ("abcdef---jAkl", "abcd------Akl"),  # a scene begins
+        ("abc---", "a-----"),
+        ("ab---", "ab---"),  # nothing else to hold
+        ("---abcdef", "---abcdef"),
+    ],
+)
+def test_a_face_half_covered_is_not_held(found: str, expected: str) -> None:
+    """A letter is a pose, a capital one after a cut."""
+    poses = [None if c == "-" else replace(next(walk([ord(c)])), fresh=c.isupper()) for c in found]
+    kept = ["-" if p is None else chr(int(numbers(iter([p]))[0])) for p in trusted(poses, 2)]
+    assert "".join(kept) == expected
+    assert len(list(trusted(poses, 0))) == len(found)
 
 
 def test_a_clip_without_any_face_names_the_ways_out(tmp_path: Path, stage: Stage) -> None:
@@ -190,6 +209,9 @@ def test_a_template_holds_the_poses_of_its_clip(template: Path, world: Path, sta
     part = opened(template, start=0.1, end=0.3)
     assert torch.equal(next(part.poses(stage)).motion.point, read[3])  # type: ignore[attr-defined]
     assert part.length == 6
+    own = stage.track([draw_face(128)])
+    most_like = [values(opened(path).anchor(stage, own)) for path in (world / "clip.mp4", template)]  # type: ignore[arg-type]
+    np.testing.assert_allclose(*most_like, rtol=0, atol=1e-5)
 
 
 def test_a_template_is_plain_numbers(template: Path) -> None:

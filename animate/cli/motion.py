@@ -15,7 +15,11 @@ def register(commands: Any) -> None:
     save = command(actions, "save", call, "track the face in a clip and keep its poses")
     save.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of frames")
     save.add_argument(
-        "-o", "--out", type=Path, required=True, help="the template: .npz, to use as a CLIP"
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        help="the template: .npz, to use as a CLIP; without sound",
     )
     save.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
@@ -35,6 +39,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import run_arguments
 
     settings = run_arguments(overrides(arguments, others))
+    from animate.cli.run import advise
     from animate.rehearsal import save_motion
 
     heeded = inspect.signature(save_motion).parameters
@@ -43,6 +48,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
         arguments.out,
         force=arguments.force,
         progress=True,
+        say=advise,
         **{name: value for name, value in settings.items() if name in heeded},
     )
     print(f"{saved.path}: {len(saved)} poses at {float(saved.rate):.3f} a second, {saved.model}")

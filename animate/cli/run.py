@@ -104,16 +104,9 @@ def advise(line: str) -> None:
 
 def summary(done: Any) -> str:
     """A run in a line: what was written, what was met, what was verified."""
-    met, report = done.tally, done.report
-    parts = [f"{done.path}: {done.frames} frames"]
-    if met.missing:
-        parts.append(
-            f"{met.missing} of {met.frames} without a face, from frame {met.first_missing}"
-        )
-    if met.cuts:
-        parts.append(f"{met.cuts} scene cut" + "s" * (met.cuts > 1))
-    parts.append(f"verified: {report.verdict} (p = {report.detection.p_value:.1e})")
-    return ", ".join(parts)
+    report = done.report
+    sure = f"verified: {report.verdict} (p = {report.detection.p_value:.1e})"
+    return ", ".join([f"{done.path}: {done.frames} frames", *done.tally.words, sure])
 
 
 def _say_once() -> None:
