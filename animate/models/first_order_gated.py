@@ -35,6 +35,7 @@ from animate.models.geometry import (
     resize_flow,
     warp,
 )
+from animate.models.head import beyond, crown, mirrored, stiff
 from animate.models.layers import Layers, person
 from animate.models.residual import correct, trust
 
@@ -118,7 +119,7 @@ class DenseMotion(nn.Module):
         x = self.body(seen)
         flow = blend(prior + self.weight(x).float().flatten(2), maps, z)
         shift = 0.2 * torch.tanh(self.shift(x).float())
-        return flow + shift.permute(0, 2, 3, 1), x
+        return stiff(flow + shift.permute(0, 2, 3, 1), source, driving), x
 
     @exact
     def candidates(self, source: Tensor, driving: Tensor, ground: Tensor) -> Tensor:
@@ -214,8 +215,10 @@ class Synthesis(nn.Module):
         x = self.join4(beside(upsample(x), quarter, motion, F.avg_pool2d(open2, 2)))
         x = self.join2(beside(upsample(self.narrow(x)), half, open2))
         shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
-        moved = move(torch.cat([photo, front], 1), resize_flow(flow, *x.shape[2:]) + shift)
-        warped = torch.lerp(behind, moved[:, :3], moved[:, 3:])
+        flow = resize_flow(resize_flow(flow, *x.shape[2:]) + shift, *photo.shape[2:])
+        moved = move(torch.cat([photo, front], 1), mirrored(flow))
+        silhouette = moved[:, 3:] * crown(flow, front)
+        warped = torch.lerp(behind, moved[:, :3], silhouette)
         inner = smooth(self.inner(beside(x, open2)).float().sigmoid())
         x = beside(F.pixel_shuffle(self.wide(x), 2), warped.to(x.dtype))
         x = self.paint(self.last(x)).float().contiguous()
@@ -223,7 +226,7 @@ class Synthesis(nn.Module):
         stroke, mouth = x[:, :3].tanh(), fresh[:, :1]
         gate = (x[:, 3:] + 6 * fresh.amax(1, keepdim=True)).sigmoid()
         image = torch.lerp(warped + gate * stroke, inner, mouth)
-        return image, warped, 1 - torch.maximum(gate, mouth), moved[:, 3:]
+        return image, warped, 1 - torch.maximum(gate, mouth), silhouette
 
 
 @torch.no_grad()
@@ -257,13 +260,6 @@ def around(point: Tensor) -> Tensor:
     """1 where neither a head at (B, K, 2) nor what may be below it is: (B, 1, SIDE, SIDE)."""
     head = person(point, SIDE)[:, :1]
     return 1 - torch.maximum(head, head.cummax(2).values)
-
-
-def beyond(point: Tensor) -> Tensor:
-    """(B, MAP, MAP, 1): 0 on the face at (B, K, 2), which keypoints know better, 1 away from it."""
-    face = inside(point[:, list(landmarks.RIM)], MAP, MAP)[:, None]
-    wide = F.max_pool2d(face, 5, stride=1, padding=2)
-    return 1 - F.avg_pool2d(wide, 5, stride=1, padding=2).permute(0, 2, 3, 1)
 
 
 def pan(behind: Tensor, ground: Tensor) -> Tensor:
@@ -363,7 +359,7 @@ class FirstOrderGated(MotionModel):
             return flow, (source.front, source.behind)
         corrected = correct(flow, ours, theirs)
         sure = trust(flow, corrected, ours, theirs)
-        flow = torch.lerp(flow, corrected, sure * beyond(motion.point))
+        flow = torch.lerp(flow, corrected, sure * beyond(motion.point, MAP))
         back = everywhere(ground)
         back = torch.lerp(back, correct(back, view(source.behind).float() / 255, theirs), sure)
         return flow, (source.front, move(source.behind, back))

@@ -127,7 +127,7 @@ def fit_similarity(at: Tensor, to: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     a = (p * q).sum((-1, -2))
     b = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(-1)
     matrix = torch.stack([a, -b, b, a], -1).unflatten(-1, (2, 2))
-    return matrix / p.square().sum((-1, -2))[:, None, None], centre, home
+    return matrix / p.square().sum((-1, -2)).clamp(min=1e-9)[:, None, None], centre, home
 
 
 class ThinPlateSpline:

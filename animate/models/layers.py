@@ -22,25 +22,24 @@ class Layers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = UNet(12 + 2, (32, 48, 64, 96, 128), 32)
-        self.last = nn.Sequential(ConvNorm(32, 32), nn.Conv2d(32, 4 * 5, 3, padding=1))
-        with torch.no_grad():  # begin with the guess that the face makes, and with the plain fill
+        self.last = nn.Sequential(ConvNorm(32, 32), nn.Conv2d(32, 4 * 2, 3, padding=1))
+        with torch.no_grad():  # begin with the guess that the face makes
             for parameter in self.last[1].parameters():
                 parameter.zero_()
 
     def forward(self, photo: Tensor, point: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Photo, its keypoints (B, K, 2) -> front, hole (B, 1, S, S), behind (B, 3, S, S).
 
-        `front` is the person, `hole` what of the layer behind has to be guessed, all in [0, 1].
+        `front` is the person, `hole` what of the layer behind is not to be seen, all in [0, 1].
         """
         guess = person(point, photo.shape[-1] // 2)  # (B, 2, S/2, S/2)
         x = self.body(beside(F.pixel_unshuffle(photo - 0.5, 2), guess))
-        x = F.pixel_shuffle(self.last(x), 2).float()  # (B, 5, S, S)
+        x = F.pixel_shuffle(self.last(x), 2).float()  # (B, 2, S, S)
         logit = smooth(8 * guess[:, :1] - 4)
-        front, hole = (x[:, :2] + logit).sigmoid().split(1, 1)
+        front, hole = (x + logit).sigmoid().split(1, 1)
         wide = F.max_pool2d(hole, 5, stride=1, padding=2)  # loose hair would stay behind as a rim
         known = (1.25 - 1.75 * wide).clamp(0, 1)  # what is rather hidden than not tells nothing
-        behind = fill(photo.float(), known) + hole * x[:, 2:].tanh()
-        return front, hole, behind.clamp(0, 1)
+        return front, hole, fill(photo.float(), known)
 
 
 def person(point: Tensor, side: int) -> Tensor:
