@@ -146,6 +146,11 @@ def test_equivariance_is_zero_where_nothing_is_deformed_and_has_frames_for_first
     assert all(value < 1e-3 for value in terms.values())
     bent = ThinPlateSpline(1, torch.Generator().manual_seed(0), affine=0.3, bend=0.05)
     assert losses.equivariance(image, tiny.track(image), tiny, bent)["jacobian"] > 0.01
+    seen = []
+    tiny.kp_detector.kp.register_forward_hook(lambda *call: seen.append(call[-1].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        losses.equivariance(image, tiny.track(image), tiny, still)
+    assert seen == [torch.bfloat16] * 2  # the deformed image is tracked as the others are
 
 
 def test_a_perfect_picture_costs_nothing_and_eyes_and_mouth_cost_more():

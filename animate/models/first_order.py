@@ -169,14 +169,16 @@ class Generator(nn.Module):
         """
         if flow.shape[1:3] != image.shape[2:]:
             flow = stretch(flow.permute(0, 3, 1, 2), image).permute(0, 2, 3, 1)
-        image = precise(image).expand(len(flow), -1, -1, -1)
-        return warp(image, flow, align_corners=self.dense_motion_network.align_corners)
+        wide = precise(image).expand(len(flow), -1, -1, -1)
+        aligned = self.dense_motion_network.align_corners
+        moved = warp(wide, flow, align_corners=aligned)
+        return moved.to(image.dtype, memory_format=torch.channels_last)
 
     def forward(self, source: Source, driving: LocalMotion) -> tuple[Tensor, Tensor, Tensor]:
         """Images (T, 3, S, S) in [0, 1], flow (T, h, w, 2) and occlusion (T, 1, h, w)."""
         flow, occlusion = self.dense_motion_network(source, driving)
         x = self.move(source.features, flow)
-        x = self.bottleneck(x * stretch(occlusion, x))  # eq. 8
+        x = self.bottleneck(x * stretch(occlusion, x).to(x.dtype))  # eq. 8
         for up in self.up_blocks:
             x = up(x)
         return precise(self.final(x)).sigmoid(), flow, occlusion

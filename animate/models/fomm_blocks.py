@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 REDUCTION = 4  # keypoints and dense motion see the image at a quarter of its side
+WORTH_IT = 32  # side of a map from which on kernels are added up before they are used
 
 
 def widths(width: int, limit: int, levels: int) -> list[int]:
@@ -57,7 +58,32 @@ class Up(Same):
     """The same, from twice the side."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return F.relu(self.norm(doubled(x, self.conv)), inplace=True)
+
+
+def doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """A 3x3 convolution of (B, C, s, s) enlarged to twice its side, nearest neighbour.
+
+    Two of three taps in a row see the same pixel then. In large maps they are added beforehand,
+    which leaves a 2x2 kernel for each of the four places in a pixel: 4 products instead of 9.
+    """
+    side = x.shape[2]
+    if side < WORTH_IT:
+        return conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+    rows = []
+    for i, tall in enumerate(halves(conv.weight, 2)):
+        places = [F.conv2d(x, kernel, conv.bias, padding=1) for kernel in halves(tall, 3)]
+        row = [
+            y[:, :, i : i + side, j : j + side].permute(0, 2, 3, 1) for j, y in enumerate(places)
+        ]
+        rows.append(torch.stack(row, 3))
+    return torch.stack(rows, 2).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)  # channels last
+
+
+def halves(kernel: Tensor, along: int) -> tuple[Tensor, Tensor]:
+    """What of three taps the first and the second half of an enlarged pixel sees."""
+    a, b, c = kernel.unbind(along)
+    return torch.stack([a, b + c], along), torch.stack([a + b, c], along)
 
 
 class Residual(nn.Module):

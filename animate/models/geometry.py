@@ -164,11 +164,13 @@ class ThinPlateSpline:
             setattr(self, name, getattr(self, name)[rows])
         return self
 
+    @exact
     def points(self, z: Tensor) -> Tensor:
         """T at points (B, n, 2)."""
         r2 = torch.cdist(z, self.centres.expand(len(z), -1, -1)).square()  # (B, n, c)
         return z @ self.matrix.mT + self.shift + (r2 * torch.log(r2 + 1e-6)) @ self.weights
 
+    @exact
     def jacobian(self, z: Tensor) -> Tensor:
         """dT/dz at points (B, n, 2), in closed form: (B, n, 2, 2)."""
         offset = z[:, :, None] - self.centres  # (B, n, c, 2)
@@ -176,6 +178,7 @@ class ThinPlateSpline:
         slope = 2 * offset * (torch.log(r2 + 1e-6) + r2 / (r2 + 1e-6))  # dU/dz
         return self.matrix[:, None] + torch.einsum("bci,bncj->bnij", self.weights, slope)
 
+    @exact
     def warp(self, image: Tensor) -> Tensor:
         """The image Y(z) = X(T(z)); beyond its border it is mirrored.
 

@@ -117,7 +117,6 @@ def silhouette(moved: Tensor, mask: Tensor) -> Tensor:
     return ((moved - mask.nan_to_num()).abs() * mask.isfinite()).mean()
 
 
-@exact
 def equivariance(
     image: Tensor, motion: Motion, model: MotionModel, spline: ThinPlateSpline
 ) -> Terms:
@@ -126,14 +125,17 @@ def equivariance(
     Siarohin et al. 2019, eq. 8 to 11: with Y(z) = X(T(z)), p_X = T(p_Y) and
     1 = J_X^-1 T'(p_Y) J_Y.
     """
-    with torch.autocast(image.device.type, enabled=torch.is_autocast_enabled(image.device.type)):
-        moved = model.track(spline.warp(image))
+    moved = model.track(spline.warp(image))
     terms = {"equivariance": (motion.point - spline.points(moved.point)).abs().mean()}  # type: ignore[attr-defined]
-    frame = getattr(motion, "frame", None)
-    if frame is not None:
-        product = inverse_2x2(frame) @ spline.jacobian(moved.point) @ moved.frame  # type: ignore[attr-defined]
-        terms["jacobian"] = (torch.eye(2, device=image.device) - product).abs().mean()
+    if hasattr(motion, "frame"):
+        terms["jacobian"] = from_identity(motion.frame, spline.jacobian(moved.point), moved.frame)  # type: ignore[attr-defined]
     return terms
+
+
+@exact
+def from_identity(frame: Tensor, slope: Tensor, moved: Tensor) -> Tensor:
+    """Mean L1 distance of frame^-1 slope moved, (B, K, 2, 2) each, from the identity."""
+    return (torch.eye(2, device=frame.device) - inverse_2x2(frame) @ slope @ moved).abs().mean()
 
 
 @exact
