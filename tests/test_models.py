@@ -50,8 +50,9 @@ def test_how_frames_are_grouped_never_shows(model, frames):
     motion = model.track(frames)
     together = model.render(source, motion)
     apart = torch.cat([model.render(source, model.track(f[None])) for f in frames])
-    torch.testing.assert_close(apart, together, atol=1e-4, rtol=0)
-    torch.testing.assert_close(model.render(source, motion[1:3]), together[1:3], atol=1e-4, rtol=0)
+    close = {"atol": 5e-4, "rtol": 0}  # float32 rounds by how a processor splits a batch: to 1.5e-4
+    torch.testing.assert_close(apart, together, **close)
+    torch.testing.assert_close(model.render(source, motion[1:3]), together[1:3], **close)
 
 
 @torch.inference_mode()

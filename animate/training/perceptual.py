@@ -110,7 +110,7 @@ class Vgg(nn.Module):
             with torch.no_grad():
                 wanted = self.taps(b)
             parts = zip(self.taps(a), wanted, strict=True)
-            # as they lie in memory, channels last: the gradient of a mean is slow to lay out otherwise
+            # as they lie in memory: a mean's gradient is slow to lay out otherwise
             apart = [(x - y).permute(0, 2, 3, 1).abs().mean(dtype=total.dtype) for x, y in parts]
             total = total + torch.stack(apart).sum()
         return total
