@@ -51,12 +51,13 @@ class Layout:
 
 # Rings of waves: channels, inner and outer radius, and how many are pilot, tag; the rest is body.
 # What has to survive most is coarse chroma: codecs keep it longest, and it finds a place from afar.
+# Luma says that a mark is there and no more: it is for pictures without colours.
 RINGS = (
     ("chroma", 4, 9, 0.55, 0.25),
     ("chroma", 9, 14, 0.40, 0.20),
     ("chroma", 14, 21, 0.30, 0.10),
     ("chroma", 21, 34, 0.08, 0.0),
-    ("luma", 30, 58, 0.30, 0.0),
+    ("luma", 30, 58, 1.00, 0.0),
 )
 LUMA = 0.25  # how much a luma wave counts beside a chroma wave
 FREE = (ACROSS > 0) & (ACROSS < GRID // 2)  # the columns at the rim are not free

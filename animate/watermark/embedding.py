@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from animate.errors import AnimateError
 from animate.watermark import payload as bits
@@ -32,11 +33,13 @@ from animate.watermark.spectrum import (
 DEFAULT = 2.37  # grey levels, root mean square over R, G, B: 40.6 dB
 FLOOR = 2.0  # 42.1 dB; weaker marks do not survive publishing for sure
 CEILING = 8.0
-SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get less of it
-LARGE = 0.85  # of the strength: 42.0 dB by default
+SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get less of it:
+LARGE = 0.35  # with this power of the side, 42.0 dB at 512 pixels by default, ...
+LEAST = 0.6  # ... down to this share of the strength
+UNEVEN = 1.9  # times the strength, where the eye forgives most: the limit in larger pictures
 PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
 
-SHARE = 0.03  # of the energy that is luma, halved in larger pictures: more would be seen
+SHARE = 0.03  # of the energy that is luma, two thirds of it in larger ones: more is seen
 
 SMALLEST = 32  # pixels a side
 THUMB = 16  # samples a side by which shots are told apart
@@ -50,8 +53,9 @@ class Mark:
     """What to embed: a payload, the key it was made with, and a strength.
 
     `strength` is the change of a picture in grey levels, root mean square over R, G, B, from FLOOR
-    to CEILING, at 320 pixels and below; larger pictures get 0.85 of it. AnimateError for a strength
-    outside, or a payload of another key or unknown version.
+    to CEILING, at 320 pixels and below; larger pictures get less, down to 0.6 of it, and still less
+    where most of the picture is flat and bright. AnimateError for a strength outside, or a payload
+    of another key or unknown version.
     """
 
     payload: Payload
@@ -159,12 +163,16 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # what the pixels can hold
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
     planes = np.stack([((rows @ plane) @ columns.T).real for plane in spectrum], -1)
-    planes *= _enlarged(forgiven(cells), height, width)[..., None]
+    mask = forgiven(cells)
+    planes *= _enlarged(mask, height, width)[..., None]
     luma, all_of_it = np.sum(planes[..., 0] ** 2), np.sum((planes @ BACKWARD.T) ** 2) / 3
-    share = SHARE / 2 if short > SMALL else SHARE
+    share, strength = SHARE, mark.strength
+    if short > SMALL:
+        share *= 2 / 3
+        strength *= max((SMALL / short) ** LARGE, LEAST)
+        strength *= min(UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max()), 1.0)
     planes[..., 0] *= np.sqrt(share / (1 - share) * max(all_of_it / (luma + TINY) - 1, 0))
     change = planes @ BACKWARD.T.astype(np.float32)
-    strength = mark.strength * (LARGE if short > SMALL else 1.0)
     change *= math.sqrt(strength**2 - 1 / 12) / np.sqrt(np.mean(change**2))  # 1/12: rounding
     return np.rint(np.clip(change, -4 * strength, 4 * strength)).astype(np.int16)
 
@@ -181,6 +189,8 @@ def forgiven(cells: np.ndarray) -> np.ndarray:
     luma = cells @ FORWARD[0].astype(np.float32)
     mean = blurred(luma, 2)
     busy = np.sqrt(blurred((luma - mean) ** 2, 2))  # a slope is not busy
+    around = sliding_window_view(np.pad(busy, 2, mode="edge"), (5, 5))
+    busy = around.min((2, 3))  # nor is what is flat beside an edge
     busy /= busy + 3
     bright = np.clip((mean - 60) / 90, 0, 1)
     return blurred((0.5 + 0.8 * busy) * (1 - 0.6 * bright * (1 - busy)), 1)
