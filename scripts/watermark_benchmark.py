@@ -165,28 +165,36 @@ def _invisible(kind: str, method: str, *how: Any) -> Any:
 
 
 def looks(frames: Frames, marked: Frames) -> dict[str, float]:
-    """PSNR (the worst frame, RGB), SSIM (luma) and VMAF by ffmpeg."""
+    """PSNR (the worst frame, RGB), SSIM (luma), VMAF, and what VMAF loses against a plain copy."""
+    error = max(
+        float(np.mean((a.astype(float) - b) ** 2)) for a, b in zip(frames, marked, strict=True)
+    )
+    vmaf = alike(marked, frames, "libvmaf", "VMAF score: ")
+    return {
+        "PSNR": 10 * np.log10(255**2 / error),
+        "SSIM": alike(marked, frames, "ssim", "Y:"),
+        "VMAF": vmaf,
+        "VMAF lost": alike(frames, frames, "libvmaf", "VMAF score: ") - vmaf,
+    }
+
+
+def alike(some: Frames, plain: Frames, graph: str, word: str) -> float:
+    """What a filter of ffmpeg, which compares two videos, says behind a word."""
     import subprocess
 
     import imageio_ffmpeg
 
-    error = max(
-        float(np.mean((a.astype(float) - b) ** 2)) for a, b in zip(frames, marked, strict=True)
-    )
-    out = {"PSNR": 10 * np.log10(255**2 / error)}
-    size = f"{frames[0].shape[1]}x{frames[0].shape[0]}"
+    size = f"{plain[0].shape[1]}x{plain[0].shape[0]}"
+    inputs = []
     with tempfile.TemporaryDirectory() as folder:
-        inputs = []
-        for name, some in (("marked", marked), ("plain", frames)):
+        for name, frames in (("some", some), ("plain", plain)):
             path = Path(folder, name)
-            path.write_bytes(b"".join(np.ascontiguousarray(frame).tobytes() for frame in some))
+            path.write_bytes(b"".join(np.ascontiguousarray(frame).tobytes() for frame in frames))
             inputs += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-i", str(path)]
         yuv = "[0]format=yuv444p[a];[1]format=yuv444p[b];[a][b]"
-        for name, graph, word in (("SSIM", "ssim", "Y:"), ("VMAF", "libvmaf", "VMAF score: ")):
-            command = [imageio_ffmpeg.get_ffmpeg_exe(), *inputs, "-lavfi", yuv + graph]
-            said = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True)
-            out[name] = float(said.stderr.split(word)[-1].split()[0])
-    return out
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), *inputs, "-lavfi", yuv + graph]
+        said = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True)
+    return float(said.stderr.split(word)[-1].split()[0])
 
 
 def speed(frames: Frames) -> dict[str, float]:
@@ -235,6 +243,7 @@ def print_tables(results: dict[str, dict[str, Any]]) -> None:
         "PSNR",
         "SSIM",
         "VMAF",
+        "VMAF lost",
         "embed_ms",
         "setup_ms",
         "frame_ms",
