@@ -201,7 +201,7 @@ def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(folder("configs")), version_base="1.3"):
             tree = OmegaConf.to_container(compose(name, overrides), resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # experiment=null
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise AnimateError(f"{' '.join(overrides)} makes no valid settings: {reason}") from error
     assert isinstance(tree, dict)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import ROOT
+from safetensors.torch import load_file
 
 from animate.cli import main
 from animate.errors import AnimateError, VerificationError
@@ -28,6 +32,9 @@ TINY = {
     "size": 64, "detector_width": 4, "detector_levels": 2, "motion_width": 4, "motion_levels": 2,
     "width": 4, "residuals": 1,
 }  # fmt: skip
+
+
+SMOKE = ["experiment=smoke", "optim.steps=2", "log_every=1", "save_every=2", "optim.batch=2"]
 
 
 def model() -> FirstOrder:
@@ -96,6 +103,67 @@ def test_sigkill_loses_no_more_than_the_steps_since_the_last_save(tmp_path: Path
     (tmp_path / "killed/state-99999999.part").write_text("half a state")  # as a kill may leave it
     whole = run(tmp_path / "whole", steps=reached + 2, decay=0)  # the rate of 10,000 steps' start
     assert equal(run(tmp_path / "killed", steps=reached + 2, decay=0), whole)
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two states hold the same bits."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return torch.equal(a, b)
+    return a == b
+
+
+def command(arguments: list[str]) -> None:
+    sys.exit(main(arguments))
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path) -> None:
+    settings = [f"++motion.arguments.{key}={value}" for key, value in TINY.items()]
+    settings += ["data.size=64", "data.held_out=null", "optim.batch=2", "optim.steps=24"]
+    settings += ["experiment=smoke", "save_every=4", "log_every=1"]
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["animate.training.recipe", "animate.training.board", "hydra"])
+
+    def begin(name: str) -> Any:
+        arguments = ["train", *settings, f"out={tmp_path / name}"]
+        process = context.Process(target=command, args=(arguments,))
+        process.start()
+        return process
+
+    whole, log, chance = begin("whole"), tmp_path / "killed/log.jsonl", random.Random()
+    for reached in (2, 9, 15):
+        process, deadline = begin("killed"), time.monotonic() + 120
+        while process.is_alive() and time.monotonic() < deadline:
+            if log.exists() and f'{{"step": {reached},' in log.read_text():
+                break
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.3))  # in the middle of a step, a save or a preview
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    for process in (begin("killed"), whole):
+        process.join()
+        assert process.exitcode == 0
+    ends = [torch.load(tmp_path / d / "state.pt", weights_only=True) for d in ("whole", "killed")]
+    assert ends[0]["step"] == 24
+    assert same(*ends)  # networks, critic, averages, optimisers
+    results = [load_file(tmp_path / d / "checkpoint.safetensors") for d in ("whole", "killed")]
+    assert same(*results)
+    told = [line for line in log.read_text().splitlines() if '"loss"' in line]
+    assert len({json.loads(line)["step"] for line in told}) == 24
+    assert (log.parent / "report.md").exists()
+
+
+def test_a_log_that_was_cut_short_goes_on_and_tells_each_step_once(tmp_path: Path) -> None:
+    command = ["train", *SMOKE, f"out={tmp_path}"]
+    assert main(command) == 0
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 3, "loss": 1.0}\n{"step": 4, "lo')  # then, a kill
+    assert main([*command, "optim.steps=3"]) == 0
+    told = json.loads((tmp_path / "summary.json").read_text())["last"]["loss"]
+    assert told != 1.0  # the third step was taken again
+    assert f"| loss | {told:.5g} |" in (tmp_path / "report.md").read_text()
 
 
 class Saves:
@@ -204,9 +272,6 @@ def test_two_processes_learn_what_one_does(
     assert len(told[2]) == steps
     for ours in told[:2]:
         torch.testing.assert_close(ours, told[2], **close)
-
-
-SMOKE = ["experiment=smoke", "optim.steps=2", "log_every=1", "save_every=2", "optim.batch=2"]
 
 
 def test_a_sweep_leaves_a_log_a_report_and_marked_previews_of_each_run_and_one_table(

@@ -9,6 +9,7 @@ report.md and summary.json.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -53,6 +54,7 @@ class Board:
         self.events = _tensorboard(out)
 
     def lines(self) -> list[dict[str, float]]:
+        """The log; a line that a kill or a full disk cut short is left out."""
         path = self.out / "log.jsonl"
         if not path.exists():
             return []
@@ -61,8 +63,11 @@ class Board:
     def note(self, line: Mapping[str, float]) -> None:
         """One line more everywhere."""
         try:
-            with (self.out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(dict(line)) + "\n")
+            with (self.out / "log.jsonl").open("a+b") as log:
+                if log.tell():
+                    log.seek(-1, os.SEEK_END)
+                    log.write(b"" if log.read(1) == b"\n" else b"\n")  # one was cut short
+                log.write(json.dumps(dict(line)).encode() + b"\n")
         except OSError as error:
             raise AnimateError(
                 f"{self.out}/log.jsonl can't be written ({error.strerror}): free some space; the "
@@ -197,12 +202,13 @@ def write_report(board: Board, clips: Clips) -> Path:
     names = [
         k for k in dict.fromkeys(k for line in lines for k in line) if k not in ("step", "samples")
     ]
-    courses = {
-        name: {name: ([line["step"] for line in lines if name in line],
-                      [line[name] for line in lines if name in line])}
+    # by step, of which the last counts: steps since a save are taken again after a kill
+    values = {
+        name: dict(sorted({line["step"]: line[name] for line in lines if name in line}.items()))
         for name in names
-    }  # fmt: skip
-    last = {name: values[name][1][-1] for name, values in courses.items()}
+    }
+    courses = {name: {name: (list(v), list(v.values()))} for name, v in values.items()}
+    last = {name: curve[name][1][-1] for name, curve in courses.items()}
     summary = {"settings": board.settings, "last": last, "best": {BEST: board.best}}
     (out / "summary.json").write_text(json.dumps(summary, indent=1, default=str) + "\n")
     text = ["# Training run", ""]
