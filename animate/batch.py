@@ -239,7 +239,7 @@ def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:
         return _failed(job, f"{type(error).__name__}: {error}")
     seconds = round(time.monotonic() - start, 2)
     verdict = done.report.verdict
-    return Outcome(*_names(job), done.frames, seconds, verdict, (*notes, *done.tally.words))
+    return Outcome(*_names(job), done.frames, seconds, verdict, (*notes, *done.met))
 
 
 def _names(job: Job) -> tuple[str, str, str, str]:
@@ -253,10 +253,10 @@ def _failed(job: Job, why: str) -> Outcome:
 # ---------------------------------------------------------------- the report
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>animate batch</title>
-<style>body{{font:15px sans-serif;margin:2em}}td,th{{padding:.4em .8em;text-align:left;
-vertical-align:top;border-bottom:1px solid #ccc}}img,video{{height:120px}}.bad{{color:#b00}}</style>
+<style>body{{font:15px sans-serif;margin:2em}}table{{border-collapse:collapse}}
+td,th{{padding:.4em .8em;text-align:left;vertical-align:top;border-bottom:1px solid #ccc}}img,video{{height:120px}}.bad{{color:#b00}}</style>
 <h1>{good} of {total} published</h1>
-<table><tr><th>photo<th>result<th>frames<th>seconds<th>verdict</tr>
+<table><tr><th>photo<th>clip<th>result<th>frames<th>seconds of work<th>verdict</tr>
 {rows}
 </table>
 """
@@ -271,11 +271,12 @@ def _report(outcomes: Sequence[Outcome], folder: Path) -> str:
 
 def _row(outcome: Outcome, folder: Path) -> str:
     photo = f"{_shown(outcome.photo, folder)}<br>{escape(Path(outcome.photo).name)}"
+    clip = escape(Path(outcome.clip).name)
     if outcome.error:
-        return f'<tr><td>{photo}<td class="bad" colspan="4">{escape(outcome.error)}</tr>'
+        return f'<tr><td>{photo}<td>{clip}<td class="bad" colspan="4">{escape(outcome.error)}</tr>'
     notes = "".join(f"<br><small>{escape(note)}</small>" for note in outcome.notes)
     result = f"{_shown(outcome.out, folder)}<br>{escape(Path(outcome.out).name)}{notes}"
-    cells = (photo, result, outcome.frames, outcome.seconds, escape(outcome.verdict))
+    cells = (photo, clip, result, outcome.frames, outcome.seconds, escape(outcome.verdict))
     return "<tr>" + "".join(f"<td>{cell}" for cell in cells) + "</tr>"
 
 

@@ -49,13 +49,21 @@ class Tally:
     cuts: int = 0
     unlike: float = 0.0  # how far the reference pose is from the photo's, where one was searched
 
-    @property
-    def words(self) -> list[str]:
+    def count(self, sighting: Sighting, first: int = 0) -> None:
+        """One more frame, of a pass that began with number `first`."""
+        if not sighting.found:
+            self.missing += 1
+            if self.first_missing is None:
+                self.first_missing = first + self.frames
+        self.frames += 1
+        self.cuts += sighting.fresh
+
+    def words(self, whose: str = "clip") -> list[str]:
         """What is worth telling."""
         found = []
         if self.missing:
             found.append(
-                f"{self.missing} of the clip's {self.frames} frames without a face (the first: "
+                f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
                 f"{self.first_missing})"
             )
         if self.cuts:
@@ -123,6 +131,11 @@ class Driver:
         return isinstance(self.media, Clip) and self.media.sound and self.sound is None
 
     @property
+    def first(self) -> int:
+        """The number in the clip of the frame that it begins with."""
+        return 0 if isinstance(self.media, np.ndarray) else self.media.first
+
+    @property
     def still(self) -> bool:
         """Whether it is one picture."""
         return isinstance(self.media, np.ndarray)
@@ -182,21 +195,14 @@ class Driver:
             raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
 
     def _counted(self) -> Iterator[Sighting]:
-        tally = self.tally
-        first = self.media.first if isinstance(self.media, Clip) else 0
         for sighting in self.sightings():
-            if not sighting.found:
-                if self.playing.missing == "fail":
-                    number = first + tally.frames
-                    raise AnimateError(
-                        f"frame {number} ({float(number / self.rate):.2f} s) of {self.path} shows "
-                        "no face: use faces.missing=hold or skip, or another span of it"
-                    )
-                tally.missing += 1
-                if tally.first_missing is None:
-                    tally.first_missing = first + tally.frames
-            tally.frames += 1
-            tally.cuts += sighting.fresh
+            if not sighting.found and self.playing.missing == "fail":
+                number = self.first + self.tally.frames
+                raise AnimateError(
+                    f"frame {number} ({float(number / self.rate):.2f} s) of {self.path} shows no "
+                    "face: use faces.missing=hold or skip, or another span of it"
+                )
+            self.tally.count(sighting, self.first)
             yield sighting
 
     def _most_like(self, stage: Stage, own: Motion) -> Motion:

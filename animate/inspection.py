@@ -83,7 +83,8 @@ def inspect(
     for index, pose in spread(driver, stage, frames):
         anchor = pose.motion if anchor is None else anchor
         rows.append(_row(stage, actor, pose, anchor, how))
-        labels.append(f"frame {index}, {float(index / driver.rate):.2f} s")
+        number = driver.first + index
+        labels.append(f"frame {number}, {float(number / driver.rate):.2f} s")
     claim = Claim.now(
         generator=f"animate {__version__}",
         model=info.model,

@@ -38,7 +38,8 @@ VIDEOS = (
 class Animated(Published):
     """What was published, and what the run met on the way."""
 
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = field(default_factory=Tally)  # of the first driver
+    met: list[str] = field(default_factory=list)  # in words, of every driver and a source video
     advice: list[str] = field(default_factory=list)
 
 
@@ -148,8 +149,9 @@ def portrait(
     lines = foreseen(stage, views, cast, drivers, how)
     for line in lines:
         say(line)
+    source = Tally()
     if video:
-        frames = on_video(stage, video, photo_face, drivers[0], how, window)
+        frames = on_video(stage, video, photo_face, drivers[0], how, window, source)
     else:
         crops = perform(stage, cast, drivers, rate, how)
         for line in advice.of_reference(drivers[0].tally.unlike):
@@ -189,7 +191,10 @@ def portrait(
             sound=None if shown is None else drivers[0].sound or (video.heard if video else None),
             force=force,
         )
-    return Animated(done.path, done.frames, done.report, drivers[0].tally, lines)
+    met = source.words("source video")
+    for number, driver in enumerate(drivers, 1):
+        met += driver.tally.words("clip" if len(drivers) == 1 else f"clip {number}")
+    return Animated(done.path, done.frames, done.report, drivers[0].tally, met, lines)
 
 
 def foreseen(

@@ -67,6 +67,6 @@ def save_motion(
             rate=driver.rate,
             force=force,
         )
-    for words in driver.tally.words:
+    for words in driver.tally.words():
         say(words)
     return saved

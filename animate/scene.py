@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from animate.clips import Clip
-from animate.driver import Driver, resample
+from animate.driver import Driver, Tally, resample
 from animate.errors import AnimateError
 from animate.faces import Box, Detected, Face, Locator, Sighting, cut
 from animate.faces.paste import Paste, Window
@@ -173,12 +173,13 @@ def on_video(
     driver: Driver,
     how: Retarget,
     window: Window | None,
+    tally: Tally,
 ) -> Iterator[np.ndarray]:
     """A video's person moved, frame by frame; without a window as a crop.
 
     With the head amplified by 0 she keeps her own movement, and takes the expression alone;
-    otherwise the driver's movement takes the place of hers. Frames without a face stay as they are.
-    Ends with the shorter of the two.
+    otherwise the driver's movement takes the place of hers. Frames without a face stay as they are
+    and are counted. Ends with the shorter of the two.
     """
     keeps = how.amplify.get("head", 1) == 0
 
@@ -192,6 +193,7 @@ def on_video(
         start: Actor | None = None
         first: Motion | None = None
         for (sighting, actor), pose in zip(people, poses, strict=False):
+            tally.count(sighting)
             if actor is None:
                 yield sighting, None, None
                 continue

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import command, frames, overrides
 
 
 def register(commands: Any) -> None:
@@ -65,4 +65,4 @@ def report(outcome: Any) -> None:
         print(f"{outcome.photo}: failed: {outcome.error}", flush=True)
     else:
         kept = ", kept from before" if outcome.kept else f" in {outcome.seconds:.1f} s"
-        print(f"{outcome.out}: {outcome.frames} frames{kept}, {outcome.verdict}", flush=True)
+        print(f"{outcome.out}: {frames(outcome.frames)}{kept}, {outcome.verdict}", flush=True)

@@ -13,7 +13,7 @@ def register(commands: Any) -> None:
     look = command(
         commands, "inspect", call, "draw keypoints, deformation and what is painted, as a picture"
     )
-    look.add_argument("photo", type=Path, metavar="PHOTO", help="as for `animate run`")
+    look.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP")
     look.add_argument("clip", type=Path, metavar="CLIP", help="as for `animate run`")
     look.add_argument("-o", "--out", type=Path, required=True, help="the picture: .png or .jpg")
     look.add_argument(
@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/run.yaml",
+        help="settings of configs/run.yaml; those of how a result looks or is played do nothing",
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import command, frames, overrides
 from animate.paths import home
 
 
@@ -106,7 +106,7 @@ def summary(done: Any) -> str:
     """A run in a line: what was written, what was met, what was verified."""
     report = done.report
     sure = f"verified: {report.verdict} (p = {report.detection.p_value:.1e})"
-    return ", ".join([f"{done.path}: {done.frames} frames", *done.tally.words, sure])
+    return ", ".join([f"{done.path}: {frames(done.frames)}", *done.met, sure])
 
 
 def _say_once() -> None:
