@@ -253,8 +253,11 @@ def _failed(job: Job, why: str) -> Outcome:
 # ---------------------------------------------------------------- the report
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>animate batch</title>
-<style>body{{font:15px sans-serif;margin:2em}}table{{border-collapse:collapse}}
-td,th{{padding:.4em .8em;text-align:left;vertical-align:top;border-bottom:1px solid #ccc}}img,video{{height:120px}}.bad{{color:#b00}}</style>
+<style>
+body{{font:15px sans-serif;margin:2em}}table{{border-collapse:collapse}}
+td,th{{padding:.4em .8em;text-align:left;vertical-align:top;border-bottom:1px solid #ccc}}
+img,video{{height:120px}}.bad{{color:#b00}}
+</style>
 <h1>{good} of {total} published</h1>
 <table><tr><th>photo<th>clip<th>result<th>frames<th>seconds of work<th>verdict</tr>
 {rows}

@@ -101,7 +101,7 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
         return _open_folder(path, truncated, FOLDER_RATE if rate is None else Fraction(rate))
     if rate is not None:
         raise AnimateError(f"{path} has a frame rate of its own: leave the rate out")
-    with _Reader.open(path) as reader:
+    with Reader.open(path) as reader:
         first = list(islice(reader.frames(), 2))
         if len(first) < 2:
             raise AnimateError(f"{path} is a clip of one frame or of none: use a longer one")
@@ -115,7 +115,7 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
 def _video(clip: Clip) -> Iterator[np.ndarray]:
     half, held, ends = Fraction(1, 2), None, 0
     count, beyond = 0, clip.beyond  # count: of frames of the whole clip
-    with _Reader.open(clip.path) as reader:
+    with Reader.open(clip.path) as reader:
 
         def shown(frame: Any, until: int) -> Iterator[np.ndarray]:
             """A frame at every tick from `count` to `until` that lies in the span."""
@@ -154,16 +154,17 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
         raise AnimateError(f"{clip.path} ends before frame {clip.first}: use an earlier clip.start")
 
 
-class _Reader:
-    """One pass over the video of an open file."""
+class Reader:
+    """One pass over the video of an open file; `sound` is its sound's stream."""
 
     def __init__(self, path: Path, container: Any):
         from av.video.reformatter import VideoReformatter
 
         self.path, self.container = path, container
         self.sound = container.streams.best("audio")
-        if self.sound is not None and self.sound.codec_context is None:
-            self.sound = None  # of a codec that nobody knows
+        if self.sound is not None and self.sound.codec_context is None:  # nobody knows its codec
+            known = (other for other in container.streams.audio if other.codec_context is not None)
+            self.sound = next(known, self.sound)
         self.stream = container.streams.best("video")
         if self.stream is None or self.stream.disposition & self.stream.disposition.attached_pic:
             raise AnimateError(f"{path} has sound but no video: use a clip with a picture")
@@ -179,7 +180,7 @@ class _Reader:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[_Reader]:
+    def open(cls, path: Path) -> Iterator[Reader]:
         import av
 
         try:
@@ -259,7 +260,7 @@ class _Reader:
     def _counted_rate(self) -> Fraction:
         """Frames a second from a pass over the time stamps of a file that declares none."""
         count, first, last = 0, None, Fraction(0)
-        with _Reader.open(self.path) as other:
+        with Reader.open(self.path) as other:
             for packet in other._packets():
                 if packet.pts is not None:
                     time = packet.pts * packet.time_base
@@ -291,9 +292,9 @@ class _Reader:
         declared, slack = self.declared(), 3 / self.pace()
         if declared is None or not (kind == "avi" or kind.startswith("matroska")):
             return False
-        if kind == "avi":
-            return self.decoded + 3 < self.stream.frames
-        if "DURATION" in self.stream.metadata:
+        if kind == "avi" and self.decoded + 3 >= self.stream.frames:  # which counts dropped ones
+            return False
+        if kind == "avi" or "DURATION" in self.stream.metadata:
             return self.reached["video"] + slack < declared
         return self.reached["any"] + slack + Fraction(1, 2) < declared  # sound may last longer
 
@@ -391,45 +392,6 @@ def _pictures(clip: Clip) -> Iterator[np.ndarray]:
                 f"is {clip.width}x{clip.height}: use frames of one size"
             )
         yield picture
-
-
-# ---------------------------------------------------------------- sound
-
-
-@contextmanager
-def open_sound(
-    sound: Path | Sound,
-) -> Iterator[tuple[Any, Iterator[tuple[Any, Fraction]]] | None]:
-    """The sound of a clip as coded: its PyAV stream and (packet, seconds since its start).
-
-    Only packets that start with the first video frame, or the time that a Sound starts at, or
-    after it; None where there is no sound.
-    """
-    path = existing(Path(sound))
-    start = sound.start if isinstance(sound, Sound) else Fraction(0)
-    if path.is_dir():
-        yield None
-        return
-    with _Reader.open(path) as reader:
-        next(reader.frames(), None)
-        origin = (reader.origin or Fraction(0)) + start
-    with _Reader.open(path) as reader:
-        yield None if reader.sound is None else (reader.sound, _sound_packets(reader, origin))
-
-
-def _sound_packets(reader: _Reader, origin: Fraction) -> Iterator[tuple[Any, Fraction]]:
-    import av
-
-    packets = reader.container.demux(reader.sound)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return  # a cut-off file ends its sound too; its video says so
-        if packet.size and packet.pts is not None and not packet.is_corrupt:
-            start = packet.pts * packet.time_base - origin
-            if start >= 0:
-                yield packet, start
 
 
 # ---------------------------------------------------------------- small tools

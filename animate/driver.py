@@ -21,6 +21,7 @@ from animate.faces import Face, Locator, Sighting, cut
 from animate.models.contract import Motion
 from animate.motion_template import Reel, Template, read_template
 from animate.photos import PHOTO_SUFFIXES, read_photo
+from animate.sound import unheard
 from animate.stage import BATCH, Pose, Stage, values, with_values
 from animate.threads import in_order
 
@@ -123,12 +124,8 @@ class Driver:
     media: Clip | np.ndarray | Template
     locator: Locator
     playing: Playing
+    silent: str | None = None  # why the sound that there is can't be played
     tally: Tally = field(default_factory=Tally)
-
-    @property
-    def silenced(self) -> bool:
-        """Whether there is sound that can't be played."""
-        return isinstance(self.media, Clip) and self.media.sound and self.sound is None
 
     @property
     def first(self) -> int:
@@ -270,11 +267,14 @@ def open_driver(path: Path, locator: Locator, playing: Playing) -> Driver:
         picture, rate = read_photo(path), clips.FOLDER_RATE
         return Driver(path, rate, 1, None, clips.sha256(path), picture, locator, playing)
     clip = clips.open_clip(path, truncated=playing.truncated).span(playing.start, playing.end)
-    # sound would run ahead of frames that are left out, and has no way back
-    whole = playing.missing != "skip" and playing.once
     length = _played(clip.length, playing) if playing.missing != "skip" else None
-    sound = clip.heard if whole else None
-    return Driver(path, clip.rate, length, sound, clips.sha256(path), clip, locator, playing)
+    sound, silent, codec = clip.heard, None, unheard(clip.heard)
+    if sound and codec:
+        sound, silent = None, f"it is {codec}, which can't be decoded"
+    elif sound and (playing.missing == "skip" or not playing.once):
+        sound, silent = None, "it can't follow frames that are skipped or played again"
+    digest = clips.sha256(path)
+    return Driver(path, clip.rate, length, sound, digest, clip, locator, playing, silent)
 
 
 def _played(length: int | None, playing: Playing) -> int | None:

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from animate import __version__, checkpoints, clips, keys
+from animate.clips import Clip, Sound
 from animate.driver import Driver, Playing, Tally, open_driver
 from animate.errors import AnimateError
 from animate.faces import advice, locator
@@ -21,6 +22,7 @@ from animate.provenance.credentials import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import LABEL, Published, check, publish
 from animate.scene import Actor, View, as_tiles, compared, in_photo, look, on_video, perform
+from animate.sound import unheard
 from animate.stage import BATCH as BATCH
 from animate.stage import PRECISIONS as PRECISIONS
 from animate.stage import Retarget, Stage, find_device, find_precision, find_threads, ready
@@ -147,7 +149,8 @@ def portrait(
     if compare and len(cast) > 1:
         raise AnimateError(f"a comparison shows one face, not {len(cast)}: use faces.which=1")
     lines = foreseen(stage, views, cast, drivers, how)
-    for line in lines:
+    sound, lost = voice(drivers[0], video, out)
+    for line in (lines := lines + lost):
         say(line)
     source = Tally()
     if video:
@@ -188,7 +191,7 @@ def portrait(
             ingredients=ingredients(photos, paths),
             producer=producer,
             source=SYNTHETIC if window is None or compare else COMPOSITE,
-            sound=None if shown is None else drivers[0].sound or (video.heard if video else None),
+            sound=sound,
             force=force,
         )
     met = source.words("source video")
@@ -215,9 +218,21 @@ def foreseen(
     if how.relative and drivers[0].playing.reference != "auto" and views and views[0].faces:
         face = drivers[0].first_face()
         lines += advice.of_pair(views[0].faces[0], face) if face else []
-    if drivers[0].sound is None and drivers[0].silenced:
-        lines.append("the result has no sound: it can't follow frames left out or played again")
     return lines
+
+
+def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:
+    """The result's sound, the driver's or else a source video's; and what is said of any lost."""
+    sound, silent = driver.sound, driver.silent
+    lines = [f"the driver's sound is left out: {silent}"] if silent else []
+    if sound is None and video is not None:
+        sound, codec = video.heard, unheard(video.heard)
+        if codec:
+            sound = None
+            lines.append(f"the video's sound is left out: it is {codec}, which can't be decoded")
+    if sound is not None and out.suffix.lower() == ".gif":
+        return None, [*lines, "the result has no sound: a GIF holds none"]
+    return sound, lines
 
 
 def ingredients(photos: Sequence[Path], drivers: Sequence[Path]) -> list[Ingredient]:

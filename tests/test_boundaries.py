@@ -16,7 +16,7 @@ LAYERS = [
     {"errors", "paths"},
     {"config", "photos"},
     {"clips"},
-    {"models", "faces", "watermark"},
+    {"models", "faces", "watermark", "sound"},
     {"keys", "stage"},
     {"provenance", "motion_template"},
     {"ledger"},

@@ -22,6 +22,7 @@ from animate.errors import AnimateError
 from animate.faces import locator
 from animate.models.contract import Motion
 from animate.motion_template import read_template
+from animate.portrait import voice
 from animate.rehearsal import save_motion
 from animate.stage import Pose, Stage, values
 
@@ -74,8 +75,22 @@ def test_frames_without_a_face_can_be_left_out_with_the_sound(patchy: Path, stag
     driver = opened(patchy, missing="skip")
     assert len(list(driver.poses(stage))) == 5
     assert driver.sound is None
-    assert driver.silenced
+    assert "skipped" in str(driver.silent)
     assert opened(patchy).sound is not None
+
+
+def test_sound_that_nobody_can_decode_is_said(patchy: Path, tmp_path: Path) -> None:
+    data = patchy.read_bytes().replace(b"mp4a", b"what").replace(b"esds", b"free")
+    (tmp_path / "clip.mp4").write_bytes(data)
+    driver = opened(tmp_path / "clip.mp4")
+    assert driver.sound is None
+    assert driver.silent == "it is of an unknown codec, which can't be decoded"
+    sound, said = voice(driver, None, Path("out.mp4"))
+    assert sound is None
+    assert said == [f"the driver's sound is left out: {driver.silent}"]
+    assert voice(opened(patchy), None, Path("out.gif"))[1] == [
+        "the result has no sound: a GIF holds none"
+    ]
 
 
 def test_frames_without_a_face_can_end_the_run_by_number(patchy: Path, stage: Stage) -> None:

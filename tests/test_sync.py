@@ -95,6 +95,34 @@ def test_flash_and_beep_stay_together(rate: str, tmp_path: Path) -> None:
     assert result.worst < result.frame
 
 
+@pytest.mark.parametrize(
+    ("codec", "source", "out"),
+    [
+        ("adpcm_ima_qt", "in.mov", "out.mp4"),
+        ("wmav2", "in.mkv", "out.mp4"),
+        ("pcm_s16le", "in.avi", "out.mp4"),
+        ("libmp3lame", "in.mkv", "out.webm"),
+    ],
+)
+def test_sound_that_is_encoded_anew_stays_in_its_place(
+    codec: str, source: str, out: str, tmp_path: Path
+) -> None:
+    import imageio_ffmpeg
+
+    first = generate(tmp_path / "first.mp4", 7.77, "30000/1001", 2)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(first), "-c:v", "mpeg4"]
+    subprocess.run([*command, "-c:a", codec, str(tmp_path / source)], check=True)
+    clip = clips.open_clip(tmp_path / source).span(1.71)
+    publish(
+        tmp_path / out, clip.frames(), mark=Mark(Payload.of(CLAIM)), claim=CLAIM, rate=clip.rate,
+        sound=clip.heard,
+    )  # fmt: skip
+    before, after = (
+        np.subtract(*onsets(tmp_path / name))[-3:] for name in (source, out)
+    )  # the flash at 1 s is cut off
+    np.testing.assert_allclose(after, before, rtol=0, atol=0.015)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3600, help="[3600]")

@@ -33,3 +33,8 @@ def overrides(arguments: argparse.Namespace, others: list[str]) -> list[str]:
 def refuse(others: list[str], arguments: argparse.Namespace) -> None:
     if others:
         arguments.parser.error(f"unknown argument {others[0]}")
+
+
+def frames(count: int) -> str:
+    """A number of frames in words."""
+    return f"{count} frame" + "s" * (count != 1)

@@ -23,6 +23,7 @@ from animate import clips
 from animate.errors import AnimateError
 from animate.publish.drafts import trouble, writing
 from animate.publish.tags import Texts, add_texts
+from animate.sound import PCM, decoded, open_sound
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,16 @@ QUICK = ("-movflags", "+faststart+use_metadata_tags")  # the index first; tags o
 VP9 = ("-c:v", "libvpx-vp9", "-crf", "20", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4")
 AAC = ("-c:a", "aac", "-b:a", "160k")
 OPUS = ("-c:a", "libopus", "-b:a", "128k", "-ac", "2")
+COPY = ("-c:a", "copy")
+FILLED = ("-af", "aresample=async=1:first_pts=0")  # with silence where there is a gap
 COMPRESSED = ("aac", "mp3", "ac3", "eac3", "alac")
-PCM = ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le")
+PLAIN = ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le")
 FORMATS = {
     ".mp4": Format("mp4", (*H264, "-movflags", "+faststart+use_metadata_tags"), AAC, COMPRESSED),
     ".mov": Format(
-        "mov", (*H264, "-movflags", "+faststart+use_metadata_tags"), AAC, (*COMPRESSED, *PCM)
+        "mov", (*H264, "-movflags", "+faststart+use_metadata_tags"), AAC, (*COMPRESSED, *PLAIN)
     ),
-    ".mkv": Format("matroska", H264, AAC, (*COMPRESSED, *PCM, "opus", "vorbis", "flac")),
+    ".mkv": Format("matroska", H264, AAC, (*COMPRESSED, *PLAIN, "opus", "vorbis", "flac")),
     ".webm": Format("webm", VP9, OPUS, ("opus", "vorbis")),
     ".gif": Format("gif", ()),
 }
@@ -69,10 +72,16 @@ def encode_video(
     first = next(frames, None)
     if first is None:
         raise AnimateError(f"there are no frames to write to {out}: use a driver that has some")
-    with clips.open_sound(sound) if sound and kind.sound else _silence() as heard:
-        command = _command(kind, first.shape, rate, texts, heard and heard[0])
+    with open_sound(sound) if sound and kind.sound else _silence() as heard:
+        copied = heard is not None and _copied(kind, heard[0])
+        how = None if heard is None else COPY if copied else (*kind.sound, *FILLED)
+        command = _command(kind, first.shape, rate, texts, how)
         with _Ffmpeg([*command, f"file:{draft.absolute()}"], out) as ffmpeg:
-            count = _feed(ffmpeg, first, frames, rate, heard)
+            mixer = _Mixer(first.shape, rate, heard, copied)
+            for frame in chain([first], frames):
+                ffmpeg.send(mixer.show(frame))
+            ffmpeg.send(mixer.close())
+    count = mixer.count
     if count < 2:
         raise AnimateError("one frame is no video: give a still's suffix, with rate=None")
     with writing(out):
@@ -88,9 +97,14 @@ def _silence() -> Iterator[None]:
 
 
 def _command(
-    kind: Format, shape: tuple[int, ...], rate: Fraction, texts: Texts, heard: Any | None
+    kind: Format,
+    shape: tuple[int, ...],
+    rate: Fraction,
+    texts: Texts,
+    sound: tuple[str, ...] | None,
 ) -> list[str]:
-    """ffmpeg's arguments; it reads a NUT stream and gets the name to write to appended."""
+    """ffmpeg's arguments, with those for the sound; it reads a NUT stream and gets the name to
+    write to appended."""
     import imageio_ffmpeg
 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error"]
@@ -104,35 +118,18 @@ def _command(
     command += ["-vf", f"scale=out_color_matrix={matrix}:out_range=tv:flags=bicubic+accurate_rnd,"
                 "format=yuv420p", "-colorspace", tag, "-color_range", "tv",
                 "-color_primaries", "bt709", "-color_trc", "bt709", *kind.video]  # fmt: skip
-    if heard is not None:
-        copied = heard.codec_context.name in kind.copied or _codec(heard) in kind.copied
-        filled = ("-af", "aresample=async=1:first_pts=0")
-        command += ["-map", "0:a", *(("-c:a", "copy") if copied else (*kind.sound, *filled))]
+    if sound is not None:
+        command += ["-map", "0:a", *sound]
     for name, text in texts.container(kind.muxer).items():
         command += ["-metadata", f"{name}={text}"]
     return [*command, "-fflags", "+bitexact", "-flags:v", "+bitexact", "-max_interleave_delta", "0",
             "-f", kind.muxer]  # fmt: skip
 
 
-def _codec(stream: Any) -> str:
-    """The codec's name rather than the decoder's; none for AAC without its set-up data."""
-    name = stream.codec_context.codec.canonical_name
-    return "" if name == "aac" and not stream.codec_context.extradata else name
-
-
-def _feed(
-    ffmpeg: _Ffmpeg,
-    first: np.ndarray,
-    frames: Iterator[np.ndarray],
-    rate: Fraction,
-    heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | None,
-) -> int:
-    """Send frames and the sound that goes with them; sound that outlasts the frames is cut."""
-    mixer = _Mixer(first.shape, rate, heard)
-    for frame in chain([first], frames):
-        ffmpeg.send(mixer.show(frame))
-    ffmpeg.send(mixer.close())
-    return mixer.count
+def _copied(kind: Format, stream: Any) -> bool:
+    """Whether the container takes the sound as it is coded."""
+    codec = stream.codec_context.codec
+    return codec.name in kind.copied or codec.canonical_name in kind.copied
 
 
 class _Unseekable(BytesIO):
@@ -156,6 +153,7 @@ class _Mixer:
         shape: tuple[int, ...],
         rate: Fraction,
         heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | None,
+        copied: bool,
     ):
         import av
 
@@ -168,8 +166,14 @@ class _Mixer:
         video.height, video.width = shape[:2]
         video.pix_fmt, video.time_base = "rgb24", 1 / rate
         self.video = video
-        self.sound = self.nut.add_stream_from_template(heard[0]) if heard else None
-        self.packets = heard[1] if heard else iter(())
+        self.sound: Any = None
+        self.packets: Iterator[tuple[Any, Fraction]] = iter(())
+        if heard and copied:
+            self.sound, self.packets = self.nut.add_stream_from_template(heard[0]), heard[1]
+        elif heard:
+            context = heard[0].codec_context
+            self.sound = self.nut.add_stream(PCM, context.rate, layout=context.layout)
+            self.packets = decoded(*heard, self.sound)
         self.waiting = next(self.packets, None)
 
     def show(self, frame: np.ndarray) -> bytes:
