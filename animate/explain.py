@@ -13,9 +13,11 @@ from animate.provenance.xmp import COMPOSITE
 from animate.publish import Published, check, publish
 from animate.verification import Report, frames_of, verify
 from animate.watermark import THRESHOLD, Claim, Mark, Payload
+from animate.watermark.detection import keep, surface
 from animate.watermark.label import FONTS
 
 WIDTH, HEIGHT, MARGIN = 960, 600, 32
+MAP = 192  # pixels a side of the correlation's map
 SHOWN = 8  # frames
 COLOURS = {"authentic": (0, 110, 60), "marked": (0, 90, 140), "tampered": (170, 30, 30),
            "not found": (90, 90, 90)}  # fmt: skip
@@ -53,10 +55,11 @@ def drawn(report: Report) -> np.ndarray:
     for line in _wrapped("; ".join(report.reasons))[:3]:
         y += _words(pen, y, line, 16, BLACK)
     y = _timeline(sheet, pen, y + 16, report)
+    _map(sheet, pen, y, report)
     y = _statistic(pen, y + 20, report)
     for name, text in _layers(report):
         _words(pen, y, name, 16, GREY)
-        y += _words(pen, y, text[:84], 16, BLACK, MARGIN + 130)
+        y += _words(pen, y, text[:66], 16, BLACK, MARGIN + 110)
     return np.asarray(sheet)
 
 
@@ -104,21 +107,33 @@ def _timeline(sheet: Any, pen: Any, y: int, report: Report) -> int:
     return y + 20 + _words(pen, y + 18, moving, 14, GREY)
 
 
+def _map(sheet: Any, pen: Any, y: int, report: Report) -> None:
+    """The correlation at every shift of the picture, for the eye: a mark is a dot in the middle."""
+    from PIL import Image
+
+    frames, rate = frames_of(report.path)
+    found = surface(keep(frames, rate).whole, report.detection)
+    shades = np.clip(found / max(found.max(), 6.0), 0, 1) * 255
+    small = Image.fromarray(shades.astype(np.uint8)).resize((MAP, MAP), Image.Resampling.NEAREST)
+    left = WIDTH - MARGIN - MAP
+    sheet.paste(small, (left, y))
+    _words(pen, y + MAP + 4, "correlation at every shift", 14, GREY, left)
+
+
 def _statistic(pen: Any, y: int, report: Report) -> int:
     """The correlation with the mark beside what chance could reach in all that was tried."""
     found = report.detection
     needed = math.sqrt(2 * math.log(max(found.hypotheses, 1) / THRESHOLD))
-    scale = (WIDTH - 2 * MARGIN) / max(1.2 * needed, 1.05 * found.statistic)
-    pen.rectangle((MARGIN, y, WIDTH - MARGIN, y + 14), PALE)
+    right = WIDTH - 2 * MARGIN - MAP
+    scale = (right - MARGIN) / max(1.2 * needed, 1.05 * found.statistic)
+    pen.rectangle((MARGIN, y, right, y + 14), PALE)
     pen.rectangle((MARGIN, y, MARGIN + scale * found.statistic, y + 14), COLOURS["marked"])
     pen.line(
         (MARGIN + scale * needed, y - 6, MARGIN + scale * needed, y + 20), COLOURS["tampered"], 3
     )
-    text = (
-        f"correlation {found.statistic:.1f}; red: {needed:.1f}, which unmarked pictures pass once "
-        f"in a million times. p <= {found.p_value:.1e}"
-    )
-    return y + 26 + _words(pen, y + 20, text, 14, GREY)
+    y += 20 + _words(pen, y + 20, f"correlation {found.statistic:.1f}, p <= {found.p_value:.1e}; "
+                     f"red: {needed:.1f}, which unmarked pictures", 14, GREY)  # fmt: skip
+    return y + 6 + _words(pen, y, "pass once in a million times", 14, GREY)
 
 
 def _layers(report: Report) -> list[tuple[str, str]]:

@@ -373,6 +373,22 @@ def _expected(found: Detection, keys: Sequence[bytes]) -> tuple[Waves, np.ndarra
     return carried(found.payload, key)
 
 
+def surface(mean: np.ndarray, found: Detection) -> np.ndarray:
+    """(128, 128) the pilot's statistic at every shift around the place that was found.
+
+    `mean` (h, w, 3) is the mean of the frames. Evidence: a mark is one peak in the middle, of a
+    height that noise, which is all around it, never has.
+    """
+    version = found.version or VERSIONS[0]
+    best = np.zeros((GRID, GRID))
+    for a in weighed(_seen(mean, found.place or Place())):
+        heard = np.conj(pilot(version)) * a
+        match = np.fft.irfft2(heard.sum(0), s=(GRID, GRID)) * GRID**2 / 2
+        match /= np.linalg.norm(heard) / math.sqrt(2) + search.TINY
+        best = max(best, np.fft.fftshift(match), key=lambda m: m[GRID // 2, GRID // 2])
+    return best
+
+
 def _seen(mean: np.ndarray, place: Place) -> np.ndarray:
     """(3, 128, 65) the transform of a picture (h, w, 3) from a place."""
     if replace(place, mirrored=False) == Place():
