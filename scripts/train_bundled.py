@@ -1,11 +1,11 @@
-"""From folders of clips to the bundled checkpoint: data, teachers, three stages, export.
+"""From folders of clips to the bundled checkpoint: data, teachers, four stages, export.
 
     python scripts/train_bundled.py DATA OUT --landmarker face_landmarker.task \\
         [--teachers PYTHON] [KEY=VALUE ...]
 
 DATA is as scripts/bundled_data.py reads it. OUT gets all that is made on the way and in the end
 `first_order_gated.safetensors`. The same command goes on where it was stopped. KEY=VALUE settings
-(device=cuda, seed=1, ...) are given to all three stages; docs/training.md has the single commands.
+(device=cuda, seed=1, ...) are given to all stages; docs/training.md has the single commands.
 PYTHON is an interpreter with animate and MediaPipe, as scripts/teach_person.py says; it is needed
 until landmarks and masks are there.
 """
@@ -21,7 +21,7 @@ from animate.cli import main as animate
 from animate.errors import AnimateError
 
 SCRIPTS = Path(__file__).parent
-STAGES = ("gated_keypoints", "gated_128", "gated_256")
+STAGES = ("gated_keypoints", "gated_128", "gated_256", "gated_mouth")
 
 
 def teach(laid: Path, landmarker: str, python: str) -> None:

@@ -1,12 +1,14 @@
 """First-order motion with a gate between the warped photo and painting: small, and the default.
 
-Three small networks. A keypoint detector finds the facial landmarks of `landmarks.TAUGHT`, learnt
+Five small networks. A keypoint detector finds the facial landmarks of `landmarks.TAUGHT`, learnt
 from an offline landmark model, and, if asked to, `free` points of its own. Dense motion blends one
 affine map per keypoint (the first-order idea of Siarohin et al. 2019, eq. 4) with softmax weights
 (eq. 7) that start from the distance to each keypoint. The affine parts are not predicted but fitted
 to how the neighbouring landmarks move (moving least squares, Schaefer et al. 2006, eq. 5), so that
 a turn of the head is a warp from the first training step on. Synthesis warps the photo itself, at
-full resolution, and adds what a gate lets through of strokes painted from warped features.
+full resolution, and adds what a gate lets through of strokes painted from warped features. The
+inside of a mouth that the photo does not show is drawn (`mouth`); hair goes with the skull
+(`head`).
 
 Where photo and driver show one scene (absolute motion), the camera's movement and what keypoints
 leave over are seen between small grey views (`camera`, `residual`).
@@ -37,6 +39,7 @@ from animate.models.geometry import (
 )
 from animate.models.head import beyond, crown, mirrored, stiff
 from animate.models.layers import Layers, person
+from animate.models.mouth import Mouth
 from animate.models.residual import correct, trust
 
 MAP = 64  # side of the keypoint and dense-motion maps
@@ -62,6 +65,7 @@ class Source:
     behind: Tensor  # (1, 3, S, S): ... before this
     pose: Points  # of one
     open: Tensor  # (1, 3, S/2, S/2)
+    look: Tensor  # (1, CODE) of the mouth
 
 
 class KeypointDetector(nn.Module):
@@ -174,10 +178,6 @@ class Synthesis(nn.Module):
         self.refine = nn.Conv2d(32, 2, 3, padding=1)
         self.last = ConvNorm(8 + 3, 8)
         self.paint = nn.Conv2d(8, 4, 3, padding=1)
-        self.inner = nn.Sequential(ConvNorm(32 + 7, 16), nn.Conv2d(16, 3, 3, padding=1))
-        zero(self.inner[1])  # type: ignore[arg-type]
-        with torch.no_grad():  # the inside of a mouth begins as a dark red
-            self.inner[1].bias.copy_(torch.tensor([-1.1, -2.2, -2.2]))  # type: ignore[operator, union-attr]
         zero(self.refine)
         zero(self.paint)  # begin with the warped photo
 
@@ -196,12 +196,13 @@ class Synthesis(nn.Module):
         motion: Tensor,
         ours: Tensor,
         theirs: Tensor,
+        inner: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Image, moved photo (B, 3, S, S), the photo's share and the silhouette (B, 1, S, S).
 
         `layers` are the person (B, 1, S, S), whom the flow moves, and what is behind
         (B, 3, S, S), as the camera shows it. `ours` and `theirs` (B, 3, S/2, S/2) are the openings
-        of the photo's and the driver's pose.
+        of the photo's and the driver's pose; `inner` is the inside of a mouth (B, 3, S, S).
         """
         front, behind = layers
         half, quarter, eighth = (move(f, flow) for f in features)
@@ -219,7 +220,6 @@ class Synthesis(nn.Module):
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
         silhouette = moved[:, 3:] * crown(flow, front)
         warped = torch.lerp(behind, moved[:, :3], silhouette)
-        inner = smooth(self.inner(beside(x, open2)).float().sigmoid())
         x = beside(F.pixel_shuffle(self.wide(x), 2), warped.to(x.dtype))
         x = self.paint(self.last(x)).float().contiguous()
         fresh = smooth(fresh)
@@ -303,6 +303,7 @@ class FirstOrderGated(MotionModel):
         self.motion = DenseMotion(points, variance)
         self.layers = Layers()
         self.synthesis = Synthesis()
+        self.mouth = Mouth()
 
     def encode(self, photo: Tensor) -> Source:
         small = F.adaptive_avg_pool2d(photo, MAP)
@@ -310,7 +311,8 @@ class FirstOrderGated(MotionModel):
         features = self.synthesis.encode(photo)
         front, _, behind = self.layers(photo, pose.point)
         ours = openings(pose.point, photo.shape[-1] // 2)
-        return Source(photo, small, features, front, behind, pose, ours)
+        look = self.mouth.look(photo, pose.point)
+        return Source(photo, small, features, front, behind, pose, ours, look)
 
     def track(self, frames: Tensor) -> Points:
         return Points(self.keypoints(frames), view(frames))
@@ -345,8 +347,9 @@ class FirstOrderGated(MotionModel):
         flow, x = self.motion(source.small, source.pose.point, motion.point, ground)
         flow, layers = self._seen(source, motion, flow, ground)
         theirs = openings(motion.point, source.open.shape[-1])
+        inner = self.mouth(source.look, motion.point, source.photo.shape[-1])
         image, _, share, _ = self.synthesis(
-            source.photo, layers, source.features, flow, x, source.open, theirs
+            source.photo, layers, source.features, flow, x, source.open, theirs, inner
         )
         return flow, image, share
 
@@ -391,8 +394,9 @@ class FirstOrderGated(MotionModel):
         features = self.synthesis.encode(source)
         front, hole, behind = self.layers(source, s.point)
         ours, theirs = (openings(pose.point, source.shape[-1] // 2) for pose in (s, d))
+        inner = self.mouth(self.mouth.look(source, s.point), d.point, source.shape[-1])
         image, warped, kept, silhouette = self.synthesis(
-            source, (front, pan(behind, ground)), features, flow, x, ours, theirs
+            source, (front, pan(behind, ground)), features, flow, x, ours, theirs, inner
         )
         front = torch.cat([front, hole], 1)
         return Prediction(image, warped, kept, s, d, front, silhouette)

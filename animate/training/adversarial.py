@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from animate.errors import AnimateError
 from animate.models.discriminator import Discriminator
-from animate.models.geometry import precise
 from animate.training.perceptual import shrink
 
 # (score of a true picture, score of a painted one) -> what the discriminator makes small,
@@ -28,22 +27,27 @@ KINDS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Te
 }
 
 
+def judgement(kind: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """The two losses of an adversarial `kind`; AnimateError where there is none of that name."""
+    if kind not in KINDS:
+        raise AnimateError(f"there is no adversarial loss {kind}: use {' or '.join(KINDS)}")
+    return KINDS[kind]
+
+
 class Adversary:
     """A patch discriminator that sees painted and true pictures, and where the keypoints are."""
 
     def __init__(
         self, kind: str, weight: float, features: float, discriminator: dict[str, Any]
     ) -> None:
-        if kind not in KINDS:
-            raise AnimateError(f"there is no adversarial loss {kind}: use {' or '.join(KINDS)}")
         self.critic = Discriminator(**discriminator)
         self.octaves = [round(-torch.tensor(float(s)).log2().item()) for s in
                         discriminator.get("scales", (1,))]  # fmt: skip
         self.weight, self.features = weight, features
-        self.judging, self.painting = KINDS[kind]
+        self.judging, self.painting = judgement(kind)
 
     def views(self, image: Tensor) -> list[Tensor]:
-        return [shrink(precise(image), octave) for octave in self.octaves]
+        return [shrink(image.float(), octave) for octave in self.octaves]
 
     def terms(self, painted: Tensor, true: Tensor, point: Tensor) -> dict[str, Tensor]:
         """What the painter makes small: being told apart, and differences between the features
@@ -52,9 +56,9 @@ class Adversary:
         ours = self.critic(self.views(painted), point)
         with torch.no_grad():
             theirs = self.critic(self.views(true), point)
-        fooled = torch.stack([self.painting(precise(score)) for _, score in ours]).sum()
+        fooled = torch.stack([self.painting(score.float()) for _, score in ours]).sum()
         apart = [
-            (precise(a) - precise(b)).abs().mean()
+            (a.float() - b.float()).abs().mean()
             for (seen, _), (wanted, _) in zip(ours, theirs, strict=True)
             for a, b in zip(seen, wanted, strict=True)
         ]
@@ -70,7 +74,7 @@ class Adversary:
         ours = critic(self.views(painted.detach()), point.detach())
         theirs = critic(self.views(true), point.detach())
         judged = [
-            self.judging(precise(true_score), precise(score))
+            self.judging(true_score.float(), score.float())
             for (_, score), (_, true_score) in zip(ours, theirs, strict=True)
         ]
         return {"critic": torch.stack(judged).sum()}

@@ -75,8 +75,14 @@ def motion_model(settings: dict[str, Any]) -> Any:
 def loss(settings: dict[str, Any]) -> Any:
     """The loss that `name` names, made with the other settings."""
     from animate.training.losses import Guidance, Published, Reenactment
+    from animate.training.mouths import Mouths
 
-    kinds = {"keypoints": Guidance, "reenactment": Reenactment, "published": Published}
+    kinds = {
+        "keypoints": Guidance,
+        "reenactment": Reenactment,
+        "published": Published,
+        "mouths": Mouths,
+    }
     arguments = {key: value for key, value in settings.items() if key != "name"}
     if settings["name"] not in kinds:
         raise AnimateError(f"no loss is called {settings['name']}: use one of {', '.join(kinds)}")

@@ -1,0 +1,90 @@
+"""The inside of a mouth lies between the lips, wherever the head is."""
+
+import pytest
+import torch
+from test_head import face
+from torch import Tensor
+
+from animate.models import landmarks
+from animate.models.geometry import warp
+from animate.models.mouth import AROUND, SHEET, Mouth, between, inner, opened, posed, seen
+from animate.training.data import Pairs
+from animate.training.mouths import Mouths
+
+RIM = (  # of the mouth's opening, in the order of landmarks.OPENINGS
+    (-0.2, 0.2), (-0.1, 0.14), (0.0, 0.12), (0.1, 0.14),
+    (0.2, 0.2), (0.1, 0.28), (0.0, 0.32), (-0.1, 0.28),
+)  # fmt: skip
+SIDE = 128
+
+
+def mouth(gap: float = 1.0) -> Tensor:
+    """A face whose mouth is open, (1, K, 2); less so with a smaller gap."""
+    point = face()
+    rim = torch.tensor(RIM)
+    rim[:, 1] = 0.2 + gap * (rim[:, 1] - 0.2)
+    point[0, list(landmarks.OPENINGS[0])] = rim
+    return point
+
+
+def turned(point: Tensor) -> Tensor:
+    turn = torch.tensor([[0.96, 0.28], [-0.28, 0.96]])
+    return 0.8 * point @ turn.T + torch.tensor([0.1, -0.05])
+
+
+def test_what_is_taken_from_between_the_lips_is_laid_back_there() -> None:
+    smooth = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    photo = torch.nn.functional.interpolate(smooth, SIDE, mode="bicubic", align_corners=True)
+    for point in (mouth(), turned(mouth())):
+        back = warp(inner(photo, point), between(point, SIDE), padding="border")
+        place = between(point, SIDE)
+        well_within = (place.abs() < 0.8).all(-1)[:, None].expand_as(photo)
+        assert well_within.sum() > 200
+        torch.testing.assert_close(back[well_within], photo[well_within], atol=0.03, rtol=0)
+
+
+def test_a_pose_is_the_same_wherever_the_head_is() -> None:
+    torch.testing.assert_close(posed(turned(mouth())), posed(mouth()), atol=1e-4, rtol=0)
+    assert posed(mouth()).shape == (1, 2 * len(AROUND))
+
+
+def test_lips_are_as_far_apart_as_they_look() -> None:
+    assert opened(mouth(0)).abs() < 1e-6
+    torch.testing.assert_close(opened(mouth(0.5)), opened(mouth()) / 2)
+    torch.testing.assert_close(opened(turned(mouth())), 0.8 * opened(mouth()))
+
+
+@pytest.mark.parametrize("gap", [0.0, 1.0])
+@torch.inference_mode()
+def test_sheets_are_pictures_and_frames_do_not_mind_each_other(gap: float) -> None:
+    torch.manual_seed(0)
+    model, photo = Mouth().eval(), torch.rand(1, 3, SIDE, SIDE)
+    look = model.look(photo, mouth(gap))
+    both = torch.cat([mouth(gap), turned(mouth())])
+    drawn = model(look, both, SIDE)
+    assert drawn.shape == (2, 3, SIDE, SIDE)
+    assert ((drawn >= 0) & (drawn <= 1)).all()
+    torch.testing.assert_close(drawn[:1], model(look, both[:1], SIDE))
+    assert seen(photo, mouth()).shape == (1, 3, *SHEET)
+
+
+class Held(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mouth = Mouth()
+
+
+def test_it_learns_the_mouths_that_are_open_and_known() -> None:
+    torch.manual_seed(0)
+    held, loss = Held(), Mouths()
+    images = torch.rand(4, 3, SIDE, SIDE)
+    open_, shut, lost = mouth(), mouth(0), torch.full_like(mouth(), torch.nan)
+    pairs = Pairs(images, images, torch.cat([shut] * 4), torch.cat([open_, shut, lost, open_]))
+    terms = loss(held, pairs, 0, 0)
+    assert set(terms) == {"pixels", "adversarial", "matching"}
+    assert all(term.isfinite() for term in terms.values())
+    assert len(loss.last[0]) == 2
+    assert loss.criticise(loss.critic, pairs, 0, 0)["critic"].isfinite()
+    none = Pairs(images, images, torch.cat([shut] * 4), torch.cat([lost] * 4))
+    assert loss(held, none, 1, 0)["pixels"].item() == 0
+    assert loss.criticise(loss.critic, none, 1, 0)["critic"].item() == 0
