@@ -57,13 +57,16 @@ class Summary:
     frames: int = 0
     people: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    unreadable: list[str] = field(default_factory=list)  # which videos, and why
+    notes: list[str] = field(default_factory=list)  # which videos are unreadable, and what copies
+    shown: list[list[str]] = field(default_factory=list)  # on the contact sheet, row by row
 
     def markdown(self) -> str:
         lines = [f"{self.kept} clips of {self.people} people, {self.frames} frames", ""]
         lines += ["| dropped because | |", "| --- | --- |"]
         lines += [f"| {reason} | {count} |" for reason, count in self.dropped.most_common()]
-        lines += ["", *(f"- {why}" for why in self.unreadable[:SHOWN])] if self.unreadable else []
+        lines += ["", *(f"- {note}" for note in self.notes[:SHOWN])] if self.notes else []
+        lines += ["", "In preview.png:", ""] if self.shown else []
+        lines += [f"- row {i}: {', '.join(row)}" for i, row in enumerate(self.shown, 1)]
         return "\n".join(lines) + "\n"
 
 
@@ -84,8 +87,9 @@ def prepare(
 
     source: a folder of videos, or of one folder for each person, or a CSV as VoxCeleb's and
     Taichi's metadata (video_id, start, end, bbox, fps, width, height, partition) whose videos lie
-    in the folder `videos`; its boxes are taken as they are. rate: frames a second at most, by
-    leaving some out. held_out: the share of people who go to val. rights: kept in the manifest.
+    in the folder `videos`; its times and boxes are taken as they are. rate: frames a second, about:
+    of 50 every second one is left out, 30 stay. held_out: the share of people who go to val.
+    rights: kept in the manifest.
     The same call goes on where one was stopped. One bad video never stops the rest: it is dropped
     and counted. Raises AnimateError for no videos, a list that can't be read and a full disk.
     """
@@ -325,18 +329,20 @@ def conclude(dest: Path, keys: list[str]) -> Summary:
     A clip that isn't in its manifest isn't read in training, though its shard holds it.
     """
     summary = Summary()
-    seen: list[tuple[str, str]] = []  # videos and fingerprints; clips of one video don't overlap
+    seen: list[tuple[str, str, str]] = []  # video, clip, fingerprint; those of one don't overlap
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
     for key in keys:
         told = json.loads((dest / "done" / f"{key}.json").read_text())
         summary.dropped.update(told["dropped"])
-        summary.unreadable += [told["why"]] if told["why"] else []
+        summary.notes += [told["why"]] if told["why"] else []
         for line in told["rows"]:
             print_of = line.pop("fingerprint")
-            if any(video != key and alike(print_of, other) for video, other in seen):
+            like = [c for video, c, other in seen if video != key and alike(print_of, other)]
+            if like:
                 summary.dropped["duplicate"] += 1
+                summary.notes.append(f"{line['file']} is a copy of {like[0]}")
                 continue
-            seen.append((key, print_of))
+            seen.append((key, line["file"], print_of))
             rows[told["split"]].append(line)
     for split, lines in rows.items():
         with (dest / split / MANIFEST).open("w", newline="", encoding="utf-8") as file:
@@ -347,17 +353,20 @@ def conclude(dest: Path, keys: list[str]) -> Summary:
     summary.kept = len(kept)
     summary.frames = sum(line["frames"] for _, line in kept)
     summary.people = len({line["identity"] for _, line in kept})
-    (dest / "summary.md").write_text(summary.markdown())
     if kept:
-        _sheet(dest, [kept[i] for i in np.linspace(0, len(kept) - 1, SHOWN).astype(int)])
+        chosen = [kept[i] for i in np.linspace(0, len(kept) - 1, SHOWN).astype(int)]
+        summary.shown = _sheet(dest, chosen)
+    (dest / "summary.md").write_text(summary.markdown())
     return summary
 
 
-def _sheet(dest: Path, chosen: list[tuple[str, dict[str, Any]]]) -> None:
-    """A marked picture of the middle frames of some clips, six in a row."""
-    cells = []
-    for split, line in {line["file"]: (split, line) for split, line in chosen}.values():
+def _sheet(dest: Path, chosen: list[tuple[str, dict[str, Any]]]) -> list[list[str]]:
+    """A marked picture of the middle frames of some clips, six in a row; their names."""
+    cells = {}
+    for split, line in chosen:
         frames = shard(dest / split / line["shard"])[line["file"]]
-        cells.append(np.array(frames[len(frames) // 2]))
-    grid = pictures.grid([cells[i : i + 6] for i in range(0, len(cells), 6)], cell=160)
+        cells[line["file"]] = np.array(frames[len(frames) // 2])
+    rows = [list(cells)[i : i + 6] for i in range(0, len(cells), 6)]
+    grid = pictures.grid([[cells[name] for name in row] for row in rows], cell=160)
     pictures.show(dest / "preview.png", grid, model="none", model_sha256="none")
+    return rows
