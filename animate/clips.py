@@ -255,7 +255,7 @@ class Reader:
         vague = guess != self.stream.guessed_rate or self.container.format.name == "gif"
         if abs(near - guess) < guess * Fraction(1, 100 if vague else 2000):
             return near
-        return min(guess, Fraction(240)).limit_denominator(1001)
+        return min(guess, Fraction(240)).limit_denominator(1001) or Fraction(1, 1001)
 
     def _counted_rate(self) -> Fraction:
         """Frames a second from a pass over the time stamps of a file that declares none."""

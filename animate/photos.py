@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +37,7 @@ def read_photo(path: Path) -> np.ndarray:
     if path.is_dir():
         raise AnimateError(f"{path} is a folder: give one photo")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            picture = Image.open(path, formats=PHOTOS)
-        with picture:
+        with opened(path) as picture:
             check_size(path, *picture.size)
             picture.load()
             return _rgb(ImageOps.exif_transpose(picture))
@@ -48,6 +47,17 @@ def read_photo(path: Path) -> np.ndarray:
         raise AnimateError(f"{path} is no photo that can be read: use JPEG, PNG or WebP") from error
     except BROKEN as error:
         raise AnimateError(f"{path} is damaged or cut off ({error}): use a whole photo") from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture of a kind that is read here, not decoded yet, without Pillow's warnings."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=PHOTOS) as picture:
+            yield picture
 
 
 def _rgb(picture: Image.Image) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -116,8 +117,10 @@ def history(path: Path) -> str:
 
 def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
     """The frames of a clip and their rate, or the one of a still: what a file holds decides."""
-    if not path.is_file():
-        raise AnimateError(f"{path} is not a file: give a picture or a video")
+    if not os.path.isfile(path):
+        closed = os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
+        kind = "a folder that can't be read" if closed else "not a file"
+        raise AnimateError(f"{path} is {kind}: give a picture or a video")
     if metadata.is_still(path):
         return iter([clips.read_photo(path)]), 1.0
     clip = clips.open_clip(path, truncated="accept")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -60,6 +61,8 @@ class _Worker:
     since: float = 0.0
 
     def start(self, number: int, path: Path) -> None:
+        if self.process is not None and not self.process.is_alive():
+            self.stop()  # something ended it between two files
         if self.process is None:
             how = "fork" if sys.platform == "linux" else "spawn"
             context: Any = multiprocessing.get_context(how)
@@ -68,7 +71,8 @@ class _Worker:
             self.process.start()
             other.close()
         self.task, self.since = (number, path), time.monotonic()
-        self.connection.send(path)
+        with suppress(OSError):  # it has ended since: `result` will say so
+            self.connection.send(path)
 
     def until(self, limit: float) -> float:
         return self.since + limit - time.monotonic()
@@ -124,4 +128,6 @@ def _limit_memory() -> None:
     if sys.platform == "linux":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        least = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+        resource.setrlimit(resource.RLIMIT_AS, (least, most))

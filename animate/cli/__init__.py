@@ -5,6 +5,7 @@ Each command is a module with `register(commands)`; `COMMANDS` is the order of t
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from animate import __version__
-from animate.cli.arguments import Parser
+from animate.cli.arguments import Parser, safe
 from animate.errors import AnimateError
 
 COMMANDS = (
@@ -34,11 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 not verified, 2 a user's mistake."""
     if argv is None:
         signal.signal(signal.SIGTERM, _stop)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names that its encoding lacks
     try:
         known, others = parser().parse_known_args(argv)
         return known.call(known, others)
     except AnimateError as error:
-        print(f"animate: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"animate: {safe(' '.join(str(error).split()), 5000)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("animate: interrupted, nothing was left behind", file=sys.stderr)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, frames, overrides
+from animate.cli.arguments import command, frames, overrides, safe
 
 
 def register(commands: Any) -> None:
@@ -62,7 +62,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 def report(outcome: Any) -> None:
     """A job in a line."""
     if outcome.error:
-        print(f"{outcome.photo}: failed: {outcome.error}", flush=True)
+        print(safe(f"{outcome.photo}: failed: {outcome.error}", 5000), flush=True)
     else:
         kept = ", kept from before" if outcome.kept else f" in {outcome.seconds:.1f} s"
         print(f"{outcome.out}: {frames(outcome.frames)}{kept}, {outcome.verdict}", flush=True)

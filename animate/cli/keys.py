@@ -112,7 +112,7 @@ def accept(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate import keys
 
     public = keys.trust(arguments.file)
-    print(f"key {public.id} of {public.name} is trusted from now on")
+    print(f"key {public.id} of {public.name!r} is trusted from now on")
     return 0
 
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from animate.cli.arguments import safe
 from animate.verification import Report
 
 SIGNATURE = {
@@ -70,12 +71,6 @@ def _labels(report: Report) -> str:
     if record is not None and record.label is not None:
         found.append(f"visible label {safe(str(record.label.get('text')))!r}")
     return f"Labels: {', '.join(found)}." if found else "No labels."
-
-
-def safe(text: str) -> str:
-    """Text that can't move a terminal's cursor or break a line, shortened."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:500])
-    return shown.encode("utf-8", "backslashreplace").decode() + ("..." if len(text) > 500 else "")
 
 
 def plain(report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse
+from animate.cli.arguments import command, refuse, safe
 from animate.errors import AnimateError
 
 MARKED = ("authentic", "marked")  # verdicts that count as marked
@@ -47,7 +47,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
         from animate.explain import explain
 
         explain(paths[0], arguments.explain)
-    from animate.cli.paragraph import describe, plain, safe
+    from animate.cli.paragraph import describe, plain
     from animate.workers import verify_all
 
     found: list[dict[str, Any]] = []
@@ -76,16 +76,18 @@ def _files(named: list[Path]) -> Iterator[Path]:
     A pipe or a device in a folder is left out.
     """
     for path in named:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield path
             continue
         some = False
-        for folder, folders, names in os.walk(path):
+        closed: list[OSError] = []
+        for folder, folders, names in os.walk(path, onerror=closed.append):
             folders.sort()
             for name in sorted(names):
                 file = Path(folder) / name
                 if file.suffix.lower() in SUFFIXES and file.is_file():
                     some = True
                     yield file
-        if not some:
+        yield from (Path(error.filename) for error in closed)  # `verify` says what is wrong
+        if not some and not closed:
             raise AnimateError(f"the folder {path} holds no pictures or videos: give files")

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from animate import clips, photos
 from animate.provenance import xmp
+from animate.provenance.credentials import kind_of
 
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # ISO 16684-3, MP4: a uuid box
 GIF_XMP = b"XMP DataXMP"
@@ -47,12 +48,13 @@ def is_still(path: Path) -> bool:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=photos.PHOTOS) as image:
+        with photos.opened(path) as image:
             return image.format != "GIF" or getattr(image, "n_frames", 1) == 1
     except Image.DecompressionBombError:
         return True  # read_photo names the limit
     except photos.BROKEN:
-        return False
+        kind = kind_of(path) or ""
+        return kind.startswith("image/") and kind != "image/gif"  # read_photo says what is wrong
 
 
 def _text(value: Any) -> str:
@@ -68,7 +70,7 @@ def _picture_tags(path: Path) -> dict[Any, Any]:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=photos.PHOTOS) as image:
+        with photos.opened(path) as image:
             width, height = image.size
             if width * height <= photos.MOST_PIXELS:
                 image.load()  # a PNG may hold its text after the picture
