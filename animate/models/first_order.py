@@ -30,7 +30,15 @@ from animate.models.fomm_blocks import (
     hull_area,
     widths,
 )
-from animate.models.geometry import exact, expectation, gaussians, grid, inverse_2x2, warp
+from animate.models.geometry import (
+    exact,
+    expectation,
+    gaussians,
+    grid,
+    inverse_2x2,
+    precise,
+    warp,
+)
 
 
 @dataclass(frozen=True)
@@ -189,11 +197,6 @@ def stretch(x: Tensor, like: Tensor) -> Tensor:
     if x.shape[2:] == like.shape[2:]:
         return x
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
-
-
-def precise(x: Tensor) -> Tensor:
-    """At least float32: under autocast, maps come out in half precision."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

@@ -31,6 +31,11 @@ def exact(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def precise(x: Tensor) -> Tensor:
+    """At least float32: under autocast, maps come out in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
     """The identity flow, (H, W, 2): each pixel centre's own (x, y)."""
     y = torch.linspace(-1, 1, height, device=device)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from animate.errors import AnimateError
 from animate.models.discriminator import Discriminator
+from animate.models.geometry import precise
 from animate.training.perceptual import shrink
 
 # (score of a true picture, score of a painted one) -> what the discriminator makes small,
@@ -47,7 +48,7 @@ class Adversary:
         self.judging, self.painting = judgement(kind)
 
     def views(self, image: Tensor) -> list[Tensor]:
-        return [shrink(image.float(), octave) for octave in self.octaves]
+        return [shrink(precise(image), octave) for octave in self.octaves]
 
     def terms(self, painted: Tensor, true: Tensor, point: Tensor) -> dict[str, Tensor]:
         """What the painter makes small: being told apart, and differences between the features
@@ -56,9 +57,9 @@ class Adversary:
         ours = self.critic(self.views(painted), point)
         with torch.no_grad():
             theirs = self.critic(self.views(true), point)
-        fooled = torch.stack([self.painting(score.float()) for _, score in ours]).sum()
+        fooled = torch.stack([self.painting(precise(score)) for _, score in ours]).sum()
         apart = [
-            (a.float() - b.float()).abs().mean()
+            (precise(a) - precise(b)).abs().mean()
             for (seen, _), (wanted, _) in zip(ours, theirs, strict=True)
             for a, b in zip(seen, wanted, strict=True)
         ]
@@ -74,7 +75,7 @@ class Adversary:
         ours = critic(self.views(painted.detach()), point.detach())
         theirs = critic(self.views(true), point.detach())
         judged = [
-            self.judging(true_score.float(), score.float())
+            self.judging(precise(true_score), precise(score))
             for (_, score), (_, true_score) in zip(ours, theirs, strict=True)
         ]
         return {"critic": torch.stack(judged).sum()}

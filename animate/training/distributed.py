@@ -16,6 +16,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from animate.errors import AnimateError
+from animate.models.geometry import precise
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,11 @@ class SyncedNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        x32, axes = x.float(), (0, 2, 3)
-        count = x32.new_tensor(float(x.numel() // x.shape[1]))
+        wide, axes = precise(x), (0, 2, 3)
+        count = wide.new_tensor(float(x.numel() // x.shape[1]))
         distributed.all_reduce(count)
-        mean = Sum.apply(x32.sum(axes)) / count
-        centred = x32 - mean[:, None, None]
+        mean = Sum.apply(wide.sum(axes)) / count
+        centred = wide - mean[:, None, None]
         variance = Sum.apply(centred.square().sum(axes)) / count
         with torch.no_grad():
             assert self.num_batches_tracked is not None
