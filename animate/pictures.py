@@ -87,7 +87,7 @@ def _panel(
     axes.set_title(title, fontsize=10)
     axes.set_xlabel(horizontal, fontsize=9)
     axes.grid(alpha=0.3)
-    if lines:
+    if lines and list(lines) != [title]:
         axes.legend(fontsize=8)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, overrides
@@ -48,7 +51,14 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
 
 def run_one(chosen: dict[str, Any]) -> None:
-    """One run of a sweep, perhaps on another machine."""
+    """One run of a sweep, perhaps on another machine; where it fails, the others go on."""
+    from animate.errors import AnimateError
     from animate.training.recipe import run
 
-    run(chosen)
+    out = Path(chosen["out"])
+    try:
+        run(chosen)
+    except AnimateError as error:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "failed.json").write_text(json.dumps({"settings": chosen, "why": str(error)}))
+        print(f"animate: run {out.name}: {error}", file=sys.stderr)

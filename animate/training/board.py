@@ -29,7 +29,7 @@ from animate.training.data import Clips
 
 SHOWN = ("loss", "held_out_l1", "samples_per_s")  # on the progress line
 ROWS, CELL = 4, 128  # pairs of a preview, pixels of a picture
-BEST = "held_out_l1"  # the score by which a checkpoint is the best
+BEST, COPY = "held_out_l1", "held_out_copy_l1"  # by which a checkpoint is the best; the photo's
 
 
 class Board:
@@ -207,8 +207,10 @@ def write_report(board: Board, clips: Clips) -> Path:
         name: dict(sorted({line["step"]: line[name] for line in lines if name in line}.items()))
         for name in names
     }
-    courses = {name: {name: (list(v), list(v.values()))} for name, v in values.items()}
-    last = {name: curve[name][1][-1] for name, curve in courses.items()}
+    last = {name: list(v.values())[-1] for name, v in values.items()}
+    lines_of = {name: (list(v), list(v.values())) for name, v in values.items()}
+    scores = {name: lines_of.pop(name) for name in (BEST, COPY) if name in lines_of}
+    courses = ({"held out": scores} if scores else {}) | {k: {k: v} for k, v in lines_of.items()}
     summary = {"settings": board.settings, "last": last, "best": {BEST: board.best}}
     (out / "summary.json").write_text(json.dumps(summary, indent=1, default=str) + "\n")
     text = ["# Training run", ""]
@@ -219,6 +221,10 @@ def write_report(board: Board, clips: Clips) -> Path:
             text += ["![curves](curves.png)", ""]
     if (out / "preview.png").exists():
         text += ["![source, driver, prediction, warped, occlusion, difference](preview.png)", ""]
+        text += [
+            "Dots are keypoints; in the occlusion, white is taken from the photo, black painted.",
+            "",
+        ]
     text += ["| at the end | |", "| --- | --- |"]
     text += [f"| {name} | {value:.5g} |" for name, value in last.items()]
     if board.best is not None:
@@ -242,24 +248,35 @@ def environment() -> dict[str, str]:
 
 
 def compare(folder: Path) -> str:
-    """One Markdown table of the runs in the sub-folders of a sweep: the settings that differ, and
-    how each ended; also written to comparison.md."""
-    runs = {p.parent.name: json.loads(p.read_text()) for p in sorted(folder.glob("*/summary.json"))}
-    if not runs:
+    """One Markdown table of the runs in the sub-folders of a sweep, the best first: the settings
+    that differ, the best score and how each ended; also written to comparison.md."""
+    runs = {}
+    for path in sorted(folder.glob("*/")):
+        files = [path / name for name in ("summary.json", "failed.json")]
+        if told := [file for file in files if file.exists()]:
+            runs[path.name] = json.loads(told[0].read_text())
+    if not any("last" in run for run in runs.values()):
         raise AnimateError(f"no run in {folder} came to its end: see the messages above")
     settings = {name: dict(_flat(run["settings"])) for name, run in runs.items()}
     keys = [k for k in next(iter(settings.values())) if k != "out"]
     differing = [k for k in keys if len({str(s.get(k)) for s in settings.values()}) > 1]
-    ends = list(dict.fromkeys(k for run in runs.values() for k in run["last"]))
-    text = [
-        "| run | " + " | ".join([*differing, *ends]) + " |",
-        "| --- " * (1 + len(differing + ends)) + "|",
-    ]
-    for name, run in runs.items():
-        cells = [str(settings[name].get(k)) for k in differing]
-        cells += [f"{run['last'][k]:.5g}" if k in run["last"] else "-" for k in ends]
-        text.append(f"| {name} | " + " | ".join(cells) + " |")
-    table = "\n".join(text) + "\n"
+    ends = dict.fromkeys(k for run in runs.values() for k in run.get("last", ()))
+    others = [k for k in ends if k not in (BEST, "rate")]
+    heads = ["run", *differing, f"best {BEST}", *others]
+    text = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+
+    def score(name: str) -> float:
+        best = runs[name].get("best", {}).get(BEST)
+        return float("inf") if best is None else best
+
+    for name in sorted(runs, key=lambda name: (score(name), len(name), name)):
+        run = runs[name]
+        cells = [name, *(str(settings[name].get(k)) for k in differing)]
+        found = [run.get("best", {}).get(BEST), *(run.get("last", {}).get(k) for k in others)]
+        cells += ["-" if value is None else f"{value:.5g}" for value in found]
+        text.append("| " + " | ".join(cells) + " |")
+    text += ["", *(f"- run {name}: {run['why']}" for name, run in runs.items() if "why" in run)]
+    table = "\n".join(text).rstrip() + "\n"
     (folder / "comparison.md").write_text(table)
     return table
 

@@ -15,6 +15,7 @@ def run(settings: dict[str, Any]) -> Path:
     from animate.training.board import Board
     from animate.training.loop import train
 
+    check_numbers(settings["optim"])
     out, data = Path(settings["out"]), settings["data"]
     device = pick_device(settings["device"])
     clips = training_clips(data, device)
@@ -49,6 +50,14 @@ def run(settings: dict[str, Any]) -> Path:
     if board:
         board.finish(clips)
     return out / "checkpoint.safetensors"
+
+
+def check_numbers(optim: dict[str, Any]) -> None:
+    """Raise AnimateError for a setting of the optimiser that is no number, or list of numbers."""
+    for key, value in optim.items():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, bool) or not isinstance(part, (int, float)):
+                raise AnimateError(f"optim.{key} is {value}: give numbers, as configs/optim does")
 
 
 def motion_model(settings: dict[str, Any]) -> Any:
