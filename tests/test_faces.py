@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -227,7 +228,22 @@ def test_landmarks_without_the_package_or_the_weights_are_one_sentence(
     with pytest.raises(AnimateError, match="pip install face-alignment"):
         locator("landmarks")
     monkeypatch.setitem(sys.modules, "face_alignment", FakeAlignment("TWO_D"))
-    with pytest.raises(AnimateError, match=r"s3fd.*faces\.weights"):
+    with pytest.raises(AnimateError, match=r"s3fd.* and no 2DFAN4.*faces\.weights"):
+        locator("landmarks", weights=tmp_path)
+
+
+def test_landmarks_from_damaged_weights_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(kind: str, **others: Any) -> None:
+        raise UnpicklingError("invalid load key\nand more")
+
+    for name in ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar"):
+        (tmp_path / name).touch()
+    fake = FakeAlignment("TWO_D")
+    fake.FaceAlignment = damaged  # type: ignore[assignment]
+    monkeypatch.setitem(sys.modules, "face_alignment", fake)
+    with pytest.raises(AnimateError, match="can't be loaded"):
         locator("landmarks", weights=tmp_path)
 
 

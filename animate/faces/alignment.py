@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ TALLER, HIGHER = 1.25, 0.08
 class Landmarks:
     """A detector (S3FD) and 68 landmarks, from weights in `folder` or in torch's own cache.
 
-    Nothing is downloaded. Raises AnimateError where the package or its weights are missing.
+    Nothing is downloaded. Raises AnimateError where the package or its weights are missing or
+    damaged.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -43,7 +45,13 @@ class Landmarks:
         flat = kinds.TWO_D if hasattr(kinds, "TWO_D") else kinds._2D
         with _weights(folder) as place:
             options["face_detector_kwargs"] = {"path_to_detector": str(place / NEEDED[0][0])}
-            self.network = face_alignment.FaceAlignment(flat, **options)
+            try:
+                self.network = face_alignment.FaceAlignment(flat, **options)
+            except (RuntimeError, UnpicklingError, OSError, EOFError) as error:
+                raise AnimateError(
+                    f"the weights of face-alignment in {place} can't be loaded: they are damaged, "
+                    "or of another version"
+                ) from error
 
     def __call__(self, picture: np.ndarray) -> list[Face]:
         boxes = self.network.face_detector.detect_from_image(picture)
@@ -69,12 +77,12 @@ def _weights(folder: str | Path | None) -> Iterator[Path]:
     import torch
 
     place = Path(folder) if folder else Path(torch.hub.get_dir()) / "checkpoints"
-    for names in NEEDED:
-        if not any((place / name).is_file() for name in names):
-            raise AnimateError(
-                f"faces=landmarks finds no {names[0]} in {place}: put it there, or name its "
-                "folder by faces.weights=, or use faces=auto"
-            )
+    lacking = [names[0] for names in NEEDED if not any((place / name).is_file() for name in names)]
+    if lacking:
+        raise AnimateError(
+            f"faces=landmarks finds no {' and no '.join(lacking)} in {place}: put face-alignment's "
+            "weights there, or name their folder by faces.weights=, or use faces=auto"
+        )
     before = torch.hub.get_dir()
     with tempfile.TemporaryDirectory() as hub:
         (Path(hub) / "checkpoints").symlink_to(place.absolute())
