@@ -17,7 +17,7 @@ from pathlib import Path
 
 from animate.config import RUN, run_arguments
 from animate.errors import AnimateError
-from animate.photos import PHOTO_SUFFIXES
+from animate.photos import PHOTO_SUFFIXES, existing
 
 PATHS = ("photo", "clip", "out")
 JOURNAL, REPORT = "batch.jsonl", "report.html"
@@ -65,6 +65,8 @@ def read_jobs(
     hold for every job, before its own. Raises AnimateError where a job can't be made out.
     """
     if path.is_dir():
+        if clip is None:
+            raise AnimateError(f"{path} is a folder of photos: name what drives them by --clip")
         rows = [
             {"photo": str(photo.absolute())}
             for photo in sorted(path.iterdir())
@@ -84,6 +86,7 @@ def read_jobs(
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
+    path = existing(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)

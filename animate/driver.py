@@ -97,7 +97,9 @@ class Playing:
             raise AnimateError(f"faces.missing is {self.missing}: use one of {', '.join(MISSING)}")
         start, end, cutoff, index = self.start, self.end, self.smoothing, self.reference
         if not (math.isfinite(start) and start >= 0) or (end is not None and not end > start):
-            raise AnimateError(f"the clip has no span from {start} to {end} s: use its times")
+            raise AnimateError(
+                f"clip.start is {start}, clip.end {end}: use seconds, the end after the start"
+            )
         if isinstance(self.times, bool) or self.times < 1:
             raise AnimateError(f"the driver is to be played {self.times} times: use 1 or more")
         if cutoff is not None and not (math.isfinite(cutoff) and cutoff > 0):

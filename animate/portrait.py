@@ -147,7 +147,9 @@ def portrait(
     stage = Stage(ready(network), find_precision(precision, place), lanes)
     cast = [Actor.of(stage, view.photo, face) for view in views for face in view.boxes]
     if compare and len(cast) > 1:
-        raise AnimateError(f"a comparison shows one face, not {len(cast)}: use faces.which=1")
+        raise AnimateError(
+            f"a comparison shows one face, not {len(cast)}: leave out --tile, or faces.which=all"
+        )
     lines = foreseen(stage, views, cast, drivers, how)
     sound, lost = voice(drivers[0], video, out)
     for line in (lines := lines + lost):

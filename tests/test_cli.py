@@ -14,6 +14,7 @@ from conftest import ROOT, draw_frames, write_clip
 
 from animate import checkpoints
 from animate.cli import main, parser
+from animate.config import RUN
 
 HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
 
@@ -77,6 +78,19 @@ def test_a_wrong_command_line_is_one_line(
     assert shown.err.startswith("animate: ")
     assert shown.err.count("\n") == 1
     assert not shown.out
+
+
+def test_the_help_of_a_run_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("run", "batch"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        said = capsys.readouterr().out
+        hidden = {"motion.name", "faces.name", "paste.name"}  # said as motion=, faces=, paste=
+        assert [key for key in RUN if f" {key}=" not in said and key not in hidden] == []
+        assert "seconds of the clip, from where" in said
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "optim.steps=" in capsys.readouterr().out
 
 
 def test_overrides_may_stand_before_and_after_options() -> None:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from animate.errors import AnimateError
 
+# "  key: value  # about", or "  - group: choice" in the list of defaults
+LINE = re.compile(r"( *)(- )?(?:optional )?(\w+): *(.*?) *(?:# *(.*))?")
+COLUMN = 30  # where the words on a setting begin
+
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
+    """An argument parser whose complaints are one line, and whose help explains the settings of
+    `configs`/NAME.yaml."""
+
+    configs: str | None = None
+
+    def format_help(self) -> str:
+        return super().format_help() + (explained(self.configs) if self.configs else "")
 
     def error(self, message: str) -> NoReturn:
         raise AnimateError(f"{message}: see `{self.prog} --help`")
 
 
 def command(
-    commands: Any, name: str, call: Callable[..., int], about: str
-) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
+    commands: Any, name: str, call: Callable[..., int], about: str, configs: str | None = None
+) -> Parser:
+    command: Parser = commands.add_parser(name, help=about, description=about)
+    command.configs = configs
     command.set_defaults(call=call, parser=command)
     return command
 
@@ -44,3 +59,45 @@ def safe(text: str, most: int = 500) -> str:
     """Text that can't move a terminal's cursor or break a line, of `most` characters of it."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most])
     return shown.encode("utf-8", "backslashreplace").decode() + ("..." if len(text) > most else "")
+
+
+def explained(name: str) -> str:
+    """The settings of configs/NAME.yaml and its groups with their defaults, in the words there."""
+    from animate.config import GROUPS, RUN
+    from animate.paths import folder
+
+    wide = min(100, shutil.get_terminal_size().columns) - 2
+    lines = ["", "settings, with their defaults:"]
+    for key, value, about in _settings(folder("configs") / f"{name}.yaml"):
+        if name == "run" and key not in (*GROUPS, *RUN):
+            continue
+        left = f"  {key}={value.replace('???', '(needed)')}"
+        words = textwrap.wrap(about, wide - COLUMN) or [""]
+        if len(left) >= COLUMN:
+            lines.append(left)
+            left = ""
+        lines += [
+            f"{left:{COLUMN}}{words[0]}".rstrip(),
+            *(" " * COLUMN + more for more in words[1:]),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """(key, default, what it is) of each setting in a file of configs/ and in its groups' files."""
+    section = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        found = LINE.fullmatch(line)
+        if found is None:
+            continue
+        indent, item, key, value, about = found.groups()
+        if item:
+            names = sorted(other.stem for other in (path.parent / key).glob("*.yaml"))
+            if len(names) > 1:
+                yield key, value, f"one of {', '.join(names)}"
+            if value in names:
+                yield from _settings(path.parent / key / f"{value}.yaml", f"{key}.")
+        elif not value:
+            section = f"{key}."
+        elif key != "name" and not (indent and section in ("hydra.", "sweep.")):
+            yield prefix + (section if indent else "") + key, value, about or ""

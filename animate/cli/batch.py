@@ -10,12 +10,16 @@ from animate.cli.arguments import command, frames, overrides, safe
 
 
 def register(commands: Any) -> None:
-    batch = command(commands, "batch", call, "animate the rows of a CSV or the photos of a folder")
+    batch = command(
+        commands, "batch", call, "animate the rows of a CSV or the photos of a folder", "run"
+    )
     batch.add_argument(
         "jobs",
         type=Path,
         metavar="JOBS",
-        help="a CSV with the columns photo, clip, out and settings; or a folder of photos",
+        help="a CSV in UTF-8 with the columns photo, clip (unless --clip), out (or the photo's "
+        "name) and any settings, such as faces.which; paths are relative to it; or a folder of "
+        "photos",
     )
     batch.add_argument(
         "-o",
@@ -39,7 +43,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/run.yaml for every row",
+        help="settings for every row; all of them are below",
     )
 
 

@@ -9,13 +9,13 @@ from animate.cli.arguments import command, overrides
 
 
 def register(commands: Any) -> None:
-    evaluate = command(commands, "evaluate", call, "measure a checkpoint on clips")
+    evaluate = command(commands, "evaluate", call, "measure a checkpoint on clips", "evaluate")
     evaluate.add_argument(
         "overrides",
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/evaluate.yaml: data=CLIPS out=FOLDER checkpoint=FILE ...",
+        help="settings: data=CLIPS out=FOLDER checkpoint=FILE ...; all are below",
     )
 
 

@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/run.yaml; those of how a result looks or is played do nothing",
+        help="settings of `animate run`; those of how a result looks or is played do nothing",
     )
 
 

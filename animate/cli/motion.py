@@ -29,7 +29,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/run.yaml for the clip, its faces and the model",
+        help="settings of `animate run` for the clip, its faces and the model",
     )
 
 

@@ -10,7 +10,7 @@ from animate.cli.arguments import command, overrides
 
 
 def register(commands: Any) -> None:
-    prepare = command(commands, "prepare", call, "cut raw videos into training clips")
+    prepare = command(commands, "prepare", call, "cut raw videos into training clips", "prepare")
     prepare.add_argument(
         "source",
         type=Path,
@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/prepare.yaml",
+        help="settings; all of them are below",
     )
 
 

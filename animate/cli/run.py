@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, frames, overrides
+from animate.errors import AnimateError
 from animate.paths import home
 
 
 def register(commands: Any) -> None:
-    run = command(commands, "run", call, "move a photo's face like a driving video's")
+    run = command(commands, "run", call, "move a photo's face like a driving video's", "run")
     run.add_argument(
         "photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP; or a video whose face moves"
     )
@@ -70,14 +71,21 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/run.yaml, such as retarget.relative=false",
+        help="settings, such as retarget.relative=false; all of them are below",
     )
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import run_arguments
 
-    settings = run_arguments(overrides(arguments, others))
+    given = overrides(arguments, others)
+    stray = next((text for text in given if "=" not in text), None)
+    if stray is not None:
+        raise AnimateError(
+            f"{stray!r} is no setting, which are key=value, and one photo and one clip were given: "
+            "add photos by --tile, clips by --also"
+        )
+    settings = run_arguments(given)
     from animate.portrait import portrait
 
     published = portrait(

@@ -16,7 +16,7 @@ PATHS = (
 
 
 def register(commands: Any) -> None:
-    train = command(commands, "train", call, "train a motion model")
+    train = command(commands, "train", call, "train a motion model", "train")
     train.add_argument(
         "--multirun",
         "-m",
@@ -29,7 +29,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of configs/train.yaml",
+        help="settings; all of them are below",
     )
 
 

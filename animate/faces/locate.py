@@ -94,9 +94,10 @@ class Detected:
         """The chosen face of those found. Raises AnimateError when it isn't among them."""
         face = choose(found, self.which)
         if face is None:
+            seen = "one face" if len(found) == 1 else f"{len(found)} faces"
             raise AnimateError(
-                f"it shows {len(found)} faces, not {self.which}: use 1 to {len(found)}, counted "
-                "from the left, or largest"
+                f"it shows {seen}, faces.which is {self.which}: use largest, or the number of one, "
+                "counted from the left"
             )
         return face
 
