@@ -123,7 +123,7 @@ class DenseMotion(nn.Module):
         x = self.body(seen)
         flow = blend(prior + self.weight(x).float().flatten(2), maps, z)
         shift = 0.2 * torch.tanh(self.shift(x).float())
-        return stiff(flow + shift.permute(0, 2, 3, 1), source, driving), x
+        return flow + shift.permute(0, 2, 3, 1), x
 
     @exact
     def candidates(self, source: Tensor, driving: Tensor, ground: Tensor) -> Tensor:
@@ -356,13 +356,14 @@ class FirstOrderGated(MotionModel):
     def _seen(
         self, source: Source, motion: Points, flow: Tensor, ground: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Flow and layers, with what the frames show beyond keypoints and camera."""
+        """Flow and layers: what frames show beyond keypoints and camera, else a stiff skull."""
+        held = stiff(flow, source.pose.point, motion.point)
         ours, theirs = source.pose.view.float() / 255, motion.view.float() / 255
         if torch.equal(ours.expand_as(theirs), theirs):  # relative motion keeps our own view
-            return flow, (source.front, source.behind)
+            return held, (source.front, source.behind)
         corrected = correct(flow, ours, theirs)
         sure = trust(flow, corrected, ours, theirs)
-        flow = torch.lerp(flow, corrected, sure * beyond(motion.point, MAP))
+        flow = torch.lerp(held, corrected, sure * beyond(motion.point, MAP))
         back = everywhere(ground)
         back = torch.lerp(back, correct(back, view(source.behind).float() / 255, theirs), sure)
         return flow, (source.front, move(source.behind, back))
