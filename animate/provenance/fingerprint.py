@@ -100,21 +100,21 @@ def thumbnail(frame: np.ndarray) -> np.ndarray:
     return np.asarray(small.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def matches(claimed: Fingerprint, seen: Fingerprint) -> bool:
+def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool:
     """Whether what was seen is the claimed clip, or a stretch of it with two thumbnails or more."""
     count, total = len(claimed.thumbnails), len(seen.thumbnails)
-    fits = _distances(claimed.thumbnails, seen.thumbnails) <= NEAR  # (N, M)
+    fits = _distances(claimed.thumbnails, seen.thumbnails) <= near  # (N, M)
     slack = round(SLACK / seen.step) if total > 1 else 0
-    near = fits.copy()
+    there = fits.copy()
     for by in range(1, slack + 1):
-        near[:, by:] |= fits[:, :-by]
-        near[:, :-by] |= fits[:, by:]
+        there[:, by:] |= fits[:, :-by]
+        there[:, :-by] |= fits[:, by:]
     wait = claimed.step / seen.step  # how many are seen from one claimed to the next
     due = np.arange(count) * wait
     for start in range(-int(due[-1]), total):
         place = np.rint(start + due).astype(int)
         inside = np.flatnonzero((place >= 0) & (place < total))
-        if len(inside) < min(2, count) or not near[inside, place[inside]].all():
+        if len(inside) < min(2, count) or not there[inside, place[inside]].all():
             continue
         before, after = place[inside[0]], total - 1 - place[inside[-1]]
         if max(before, after) <= wait + slack:  # no stretch without a thumbnail
