@@ -53,7 +53,8 @@ def verify(
     Looks for the mark under all keys that are known here, or under `keys`, mark keys of nobody in
     particular. `manifest` stands for the one beside the file. A clip that ends in the middle is
     judged by what can be decoded. Needs neither network nor GPU. Memory does not grow with the
-    clip's length. Raises AnimateError for a file that can't be read as a picture or a video.
+    clip's length; how much it and the time may be, `animate.workers.verify_all` limits. Raises
+    AnimateError for a file that can't be read as a picture or a video.
     """
     path = Path(path)
     public = toolkit().public

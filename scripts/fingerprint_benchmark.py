@@ -95,11 +95,11 @@ def main() -> None:
         rate = 25 * RATES.get(name, 1)
         row(name, [(first[n][0], seen(change(frames), rate)) for n, frames in chosen.items()])
     same, other = [], []
-    for a, (signed, _) in first.items():
+    for a in chosen:
         for b, (_, met) in first.items():
             alike = a.split("_")[0] == b.split("_")[0]
             if a != b:
-                (same if alike else other).append((signed, met))
+                (same if alike else other).append((first[a][0], met))
     row("a clip of another person", other)
     row("another clip of the same person", same)
     row("a later part of the same clip", [(first[n][0], met) for n, met in later.items()])

@@ -1,6 +1,6 @@
 """The implicit label of GB 45438-2025: who made this by machine, as JSON in the metadata.
 
-Source: GB 45438-2025, section 5 and annex F; TC260 practice guides on file metadata. In force in
+Source: GB 45438-2025, section 6.1 and annex E; TC260 practice guides on file metadata. In force in
 China since 2025-09-01. Exactly one copy belongs into a file.
 """
 

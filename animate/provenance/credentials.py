@@ -2,7 +2,7 @@
 
 A manifest holds the claim, its thumbnails and the payload in an assertion of ours, `RECORD`, beside
 those that every C2PA reader knows: actions, ingredients, soft binding, training and mining. Source:
-C2PA 2.2, sections 8 (binding), 18 (assertions); CAWG training and data mining 1.1. Formats that
+C2PA 2.2, sections 9 (binding), 18 (assertions); CAWG training and data mining 1.1. Formats that
 C2PA can't embed into get the manifest as a file beside them, with the file's SHA-256 in the record.
 """
 

@@ -105,6 +105,8 @@ def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool
     count, total = len(claimed.thumbnails), len(seen.thumbnails)
     fits = _distances(claimed.thumbnails, seen.thumbnails) <= near  # (N, M)
     slack = round(SLACK / seen.step) if total > 1 else 0
+    if not fits.any():
+        return False
     there = fits.copy()
     for by in range(1, slack + 1):
         there[:, by:] |= fits[:, :-by]
