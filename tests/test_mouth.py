@@ -88,3 +88,17 @@ def test_it_learns_the_mouths_that_are_open_and_known() -> None:
     none = Pairs(images, images, torch.cat([shut] * 4), torch.cat([lost] * 4))
     assert loss(held, none, 1, 0)["pixels"].item() == 0
     assert loss.criticise(loss.critic, none, 1, 0)["critic"].item() == 0
+
+
+def test_lips_that_are_closed_in_the_photo_part_as_the_drivers_do() -> None:
+    """Though in the driver's reference frame they stand wide open."""
+    ours, first, closed = mouth(0), turned(mouth()), turned(mouth(0))
+    start = landmarks.shut(first, ours, adapt_scale=True)
+    for driver, gap in ((first, 1.0), (closed, 0.0)):
+        moved = landmarks.transfer(ours, driver, start, adapt_scale=True)
+        torch.testing.assert_close(opened(moved), opened(mouth(gap)), atol=4e-3, rtol=0)
+
+
+def test_a_driver_whose_lips_are_less_open_is_left_alone() -> None:
+    first = turned(mouth(0.4))
+    torch.testing.assert_close(landmarks.shut(first, mouth(0.5), adapt_scale=True), first)

@@ -330,7 +330,8 @@ class FirstOrderGated(MotionModel):
         if not relative:
             return motion
         own = source.pose  # whose background stays, whatever the driver's camera does
-        point = landmarks.transfer(own.point, motion.point, first.point, adapt_scale, amplify)
+        start = landmarks.shut(first.point, own.point, adapt_scale)
+        point = landmarks.transfer(own.point, motion.point, start, adapt_scale, amplify)
         point = landmarks.untangle(point)
         return Points(point, own.view.expand(len(motion), -1, -1, -1))
 
