@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +63,41 @@ def write_clip(path: Path, frames: list[np.ndarray], rate: str = RATE, sound: bo
     data = b"".join(frame.tobytes() for frame in frames)
     subprocess.run(command, input=data, check=True)
     return path
+
+
+class FakeAlignment(ModuleType):
+    """The part of face-alignment that is used, of either age."""
+
+    def __init__(self, kind: str):
+        super().__init__("face_alignment")
+        self.__spec__ = ModuleSpec("face_alignment", None)
+        self.LandmarksType = type("LandmarksType", (), {kind: "flat"})
+        self.asked: dict[str, Any] = {}
+        fake = self
+
+        class FaceAlignment:
+            face_detector = SimpleNamespace(detect_from_image=lambda p: [[20, 20, 80, 90, 0.9]])
+
+            def __init__(
+                self,
+                landmarks_type: str,
+                device: str,
+                flip_input: bool,
+                face_detector_kwargs: dict[str, str],
+                compile: bool = True,
+            ):
+                import torch
+
+                fake.asked = {"compile": compile, "type": landmarks_type}
+                fake.asked["detector"] = Path(face_detector_kwargs["path_to_detector"]).is_file()
+                cache = Path(torch.hub.get_dir()) / "checkpoints"
+                fake.asked["landmarks"] = (cache / "2DFAN4-11f355bf06.pth.tar").is_file()
+
+            def get_landmarks_from_image(self, picture: Any, detected_faces: Any) -> list[Any]:
+                points = np.stack([np.linspace(20, 80, 68), np.linspace(30, 90, 68)], -1)
+                return [points] * len(detected_faces)
+
+        self.FaceAlignment = FaceAlignment
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,12 +1,14 @@
 """Evaluation: metrics against cases worked out by hand; a report never says 0 for missing."""
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from conftest import draw_frames, write_clip
+from conftest import FakeAlignment, draw_frames, write_clip
 
 pytest.importorskip("torchmetrics")
 pytest.importorskip("matplotlib")
@@ -178,6 +180,51 @@ def test_a_model_that_is_not_there_is_missing_with_what_to_do() -> None:
         landmarker("mediapipe")
     with pytest.raises(AnimateError, match="use auto"):
         landmarker("guess")
+
+
+def test_face_alignment_finds_a_face_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Missing, match=r"face-alignment needs .* s3fd"):
+        landmarker("face_alignment", tmp_path)
+    fake = FakeAlignment("TWO_D")
+    box = [20, 20, 80, 90, 0.9]
+    fake.FaceAlignment.face_detector.detect_from_image = lambda p: [box] if p.any() else []
+    monkeypatch.setitem(sys.modules, "face_alignment", fake)
+    for name in ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar"):
+        (tmp_path / name).touch()
+    found = landmarker("face_alignment", tmp_path)
+    assert fake.asked == {"compile": False, "type": "flat", "detector": True, "landmarks": True}
+    track = found.track([np.zeros((64, 64, 3), np.uint8), np.ones((64, 64, 3), np.uint8)])
+    assert track.shape == (2, 68, 2)
+    assert np.isnan(track[0]).all()
+    np.testing.assert_allclose(track[1][[0, -1]], [[20, 30], [80, 90]])
+
+
+def test_fid_without_its_package_is_missing_and_with_it_has_2048_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"weight": torch.ones(1)}, tmp_path / "inception.pth")
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(Missing, match="torch-fidelity"):
+        pixels.inception(tmp_path / "inception.pth")
+
+    class Extractor(torch.nn.Module):
+        def __init__(self, name: str, wanted: list[str], feature_extractor_weights_path: str):
+            super().__init__()
+            self.weight = torch.load(feature_extractor_weights_path)["weight"]
+
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
+            assert image.dtype == torch.uint8
+            coarse = torch.nn.functional.adaptive_avg_pool2d(image.float() * self.weight, 26)
+            return (coarse.flatten(1).repeat(1, 2)[:, :2048],)
+
+    module = ModuleType("torch_fidelity.feature_extractor_inceptionv3")
+    module.FeatureExtractorInceptionV3 = Extractor  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    features = pixels.inception(tmp_path / "inception.pth")
+    assert features(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).shape == (2, 2048)
 
 
 def test_a_lost_face_has_no_identity_and_counts_as_lost() -> None:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from pickle import UnpicklingError
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw_face
+from conftest import FakeAlignment, draw_face
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -245,40 +244,6 @@ def test_landmarks_from_damaged_weights_are_one_sentence(
     monkeypatch.setitem(sys.modules, "face_alignment", fake)
     with pytest.raises(AnimateError, match="can't be loaded"):
         locator("landmarks", weights=tmp_path)
-
-
-class FakeAlignment(ModuleType):
-    """The part of face-alignment that is used, of either age."""
-
-    def __init__(self, kind: str):
-        super().__init__("face_alignment")
-        self.LandmarksType = type("LandmarksType", (), {kind: "flat"})
-        self.asked: dict[str, Any] = {}
-        fake = self
-
-        class FaceAlignment:
-            face_detector = SimpleNamespace(detect_from_image=lambda p: [[20, 20, 80, 90, 0.9]])
-
-            def __init__(
-                self,
-                landmarks_type: str,
-                device: str,
-                flip_input: bool,
-                face_detector_kwargs: dict[str, str],
-                compile: bool = True,
-            ):
-                import torch
-
-                fake.asked = {"compile": compile, "type": landmarks_type}
-                fake.asked["detector"] = Path(face_detector_kwargs["path_to_detector"]).is_file()
-                cache = Path(torch.hub.get_dir()) / "checkpoints"
-                fake.asked["landmarks"] = (cache / "2DFAN4-11f355bf06.pth.tar").is_file()
-
-            def get_landmarks_from_image(self, picture: Any, detected_faces: Any) -> list[Any]:
-                points = np.stack([np.linspace(20, 80, 68), np.linspace(30, 90, 68)], -1)
-                return [points] * len(detected_faces)
-
-        self.FaceAlignment = FaceAlignment
 
 
 @pytest.mark.parametrize("kind", ["TWO_D", "_2D"])

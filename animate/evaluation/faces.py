@@ -68,11 +68,13 @@ class Landmarker:
 def landmarker(name: str, file: Path | None = None) -> Landmarker:
     """The landmark model called `name`, or with "auto" the first one that is there.
 
-    file: MediaPipe's face_landmarker.task. Raises Missing where it can't be had.
+    file: MediaPipe's face_landmarker.task, or the folder of face-alignment's weights. Raises
+    Missing where it can't be had.
     """
     makers = {
         "mediapipe": lambda: _mediapipe(file),
-        "face_alignment": _face_alignment,
+        # in auto, the file is MediaPipe's
+        "face_alignment": lambda: _face_alignment(None if name == "auto" else file),
         "dlib": _dlib_landmarks,
     }
     if name != "auto":
@@ -116,25 +118,21 @@ def _mediapipe(file: Path | None) -> Landmarker:
     )
 
 
-def _face_alignment() -> Landmarker:
+def _face_alignment(folder: Path | None) -> Landmarker:
     from torch import hub
 
-    folder = Path(hub.get_dir()) / "checkpoints"
-    files = ("2DFAN4-11f355bf06.pth.tar", "s3fd-619a316812.pth")
-    absent = [name for name in files if not (folder / name).is_file()]
-    if importlib.util.find_spec("face_alignment") is None or absent:
-        raise Missing(
-            f"face-alignment needs its package and, in {folder}, the weights {', '.join(files)}"
-        )
-    import face_alignment as fa
+    from animate.faces.alignment import NEEDED, Landmarks
 
-    kind = fa.LandmarksType
-    two = kind.TWO_D if hasattr(kind, "TWO_D") else kind._2D  # renamed after 1.3
-    detector = fa.FaceAlignment(two, device="cpu", flip_input=False)
+    place = Path(folder or Path(hub.get_dir()) / "checkpoints")
+    there = all(any((place / name).is_file() for name in names) for names in NEEDED)
+    if importlib.util.find_spec("face_alignment") is None or not there:
+        files = ", ".join(names[0] for names in NEEDED)
+        raise Missing(f"face-alignment needs its package and, in {place}, the weights {files}")
+    network = Landmarks(place)
 
     def find(frame: np.ndarray) -> np.ndarray | None:
-        faces = detector.get_landmarks(frame)
-        return None if not faces else np.asarray(faces[0], np.float32)
+        faces = network.points(frame)
+        return np.asarray(faces[0][0], np.float32) if faces else None
 
     return Landmarker("face-alignment 2DFAN4 with S3FD, 68 points", SIXTY_EIGHT, find)
 

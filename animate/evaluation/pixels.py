@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate.errors import AnimateError
+from animate.evaluation.faces import Missing
 
 SMALLEST = 161  # pixels a side that five scales of an 11 pixel window need
 
@@ -125,12 +126,13 @@ class Fid:
 def inception(weights: Path) -> nn.Module:
     """The Inception network of the original FID, as torch-fidelity rebuilds it.
 
-    weights: pt_inception-2015-12-05-6726825d.pth, which the user provides.
+    weights: pt_inception-2015-12-05-6726825d.pth, which the user provides. Raises Missing without
+    the package.
     """
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
-        raise AnimateError(f"FID needs torch-fidelity and torchvision ({error})") from error
+        raise Missing(f"FID needs torch-fidelity and torchvision ({error})") from error
     _read(weights)  # torch-fidelity would unpickle anything: let it see nothing but tensors
 
     class Features(nn.Module):

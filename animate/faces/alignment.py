@@ -54,12 +54,16 @@ class Landmarks:
                 ) from error
 
     def __call__(self, picture: np.ndarray) -> list[Face]:
+        return [_face(points, score) for points, score in self.points(picture)]
+
+    def points(self, picture: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        """The 68 points (68, 2) of each face in pixels, and its score; the clearest first."""
         boxes = self.network.face_detector.detect_from_image(picture)
         if len(boxes) == 0:
             return []
         points = self.network.get_landmarks_from_image(picture, detected_faces=boxes) or []
-        faces = [_face(p, float(b[4])) for p, b in zip(points, boxes, strict=True)]
-        return sorted(faces, key=lambda face: -face.score)
+        found = [(p, float(b[4])) for p, b in zip(points, boxes, strict=True)]
+        return sorted(found, key=lambda face: -face[1])
 
 
 def _face(points: np.ndarray, score: float) -> Face:
