@@ -18,6 +18,7 @@ from pathlib import Path
 from animate.config import RUN, run_arguments
 from animate.errors import AnimateError
 from animate.photos import PHOTO_SUFFIXES, existing
+from animate.publish.drafts import writing
 
 PATHS = ("photo", "clip", "out")
 JOURNAL, REPORT = "batch.jsonl", "report.html"
@@ -139,8 +140,12 @@ def run_jobs(
     """
     if workers < 1:
         raise AnimateError(f"{workers} workers: use 1 or more")
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_file():
+        raise AnimateError(f"{folder} is a file: name a folder for the results")
     journal = folder / JOURNAL
+    with writing(journal):
+        folder.mkdir(parents=True, exist_ok=True)
+        journal.touch()
     done, begun = ({}, set()) if force else _before(journal)
     open_jobs = [job for job in jobs if job.key not in done or not job.out.is_file()]
     outcomes = {job.key: done[job.key] for job in jobs if job not in open_jobs}
@@ -157,7 +162,8 @@ def run_jobs(
             outcomes[outcome.key] = outcome
             say(outcome)
     results = [outcomes[job.key] for job in jobs]
-    (folder / REPORT).write_text(_report(results, folder), encoding="utf-8")
+    with writing(folder / REPORT):
+        (folder / REPORT).write_text(_report(results, folder), encoding="utf-8")
     return results
 
 

@@ -90,6 +90,13 @@ def path() -> Path:
     return home() / "ledger.sqlite3"
 
 
+def check() -> None:
+    """Raise AnimateError where the ledger can't be written; to be asked before the work."""
+    with _open(create=True) as base:
+        base.execute("BEGIN IMMEDIATE")
+        base.execute("ROLLBACK")
+
+
 @contextmanager
 def recording(
     claim: Claim, *, payload: str, sha256: str, manifest: bytes, signer: keys.Signer

@@ -163,6 +163,8 @@ def check_template(out: Path, force: bool) -> None:
         raise AnimateError(f"{out}: a motion template ends in .npz")
     if not out.parent.is_dir():
         raise AnimateError(f"there is no folder {out.parent}: make it first, or use another")
+    if not os.access(out.parent, os.W_OK):
+        raise AnimateError(f"{out.parent} can't be written to: use another folder")
     if os.path.lexists(out) and not force:
         raise AnimateError(f"{out} exists: use --force to replace it, or another name")
 

@@ -142,6 +142,14 @@ def test_a_table_that_makes_no_jobs_is_one_sentence(
         read_jobs(table(tmp_path / "jobs.csv", rows, header), tmp_path)
 
 
+def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AnimateError, match="is a file"):
+        run_jobs([], tmp_path / "file")
+    with pytest.raises(AnimateError, match="can't be written"):
+        run_jobs([], tmp_path / "file" / "below")
+
+
 def test_a_setting_that_is_wrong_for_every_row_stops_at_once(tmp_path: Path) -> None:
     assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "seed=many"]) == 2
     assert not (tmp_path / "out").exists()

@@ -84,6 +84,7 @@ def publish(
         raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
     texts = Texts(claim.json(), Aigc.first(producer, _full_id(claim)), source)
     look = Sampler(float(rate or 1))
+    ledger.check()
     sweep(out.parent)
     draft = scratch = new_draft(out)
     try:
