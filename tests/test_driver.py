@@ -192,7 +192,7 @@ def test_a_span_of_a_clip_takes_its_sound_along(world: Path, stage: Stage) -> No
     expected = whole[3].motion.point  # type: ignore[attr-defined]
     assert torch.allclose(poses[0].motion.point, expected, atol=0.05)  # type: ignore[attr-defined]
     for wrong in ({"start": 9.0}, {"start": 0.2, "end": 0.2}, {"start": -1}, {"end": float("nan")}):
-        with pytest.raises(AnimateError, match=r"span|no frame|ends before"):
+        with pytest.raises(AnimateError, match=r"end after the start|no frame|ends before"):
             opened(world / "clip.mp4", **wrong)
 
 
