@@ -223,8 +223,16 @@ def test_fid_without_its_package_is_missing_and_with_it_has_2048_numbers(
     module.FeatureExtractorInceptionV3 = Extractor  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    features = pixels.inception(tmp_path / "inception.pth")
-    assert features(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).shape == (2, 2048)
+    meter = Meter(
+        same=True, size=64, landmarks="none", landmarks_file=None, identity="none",
+        identity_every=1, lpips=None, inception=tmp_path / "inception.pth",
+    )  # fmt: skip
+    drawn = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    meter.fid.add(drawn[:1], drawn[:1])
+    assert meter.frechet() is None
+    assert "two pictures" in meter.missing.pop("fid")
+    meter.fid.add(drawn[1:], drawn[1:])
+    assert isinstance(meter.frechet(), float)
 
 
 def test_a_lost_face_has_no_identity_and_counts_as_lost() -> None:

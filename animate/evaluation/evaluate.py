@@ -74,6 +74,7 @@ def evaluate(
         results = [run(case, stage, meter, methods, every, limit) for case in shown]
     finally:
         meter.close()
+    fid = meter.frechet()
     report = Report(
         protocol=protocol.RECONSTRUCTION if pairs is None else protocol.CROSS,
         settings={
@@ -87,7 +88,7 @@ def evaluate(
         missing=meter.missing,
         methods=methods,
         clips=results,
-        fid=meter.fid.value() if meter.fid else None,
+        fid=fid,
     )  # fmt: skip
     write(report, Path(out), [case.clip for case in cases])
     return report

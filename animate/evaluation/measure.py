@@ -99,6 +99,7 @@ class Meter:
         if size < pixels.SMALLEST:
             self.missing["ms_ssim"] = f"it needs {pixels.SMALLEST} pixels a side"
         if not same:
+            self.lpips = self.fid = None
             other = "another person drives: there is no true picture to compare with"
             self.missing |= dict.fromkeys(TRUE_PICTURE, other)
 
@@ -111,6 +112,12 @@ class Meter:
             absent = str(reason)
         self.missing |= dict.fromkeys(metrics, absent)
         return None
+
+    def frechet(self) -> float | None:
+        """FID over all that was judged; None, with the reason noted, where there is none."""
+        if self.fid and self.fid.count < 2:
+            self.missing["fid"] = "it needs two pictures at least"
+        return None if self.fid is None or "fid" in self.missing else self.fid.value()
 
     def close(self) -> None:
         if self.landmarker:

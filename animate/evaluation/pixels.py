@@ -114,8 +114,10 @@ class Fid:
         from torchmetrics.image.fid import FrechetInceptionDistance
 
         self.metric = FrechetInceptionDistance(feature=features)
+        self.count = 0  # pictures of each kind
 
     def add(self, result: Tensor, target: Tensor) -> None:
+        self.count += len(result)
         for images, real in ((result, False), (target, True)):
             self.metric.update((images * 255).round().to(torch.uint8), real=real)
 
