@@ -220,6 +220,13 @@ clip("sound longer than the video")(
     lambda f: ffmpeg(f / "c.mp4", "-i", str(plain(f)), "-f", "lavfi", "-i", "sine=duration=2",
                      "-c:v", "copy")
 )  # fmt: skip
+clip("sound of an unknown codec")(
+    written("c.mp4", lambda f: plain(f, sound=True).read_bytes()
+            .replace(b"mp4a", b"what").replace(b"esds", b"free"))
+)  # fmt: skip
+clip("Windows Media sound")(
+    lambda f: ffmpeg(f / "c.mkv", "-i", str(plain(f, sound=True)), "-c:a", "wmav2")
+)
 clip("Motion JPEG in AVI")(
     lambda f: ffmpeg(f / "c.avi", "-i", str(plain(f)), "-c:v", "mjpeg", "-q:v", "2")
 )
@@ -284,6 +291,7 @@ def of_clip(path: Path, stage: Stage) -> str:
     parts = [f"works: {count} poses at {driver.rate} a second"]
     parts += [f"{met.missing} without a face"] * bool(met.missing)
     parts += [f"{met.cuts} scene cut"] * bool(met.cuts)
+    parts += [f"the driver's sound is left out: {driver.silent}"] * bool(driver.silent)
     return ", ".join(parts)
 
 
