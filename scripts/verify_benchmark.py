@@ -26,7 +26,7 @@ import numpy as np
 from memory_benchmark import CLAIM, moving, peak
 
 from animate import clips, keys
-from animate.provenance.credentials import Record, definition
+from animate.provenance.credentials import Record, definition, read
 from animate.provenance.fingerprint import KEPT, Fingerprint, thumbnail
 from animate.provenance.xmp import SYNTHETIC
 from animate.publish import publish
@@ -61,8 +61,10 @@ def sign_again(ten_seconds: Path, draft: Path, out: Path) -> None:
         every *= 2
     prints = [thumbnail(frame) for frame in clips.open_clip(ten_seconds).frames()]
     kept = np.stack([prints[i % len(prints)] for i in range(0, total, every)])
-    payload = Payload.of(CLAIM, signer.mark_key)
-    record = Record(CLAIM, str(payload), Fingerprint(every / float(RATE), kept))
+    first = read(ten_seconds).record
+    assert first is not None
+    payload = Payload.of(first.claim, signer.mark_key)
+    record = Record(first.claim, str(payload), Fingerprint(every / float(RATE), kept))
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before, since, cpu = peak(), time.monotonic(), time.process_time()
     sign(draft, draft.with_suffix(".part"), out, definition(record, payload, SYNTHETIC), (), signer)

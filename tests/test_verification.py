@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -162,6 +163,13 @@ def test_a_missing_file_and_a_folder_are_user_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.mp4", tmp_path):
         with pytest.raises(AnimateError, match="not a file"):
             verify(path)
+
+
+def test_the_library_call_loads_no_torch(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png", picture(mark()))
+    code = "import sys, animate; print(animate.verify(sys.argv[1]).verdict, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
+    assert done.stdout.split() == [b"marked", b"False"]
 
 
 # ---------------------------------------------------------------- signed files
