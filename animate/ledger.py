@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,10 +92,14 @@ def path() -> Path:
 
 
 def check() -> None:
-    """Raise AnimateError where the ledger can't be written; to be asked before the work."""
-    with _open(create=True) as base:
-        base.execute("BEGIN IMMEDIATE")
-        base.execute("ROLLBACK")
+    """Raise AnimateError where the ledger may not be written: before the work, that is."""
+    try:
+        home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnimateError(_trouble(error)) from error
+    for place in (home(), path()):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise AnimateError(_trouble(PermissionError("it may not be written")))
 
 
 @contextmanager
