@@ -5,7 +5,17 @@ import torch
 
 from animate.models import landmarks
 from animate.models.geometry import grid
-from animate.models.head import BRIDGE, CHIN, SIDES, beyond, crown, mirrored, stiff
+from animate.models.head import (
+    BRIDGE,
+    CHIN,
+    SIDES,
+    SPEAKING,
+    beyond,
+    crown,
+    mirrored,
+    mute,
+    stiff,
+)
 
 SIDE = 64
 HAIR = (slice(None), slice(0, 8))  # above a face in the middle
@@ -74,3 +84,11 @@ def test_above_the_photo_it_is_mirrored() -> None:
 def test_the_chin_is_below_the_sides() -> None:
     assert landmarks.TAUGHT[CHIN] == 152
     assert (face()[0, SIDES, 1] < face()[0, CHIN, 1]).all()
+
+
+def test_what_speaks_is_left_to_the_landmarks() -> None:
+    point = face()
+    free = mute(point, SIDE)[0, ..., 0]
+    column, row = ((point[0, SPEAKING] + 1) / 2 * (SIDE - 1)).round().long().unbind(-1)
+    assert (free[row, column] < 0.1).all()
+    assert (free[:4] > 0.99).all()

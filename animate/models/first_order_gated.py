@@ -37,7 +37,7 @@ from animate.models.geometry import (
     resize_flow,
     warp,
 )
-from animate.models.head import beyond, crown, mirrored, stiff
+from animate.models.head import crown, mirrored, mute, stiff
 from animate.models.layers import Layers, person
 from animate.models.mouth import Mouth
 from animate.models.residual import correct, trust
@@ -364,7 +364,7 @@ class FirstOrderGated(MotionModel):
             return held, (source.front, source.behind)
         corrected = correct(flow, ours, theirs)
         sure = trust(flow, corrected, ours, theirs)
-        flow = torch.lerp(held, corrected, sure * beyond(motion.point, MAP))
+        flow = torch.lerp(held, corrected, sure * mute(motion.point, MAP))
         back = everywhere(ground)
         back = torch.lerp(back, correct(back, view(source.behind).float() / 255, theirs), sure)
         return flow, (source.front, move(source.behind, back))

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from animate.models import landmarks
-from animate.models.geometry import exact, fit_similarity, grid, inside
+from animate.models.geometry import exact, fit_similarity, gaussians, grid, inside
 
 SIDES = [landmarks.TAUGHT.index(n) for n in (54, 284, 127, 356, 93, 323)]
+SPEAKING = [*landmarks.REGIONS["eyes"], *landmarks.MOUTH]
 CHIN, BRIDGE = landmarks.TAUGHT.index(152), landmarks.TAUGHT.index(168)
 LOW, HIGH = 0.2, 0.9  # heights, chin to bridge of the nose, where hair begins to go with the skull
 
@@ -42,6 +43,12 @@ def beyond(point: Tensor, side: int) -> Tensor:
     face = inside(point[:, list(landmarks.RIM)], side, side)[:, None]
     wide = F.max_pool2d(face, 5, stride=1, padding=2)
     return 1 - F.avg_pool2d(wide, 5, stride=1, padding=2).permute(0, 2, 3, 1)
+
+
+def mute(point: Tensor, side: int) -> Tensor:
+    """0 at eyes, brows and mouth of (B, K, 2), which speak, 1 away from them: (B, S, S, 1)."""
+    near = 2 * gaussians(point[:, SPEAKING], side, side, 0.004).amax(1, keepdim=True)
+    return 1 - F.avg_pool2d(near.clamp(max=1), 3, stride=1, padding=1).permute(0, 2, 3, 1)
 
 
 @exact
