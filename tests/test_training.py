@@ -18,6 +18,7 @@ from animate.models.geometry import ThinPlateSpline, gaussians
 from animate.training import losses
 from animate.training.data import Augment, Pairs, ahead, choose, reframe, relight
 from animate.training.loop import schedule, train
+from animate.training.mouths import Mouths
 from animate.training.stores import open_clips
 
 TAUGHT = len(landmarks.TAUGHT)
@@ -195,7 +196,7 @@ def test_a_file_that_is_no_clip_is_named(tmp_path):
 )
 def test_every_experiment_names_arguments_that_exist(experiment):
     chosen = settings("train", [f"experiment={experiment}", "out=x", "data.clips=x"])
-    kinds = {"keypoints": losses.Guidance, "reenactment": losses.Reenactment}
+    kinds = {"keypoints": losses.Guidance, "reenactment": losses.Reenactment, "mouths": Mouths}
     kind = kinds.get(chosen["loss"].pop("name"), losses.Published)
     inspect.signature(kind).bind(**chosen["loss"])
     inspect.signature(train).bind(None, None, None, None, **chosen["optim"])
