@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor, cat, channels_last, nn
+from torch import Tensor, cat, channels_last, nn, no_grad
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -90,6 +90,22 @@ def upsample(x: Tensor) -> Tensor:
 def smooth(x: Tensor) -> Tensor:
     """Twice the side, bilinearly."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def fit(features: Tensor, side: int) -> Tensor:
+    """Resize (B, C, S, S) to another side."""
+    if features.shape[2] > side:
+        return F.adaptive_avg_pool2d(features, side)
+    if features.shape[2] < side:
+        return F.interpolate(features, side, mode="bilinear", align_corners=True)
+    return features
+
+
+@no_grad()
+def zero(layer: nn.Conv2d) -> None:
+    """Begin with a layer that adds nothing."""
+    for parameter in layer.parameters():
+        parameter.zero_()
 
 
 def fuse(module: nn.Module) -> None:

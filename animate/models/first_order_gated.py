@@ -24,7 +24,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate.models import landmarks
-from animate.models.blocks import ConvNorm, Residual, UNet, beside, fuse, smooth, upsample
+from animate.models.blocks import (
+    ConvNorm,
+    Residual,
+    UNet,
+    beside,
+    fit,
+    fuse,
+    smooth,
+    upsample,
+    zero,
+)
 from animate.models.camera import SIDE, align
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
 from animate.models.geometry import (
@@ -34,6 +44,7 @@ from animate.models.geometry import (
     gaussians,
     grid,
     inside,
+    move,
     resize_flow,
     warp,
 )
@@ -229,19 +240,6 @@ class Synthesis(nn.Module):
         return image, warped, 1 - torch.maximum(gate, mouth), silhouette
 
 
-@torch.no_grad()
-def zero(layer: nn.Conv2d) -> None:
-    """Begin with a layer that adds nothing."""
-    for parameter in layer.parameters():
-        parameter.zero_()
-
-
-def move(image: Tensor, flow: Tensor) -> Tensor:
-    """Warp (1 or B, C, H, W) by a flow of any side; what lies outside repeats the border."""
-    flow = resize_flow(flow, *image.shape[2:])
-    return warp(image.expand(len(flow), -1, -1, -1), flow, padding="border")
-
-
 def view(frames: Tensor) -> Tensor:
     """Small grey pictures of frames (T, 3, S, S): (T, 1, SIDE, SIDE) uint8."""
     grey = fit(frames.mean(1, keepdim=True).float(), SIDE)
@@ -279,15 +277,6 @@ def openings(point: Tensor, side: int) -> Tensor:
     """The insides of mouth and eyes of poses (B, K, 2), (B, 3, side, side) in [0, 1]."""
     rims = [inside(point[:, list(rim)], side, side) for rim in landmarks.OPENINGS]
     return F.avg_pool2d(torch.stack(rims, 1), 3, stride=1, padding=1)
-
-
-def fit(features: Tensor, side: int) -> Tensor:
-    """Resize (B, C, S, S) to another side."""
-    if features.shape[2] > side:
-        return F.adaptive_avg_pool2d(features, side)
-    if features.shape[2] < side:
-        return F.interpolate(features, side, mode="bilinear", align_corners=True)
-    return features
 
 
 class FirstOrderGated(MotionModel):

@@ -59,6 +59,12 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
     return planes.permute(0, 2, 3, 1)
 
 
+def move(image: Tensor, flow: Tensor) -> Tensor:
+    """Warp (1 or B, C, H, W) by a flow of any side; what lies outside repeats the border."""
+    flow = resize_flow(flow, *image.shape[2:])
+    return warp(image.expand(len(flow), -1, -1, -1), flow, padding="border")
+
+
 @exact
 def gaussians(point: Tensor, height: int, width: int, variance: float) -> Tensor:
     """exp(-|z - p|^2 / (2 variance)) for points (B, K, 2) over a grid: (B, K, H, W)."""
