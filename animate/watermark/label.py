@@ -1,7 +1,7 @@
 """The visible label: a few words in a corner that tell people that they look at a synthetic face.
 
 It is drawn before the invisible mark. Its defaults keep GB 45438-2025's floor for pictures and
-videos (sections 4.2 and 4.4: letters of at least 5 % of the shortest side, for at least 2 seconds
+videos (clauses 5.2 and 5.4: letters of at least 5 % of the shortest side, for at least 2 seconds
 from the opening on) and show it for the whole clip, as the EU code of practice on marking and
 labelling of AI-generated content asks of deep fakes.
 """
