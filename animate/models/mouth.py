@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from animate.models import landmarks
 from animate.models.blocks import upsample
-from animate.models.geometry import exact, grid, warp
+from animate.models.geometry import exact, grid, resize_flow, warp
 
 SHEET = (32, 64)  # lip to lip, corner to corner
 CODE = 64
@@ -61,7 +61,8 @@ class Mouth(nn.Module):
 
     def forward(self, look: Tensor, point: Tensor, side: int) -> Tensor:
         """The sheets laid between the lips, (B, 3, side, side); only there it means anything."""
-        return warp(self.sheet(look, point), between(point, side), padding="border")
+        place = resize_flow(between(point, side // 2), side, side)  # smooth enough for that
+        return warp(self.sheet(look, point), place, padding="border")
 
 
 class Drawn(nn.Module):
