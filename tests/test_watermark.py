@@ -155,7 +155,7 @@ def test_a_second_of_video_keeps_its_mark_at_crf_28(scene: list[np.ndarray], sti
     assert found(detect(h264(frames, 28)))
 
 
-@pytest.mark.parametrize("shape", [(128, 128), (512, 512), (180, 320), (321, 199)])
+@pytest.mark.parametrize("shape", [(40, 48), (128, 128), (512, 512), (180, 320), (321, 199)])
 def test_every_size_is_marked(scene: list[np.ndarray], shape: tuple[int, int]) -> None:
     picture = np.asarray(Image.fromarray(scene[0]).resize(shape[::-1]))
     assert found(detect(marked([picture])))

@@ -20,7 +20,6 @@ from animate.watermark.carriers import (
     carried,
 )
 from animate.watermark.payload import TOOLKIT_KEY, Payload
-from animate.watermark.search import TINY
 from animate.watermark.spectrum import (
     blurred,
     flattened,
@@ -171,7 +170,8 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
         share *= 2 / 3
         strength *= max((SMALL / short) ** LARGE, LEAST)
         strength *= min(UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max()), 1.0)
-    planes[..., 0] *= np.sqrt(share / (1 - share) * max(all_of_it / (luma + TINY) - 1, 0))
+    if luma > 0:  # pictures below 67 pixels can't hold its waves
+        planes[..., 0] *= np.sqrt(share / (1 - share) * max(all_of_it / luma - 1, 0))
     change = planes @ BACKWARD.T.astype(np.float32)
     change *= math.sqrt(strength**2 - 1 / 12) / np.sqrt(np.mean(change**2))  # 1/12: rounding
     return np.rint(np.clip(change, -4 * strength, 4 * strength)).astype(np.int16)
