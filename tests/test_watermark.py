@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import draw_frames
 from PIL import Image
+from test_payload import CLAIM, MARK, SECRET
 
 from animate.errors import AnimateError
 from animate.watermark import (
@@ -31,10 +32,6 @@ from animate.watermark.detection import NOTHING, as_published, bound, keep, stre
 from animate.watermark.embedding import field
 from animate.watermark.search import COARSE_TRIES, FINE_TRIES, pilot_statistic
 from animate.watermark.spectrum import weighed
-
-CLAIM = Claim("animate 0", "model", "a" * 64, "b" * 64, "c" * 64, "2026-01-01T00:00:00Z", "given")
-MARK = Mark(Payload.of(CLAIM))
-SECRET = b"a key that nobody else has"
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from animate.watermark.carriers import (
     carried,
 )
 from animate.watermark.payload import TOOLKIT_KEY, Payload
+from animate.watermark.search import pilot_statistic
 from animate.watermark.spectrum import (
     blurred,
     flattened,
@@ -27,15 +28,19 @@ from animate.watermark.spectrum import (
     nearby_power,
     reduced,
     shape,
+    upright,
+    weighed,
 )
 
 DEFAULT = 2.37  # grey levels, root mean square over R, G, B: 40.6 dB
 FLOOR = 2.0  # 42.1 dB; weaker marks do not survive publishing for sure
 CEILING = 8.0
 SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get less of it:
-LARGE = 0.35  # with this power of the side, 42.0 dB at 512 pixels by default, ...
-LEAST = 0.6  # ... down to this share of the strength
-UNEVEN = 1.9  # times the strength, where the eye forgives most: the limit in larger pictures
+LARGE = 0.85  # of the strength, 42.0 dB by default, ...
+UNEVEN = 1.9  # ... and no place more than 1.9 times that, in pictures that are mostly flat ...
+LEAST = 0.6  # ... as long as this share of it is left
+HUGE = 640  # pixels of the short side: what is above gets no more than it needs, ...
+ENOUGH = 24.0  # ... the pilot's S as published, and at least LEAST of the rest
 PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
 
 SHARE = 0.03  # of the energy that is luma, two thirds of it in larger ones: more is seen
@@ -52,9 +57,9 @@ class Mark:
     """What to embed: a payload, the key it was made with, and a strength.
 
     `strength` is the change of a picture in grey levels, root mean square over R, G, B, from FLOOR
-    to CEILING, at 320 pixels and below; larger pictures get less, down to 0.6 of it, and still less
-    where most of the picture is flat and bright. AnimateError for a strength outside, or a payload
-    of another key or unknown version.
+    to CEILING, at 320 pixels and below; larger pictures get 0.85 of it, less where most of the
+    picture is flat and bright, and above 640 pixels no more than they need. AnimateError for a
+    strength outside, or a payload of another key or unknown version.
     """
 
     payload: Payload
@@ -168,12 +173,24 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     share, strength = SHARE, mark.strength
     if short > SMALL:
         share *= 2 / 3
-        strength *= max((SMALL / short) ** LARGE, LEAST)
-        strength *= min(UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max()), 1.0)
+        even = UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max())
+        strength *= LARGE * min(max(even, LEAST), 1.0)
     if luma > 0:  # pictures below 67 pixels can't hold its waves
         planes[..., 0] *= np.sqrt(share / (1 - share) * max(all_of_it / luma - 1, 0))
     change = planes @ BACKWARD.T.astype(np.float32)
-    change *= math.sqrt(strength**2 - 1 / 12) / np.sqrt(np.mean(change**2))  # 1/12: rounding
+    change /= np.sqrt(np.mean(change**2))
+    out = _levels(change, strength)
+    if short > HUGE:
+        after = np.clip(frame + out, 0, 255).astype(np.uint8)
+        seen = weighed(upright(flattened(reduced(after, GRID))))
+        heard = max(pilot_statistic(a, mark.payload.version) for a in seen)
+        out = _levels(change, strength * min(max(ENOUGH / max(heard, 1.0), LEAST), 1.0))
+    return out
+
+
+def _levels(change: np.ndarray, strength: float) -> np.ndarray:
+    """A change of root mean square 1 in whole grey levels, as strong as `strength` says."""
+    change = change * math.sqrt(strength**2 - 1 / 12)  # 1/12: rounding
     return np.rint(np.clip(change, -4 * strength, 4 * strength)).astype(np.int16)
 
 
