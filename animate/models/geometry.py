@@ -81,12 +81,13 @@ def inside(polygon: Tensor, height: int, width: int) -> Tensor:
 
     A ray to the right crosses its edges an odd number of times (Shimrat 1962).
     """
-    z = grid(height, width, polygon.device)
-    x, y = z[None, None, ..., 0], z[None, None, ..., 1]
-    a, b = polygon[..., None, None, :], polygon.roll(-1, 1)[..., None, None, :]
-    straddles = (a[..., 1] > y) != (b[..., 1] > y)  # (B, n, H, W)
+    y = torch.linspace(-1, 1, height, device=polygon.device)
+    x = torch.linspace(-1, 1, width, device=polygon.device)
+    a, b = polygon[..., None, :], polygon.roll(-1, 1)[..., None, :]
+    straddles = (a[..., 1] > y) != (b[..., 1] > y)  # (B, n, H)
     slope = (b[..., 0] - a[..., 0]) / (b[..., 1] - a[..., 1] + 1e-9)
-    crossed = straddles & (x < a[..., 0] + slope * (y - a[..., 1]))
+    at = torch.where(straddles, a[..., 0] + slope * (y - a[..., 1]), -torch.inf)
+    crossed = x < at[..., None]  # (B, n, H, W)
     return (crossed.sum(1) % 2).float()
 
 

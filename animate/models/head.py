@@ -65,9 +65,10 @@ def crown(flow: Tensor, front: Tensor) -> Tensor:
     half = upper.mean(2)  # of the width of each row, in units of x
     radius = half.amax(1)
     middle = (radius.square() - half[:, 0].square()).sqrt() - 1  # of the circle, from the top down
-    at = torch.stack([centre, middle], -1)[:, None, None]
-    inside = (radius[:, None, None] - (flow - at).norm(dim=-1)) * (side / 4) + 0.5
-    return torch.where(flow[..., 1] < -1, inside.clamp(0, 1), 1.0)[:, None]
+    across, down = flow.unbind(-1)  # one by one: a norm over pairs is ten times as slow
+    away = (across - centre[:, None, None]).square() + (down - middle[:, None, None]).square()
+    inside = (radius[:, None, None] - away.sqrt()) * (side / 4) + 0.5
+    return torch.where(down < -1, inside.clamp(0, 1), 1.0)[:, None]
 
 
 def mirrored(flow: Tensor) -> Tensor:
