@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -98,17 +99,22 @@ class Stage:
         """The photo in each pose, relative to `first` or, without one and after a scene cut, to the
         scene's first pose."""
 
-        def moved(pose: Pose) -> Motion:
+        def anchored(pose: Pose) -> tuple[Motion, Motion]:
             nonlocal first
             if first is None or pose.fresh:
                 first = pose.motion
-            return self.retarget(source, pose.motion, first, how)
+            return first, pose.motion
 
-        def rendered(some: list[Motion]) -> np.ndarray:
-            motion = together(some + some[-1:] * (BATCH - len(some)))
-            return self.render(source, motion)[: len(some)]
+        def rendered(some: list[tuple[Motion, Motion]]) -> np.ndarray:
+            full = some + some[-1:] * (BATCH - len(some))
+            scenes = [list(scene) for _, scene in groupby(full, key=lambda pair: id(pair[0]))]
+            moved = [
+                self.retarget(source, together([pose for _, pose in scene]), scene[0][0], how)
+                for scene in scenes
+            ]
+            return self.render(source, together(moved))[: len(some)]
 
-        for frames in in_order(rendered, chunks(map(moved, poses), BATCH), self.threads):
+        for frames in in_order(rendered, chunks(map(anchored, poses), BATCH), self.threads):
             yield from frames
 
     def retarget(self, source: Any, motion: Motion, first: Motion, how: Retarget) -> Motion:

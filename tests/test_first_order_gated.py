@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from animate.models import landmarks
-from animate.models.first_order_gated import FirstOrderGated, Points
+from animate.models.first_order_gated import FirstOrderGated, Points, openings
 from animate.models.layers import fill
 
 STILL = torch.eye(2, 3)[None]
@@ -50,12 +50,10 @@ def test_points_that_move_together_carry_the_picture_along_before_training(model
 def test_own_pose_moves_nothing_before_training(model, photo):
     source = model.encode(photo)
     flow, _ = model.motion(source.small, source.pose.point, source.pose.point, STILL)
-    motion, still = torch.zeros(1, 48, 64, 64), source.open
+    motion, still = torch.zeros(1, 48, 64, 64), openings(source.pose.point, 64)
     inner = torch.zeros_like(photo)
     layers = source.front, source.behind
-    _, warped, _, _ = model.synthesis(
-        photo, layers, source.features, flow, motion, still, still, inner
-    )
+    _, warped, _, _ = model.synthesis(photo, layers, source.features, flow, motion, still, inner)
     assert (warped - photo).abs().mean() < 0.01  # the soft edge of the person shows both layers
 
 

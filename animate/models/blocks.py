@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor, cat, channels_last, nn, no_grad
+from torch import (
+    Tensor,
+    cat,
+    channels_last,
+    get_autocast_dtype,
+    is_autocast_enabled,
+    nn,
+    no_grad,
+)
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -75,11 +83,15 @@ class UNet(nn.Module):
 
 
 def beside(*features: Tensor) -> Tensor:
-    """Features (B, *, S, S) of one side, put together along the channels.
+    """Features (B, *, S, S) of one side, put together along the channels for a convolution.
 
-    All are laid out channels last first: a mix of layouts is copied twice more by a convolution.
+    All are laid out channels last first, in the type that it will see: a mix of layouts and types
+    would be copied twice more.
     """
-    return cat([x.contiguous(memory_format=channels_last) for x in features], 1)
+    device, kind = features[0].device.type, features[0].dtype
+    if is_autocast_enabled(device):
+        kind = get_autocast_dtype(device)
+    return cat([x.to(kind, memory_format=channels_last) for x in features], 1)
 
 
 def upsample(x: Tensor) -> Tensor:

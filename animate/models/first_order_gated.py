@@ -71,11 +71,10 @@ class Source:
 
     photo: Tensor  # (1, 3, S, S)
     small: Tensor  # (1, 3, MAP, MAP)
-    features: tuple[Tensor, ...]  # at S/2, S/4 and S/8
+    features: tuple[Tensor, ...]  # at S/2, S/4 and S/8, as `Synthesis.encode` says
     front: Tensor  # (1, 1, S, S) in [0, 1]: the person, who moves ...
     behind: Tensor  # (1, 3, S, S): ... before this
     pose: Points  # of one
-    open: Tensor  # (1, 3, S/2, S/2)
     look: Tensor  # (1, CODE) of the mouth
 
 
@@ -124,7 +123,7 @@ class DenseMotion(nn.Module):
         flow (B, MAP, MAP, 2), features."""
         maps = self.candidates(source, driving, ground)  # (B, K+2, 6)
         z = grid(MAP, MAP, small.device)  # (MAP, MAP, 2)
-        prior = self.prior(driving, z)  # (B, K+2, MAP*MAP)
+        prior = self.prior(driving)  # (B, MAP, MAP, K+2)
         coarse = blend(prior, maps, z)
         heat = gaussians(driving, MAP, MAP, self.variance) - gaussians(
             source, MAP, MAP, self.variance
@@ -132,7 +131,7 @@ class DenseMotion(nn.Module):
         offset = (coarse - z).permute(0, 3, 1, 2)
         seen = beside(warp(small.expand(len(driving), -1, -1, -1), coarse), offset, heat)
         x = self.body(seen)
-        flow = blend(prior + self.weight(x).float().flatten(2), maps, z)
+        flow = blend(prior + self.weight(x).float().permute(0, 2, 3, 1), maps, z)
         shift = 0.2 * torch.tanh(self.shift(x).float())
         return flow + shift.permute(0, 2, 3, 1), x
 
@@ -153,23 +152,28 @@ class DenseMotion(nn.Module):
         return torch.cat([maps, behind.expand_as(maps[:, :1])], 1)
 
     @exact
-    def prior(self, driving: Tensor, z: Tensor) -> Tensor:
-        """Log-weights before the network has its say: (B, K+2, H*W)."""
-        distance = torch.cdist(driving, z.view(1, -1, 2).expand(len(driving), -1, -1)).square()
-        near = -0.5 * self.sharpness.exp()[:, None] * distance
-        return F.pad(near, (0, 0, 0, 2)) + self.level[:, None]
+    def prior(self, driving: Tensor) -> Tensor:
+        """Log-weights before the network has its say: (B, MAP, MAP, K+2)."""
+        z = torch.linspace(-1, 1, MAP, device=driving.device)[:, None]
+        fall = -0.5 * self.sharpness.exp()
+        across, down = (  # (B, MAP, K+2) each: the square of a distance is a sum
+            F.pad(fall * (z - at[:, None]).square(), (0, 2)) for at in driving.unbind(-1)
+        )
+        return across[:, None] + (down + self.level)[:, :, None]
 
 
 @exact
 def blend(logits: Tensor, maps: Tensor, z: Tensor) -> Tensor:
-    """Softmax-weighted mean of affine maps at each z (eq. 7), as a flow (B, MAP, MAP, 2).
+    """Mean of affine maps at each z (eq. 7), weighted by the softmax of (B, MAP, MAP, K+2).
+
+    A flow (B, MAP, MAP, 2).
 
     A mean of affine maps is the map of their mean parameters, which is far less to compute.
     """
-    a, b, c, d, x, y = (maps.mT @ logits.softmax(1)).unbind(1)  # (B, MAP*MAP) each
-    right, down = z.view(-1, 2).unbind(-1)
-    flow = torch.stack([a * right + b * down + x, c * right + d * down + y], -1)
-    return flow.unflatten(1, (MAP, MAP))
+    mean = maps.mT @ logits.flatten(1, 2).softmax(-1).mT  # (B, 6, MAP*MAP)
+    a, b, c, d, x, y = mean.unflatten(2, (MAP, MAP)).unbind(1)
+    right, down = z.unbind(-1)
+    return torch.stack([a * right + b * down + x, c * right + d * down + y], -1)
 
 
 class Synthesis(nn.Module):
@@ -192,11 +196,16 @@ class Synthesis(nn.Module):
         zero(self.refine)
         zero(self.paint)  # begin with the warped photo
 
-    def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
-        """Features at half, quarter and an eighth of the side."""
+    def encode(self, photo: Tensor, front: Tensor, openings: Tensor) -> tuple[Tensor, ...]:
+        """Features at half, quarter and an eighth of the side.
+
+        Those at half of it end with the openings (B, 3, S/2, S/2) and the person (B, 1, S, S).
+        """
         half = self.encode2(F.pixel_unshuffle(photo - 0.5, 2))
         quarter = self.encode4(half)
-        return half, quarter, self.encode8(quarter)
+        whole = torch.cat([half, openings, F.avg_pool2d(front, 2)], 1)
+        whole = whole.contiguous(memory_format=torch.channels_last)
+        return whole, quarter, self.encode8(quarter)
 
     def forward(
         self,
@@ -205,23 +214,21 @@ class Synthesis(nn.Module):
         features: tuple[Tensor, ...],
         flow: Tensor,
         motion: Tensor,
-        ours: Tensor,
-        theirs: Tensor,
+        openings: Tensor,
         inner: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Image, moved photo (B, 3, S, S), the photo's share and the silhouette (B, 1, S, S).
 
         `layers` are the person (B, 1, S, S), whom the flow moves, and what is behind
-        (B, 3, S, S), as the camera shows it. `ours` and `theirs` (B, 3, S/2, S/2) are the openings
-        of the photo's and the driver's pose; `inner` is the inside of a mouth (B, 3, S, S).
+        (B, 3, S, S), as the camera shows it. `openings` (B, 3, S/2, S/2) are those of the driver's
+        pose; `inner` is the inside of a mouth (B, 3, S, S).
         """
         front, behind = layers
-        half, quarter, eighth = (move(f, flow) for f in features)
-        before = move(ours, flow)
+        whole, quarter, eighth = (move(f, flow) for f in features)
+        half, before, her = whole.split([32, 3, 1], 1)
         # what the photo can't show: the soft rim of a closed mouth, stretched, is not an open one
-        fresh = (theirs - (2 * before - 1).clamp(min=0)).clamp(min=0)
-        her = move(F.avg_pool2d(front, 2), flow)
-        open2 = torch.cat([before, theirs, her], 1).to(half.dtype)
+        fresh = (openings - (2 * before - 1).clamp(min=0)).clamp(min=0)
+        open2 = torch.cat([before, openings, her], 1)
         x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
         motion = fit(motion, quarter.shape[2])
         x = self.join4(beside(upsample(x), quarter, motion, F.avg_pool2d(open2, 2)))
@@ -231,7 +238,7 @@ class Synthesis(nn.Module):
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
         silhouette = moved[:, 3:] * crown(flow, front)
         warped = torch.lerp(behind, moved[:, :3], silhouette)
-        x = beside(F.pixel_shuffle(self.wide(x), 2), warped.to(x.dtype))
+        x = beside(F.pixel_shuffle(self.wide(x), 2), warped)
         x = self.paint(self.last(x)).float().contiguous()
         fresh = smooth(fresh)
         stroke, mouth = x[:, :3].tanh(), fresh[:, :1]
@@ -297,11 +304,10 @@ class FirstOrderGated(MotionModel):
     def encode(self, photo: Tensor) -> Source:
         small = F.adaptive_avg_pool2d(photo, MAP)
         pose = self.track(photo)
-        features = self.synthesis.encode(photo)
         front, _, behind = self.layers(photo, pose.point)
-        ours = openings(pose.point, photo.shape[-1] // 2)
+        features = self.synthesis.encode(photo, front, openings(pose.point, photo.shape[-1] // 2))
         look = self.mouth.look(photo, pose.point)
-        return Source(photo, small, features, front, behind, pose, ours, look)
+        return Source(photo, small, features, front, behind, pose, look)
 
     def track(self, frames: Tensor) -> Points:
         return Points(self.keypoints(frames), view(frames))
@@ -336,10 +342,10 @@ class FirstOrderGated(MotionModel):
         ground = camera(source.pose, motion)
         flow, x = self.motion(source.small, source.pose.point, motion.point, ground)
         flow, layers = self._seen(source, motion, flow, ground)
-        theirs = openings(motion.point, source.open.shape[-1])
-        inner = self.mouth(source.look, motion.point, source.photo.shape[-1])
+        side = source.photo.shape[-1]
+        inner = self.mouth(source.look, motion.point, side)
         image, _, share, _ = self.synthesis(
-            source.photo, layers, source.features, flow, x, source.open, theirs, inner
+            source.photo, layers, source.features, flow, x, openings(motion.point, side // 2), inner
         )
         return flow, image, share
 
@@ -382,12 +388,12 @@ class FirstOrderGated(MotionModel):
         s, d = poses[: len(source)], poses[len(source) :]
         ground = camera(s, d)
         flow, x = self.motion(F.adaptive_avg_pool2d(source, MAP), s.point, d.point, ground)
-        features = self.synthesis.encode(source)
         front, hole, behind = self.layers(source, s.point)
         ours, theirs = (openings(pose.point, source.shape[-1] // 2) for pose in (s, d))
+        features = self.synthesis.encode(source, front, ours)
         inner = self.mouth(self.mouth.look(source, s.point), d.point, source.shape[-1])
         image, warped, kept, silhouette = self.synthesis(
-            source, (front, pan(behind, ground)), features, flow, x, ours, theirs, inner
+            source, (front, pan(behind, ground)), features, flow, x, theirs, inner
         )
         front = torch.cat([front, hole], 1)
         return Prediction(image, warped, kept, s, d, front, silhouette)

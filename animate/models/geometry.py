@@ -62,17 +62,43 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
 def move(image: Tensor, flow: Tensor) -> Tensor:
     """Warp (1 or B, C, H, W) by a flow of any side; what lies outside repeats the border."""
     flow = resize_flow(flow, *image.shape[2:])
+    count, channels = image.shape[:2]
+    if count == 1 and channels >= 32 and image.device.type == "cpu" and not torch.is_grad_enabled():
+        return look_up(image, flow)
     return warp(image.expand(len(flow), -1, -1, -1), flow, padding="border")
+
+
+@exact
+def look_up(image: Tensor, flow: Tensor) -> Tensor:
+    """`warp` with the border repeated, of one image (1, C, H, W): (B, C, h, w), channels last.
+
+    Each pixel is a weighted sum of four rows of a table whose channels lie side by side: of many
+    channels that is several times as fast on a CPU as channel by channel. Without gradients.
+    """
+    (height, width), (count, h, w) = image.shape[2:], flow.shape[:3]
+    x, y = (
+        ((z.flatten() + 1) * ((side - 1) / 2)).clamp(0, side - 1)
+        for z, side in zip(flow.float().unbind(-1), (width, height), strict=True)
+    )
+    left, top = x.floor().clamp(max=width - 2), y.floor().clamp(max=height - 2)
+    right, down = x - left, y - top
+    both = right * down
+    shares = torch.stack([1 - right - down + both, right - both, down - both, both], 1)
+    steps = torch.tensor([0, 1, width, width + 1], dtype=torch.int32, device=image.device)
+    rows = torch.add(left, top, alpha=width).int()[:, None] + steps  # (B*h*w, 4)
+    table = image[0].permute(1, 2, 0).reshape(height * width, -1).float().contiguous()
+    seen = F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
+    return seen.view(count, h, w, -1).permute(0, 3, 1, 2)
 
 
 @exact
 def gaussians(point: Tensor, height: int, width: int, variance: float) -> Tensor:
     """exp(-|z - p|^2 / (2 variance)) for points (B, K, 2) over a grid: (B, K, H, W)."""
-    y = torch.linspace(-1, 1, height, device=point.device)
-    x = torch.linspace(-1, 1, width, device=point.device)
-    gy = torch.exp(-0.5 / variance * (y - point[..., 1:]) ** 2)  # (B, K, H): separable
-    gx = torch.exp(-0.5 / variance * (x - point[..., :1]) ** 2)  # (B, K, W)
-    return gy[..., :, None] * gx[..., None, :]
+    y = torch.linspace(-1, 1, height, device=point.device)[:, None]
+    x = torch.linspace(-1, 1, width, device=point.device)[:, None]
+    gy = torch.exp(-0.5 / variance * (y - point[:, None, :, 1]) ** 2)  # (B, H, K): separable
+    gx = torch.exp(-0.5 / variance * (x - point[:, None, :, 0]) ** 2)  # (B, W, K)
+    return (gy[:, :, None] * gx[:, None]).permute(0, 3, 1, 2)  # channels last: for a convolution
 
 
 @exact
