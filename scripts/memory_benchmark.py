@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from animate import clips
+from animate.memory import keep_memory
 from animate.publish import publish, video
 from animate.watermark import Claim, Mark, Payload
 
@@ -74,6 +75,7 @@ def watch_ffmpeg() -> list[float]:
 
 def measured(stage: str, photo: Path, clip: Path, out: Path, checkpoint: str) -> None:
     """Run once in this process and print what it took, as JSON."""
+    keep_memory()  # as the command does
     start, ffmpeg = time.monotonic(), watch_ffmpeg()
     if stage == "media":
         driver = clips.open_clip(clip)

@@ -18,6 +18,7 @@ import torch
 
 from animate import checkpoints, clips
 from animate.faces import cut, locator
+from animate.memory import keep_memory
 from animate.portrait import portrait
 from animate.stage import BATCH, Retarget, Stage, find_device, find_precision, ready
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
     parser.add_argument("--repeats", type=int, default=10, help="calls of each verb, default 10")
     args = parser.parse_args()
+    keep_memory()  # as the command does
 
     start = time.perf_counter()
     device = find_device(args.device)

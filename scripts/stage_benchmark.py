@@ -84,10 +84,12 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     from animate import driver, publish, scene
     from animate.clips import Clip
     from animate.faces.paste import Paste
+    from animate.memory import keep_memory
     from animate.portrait import portrait
     from animate.publish import video
     from animate.stage import Stage
 
+    keep_memory()  # as the command does
     clock = Clock(defaultdict(float))
     clock.wrap(Clip, "frames", "decode")
     clock.wrap(driver.Driver, "sightings", "find")

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from animate.config import settings
+from animate.memory import keep_memory
 from animate.models import build
 from animate.training.data import Clips, Pairs
 from animate.training.distributed import Team
@@ -77,6 +78,7 @@ def step(args: argparse.Namespace) -> None:
     team = Team.join(args.device)
     model = build(tree["motion"]["name"], **tree["motion"]["arguments"]).to(team.device)
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    keep_memory()
     school = School(
         model, loss(tree["loss"]), team, precision=args.precision, betas=tree["optim"]["betas"],
         clip_norm=tree["optim"]["clip_norm"], compiled=args.compiled,

@@ -15,6 +15,7 @@ from typing import NoReturn
 from animate import __version__
 from animate.cli.arguments import Parser, safe
 from animate.errors import AnimateError
+from animate.memory import keep_memory
 
 COMMANDS = (
     "run",
@@ -33,6 +34,7 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 not verified, 2 a user's mistake."""
+    keep_memory()
     if argv is None:
         signal.signal(signal.SIGTERM, _stop)
         if isinstance(sys.stdout, io.TextIOWrapper):

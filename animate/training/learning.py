@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -79,19 +78,6 @@ class Player:
         return norm
 
 
-def keep_memory() -> None:
-    """Let freed memory wait for the next step, for the whole process.
-
-    glibc hands every large tensor back at once, and the kernel clears the pages anew: without this
-    a tenth of a step and more on a CPU. Another C library is left as it is.
-    """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is not None:
-        mmap_max, trim_threshold = -4, -1  # malloc.h
-        set_option(mmap_max, 0)
-        set_option(trim_threshold, -1)  # never
-
-
 class School:
     """The model and, where the loss has one, its critic, who learn from the same pairs."""
 
@@ -109,8 +95,6 @@ class School:
         if precision not in PRECISIONS:
             raise AnimateError(f"precision is {precision}: use one of {', '.join(PRECISIONS)}")
         self.kind, self.precision = team.device.type, precision
-        if self.kind == "cpu":
-            keep_memory()
         self.scaler = torch.amp.GradScaler(self.kind, enabled=precision == "float16")
         team.synchronise(model)
         self.players = [Player(model, loss, team, betas, clip_norm)]
