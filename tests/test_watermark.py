@@ -265,6 +265,26 @@ def test_the_change_stays_within_its_strength(scene: list[np.ndarray]) -> None:
             assert 10 * np.log10(255**2 / error) >= least
 
 
+@pytest.mark.parametrize("key", [SECRET, TOOLKIT_KEY], ids=["own", "public"])
+@pytest.mark.parametrize("side", [256, 720])
+def test_a_new_mark_takes_the_place_of_an_old_one(
+    scene: list[np.ndarray], side: int, key: bytes
+) -> None:
+    def again(picture: np.ndarray, consent: str, key: bytes) -> tuple[np.ndarray, Mark]:
+        mark = Mark(Payload.of(replace(CLAIM, consent=consent), key), key)
+        return marked([picture], mark)[0], mark
+
+    def error(picture: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((picture.astype(float) - plain) ** 2)))
+
+    plain = np.asarray(Image.fromarray(scene[0]).resize((side, side), Image.Resampling.BICUBIC))
+    first, _ = again(plain, "once", key)
+    second, _ = again(first, "twice", SECRET)
+    third, mark = again(second, "three times", SECRET)
+    assert found(detect([third], [TOOLKIT_KEY, SECRET]), mark)
+    assert error(third) < 1.2 * error(first)  # two more that lay over it would make it 1.7
+
+
 def test_flat_bright_places_change_less(scene: list[np.ndarray]) -> None:
     picture = np.full((256, 256, 3), 200, np.uint8)
     picture[:, 128:] = np.random.default_rng(0).integers(80, 160, (256, 128, 1))

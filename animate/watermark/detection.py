@@ -265,7 +265,7 @@ def _judged(look: Look, keys: Sequence[bytes], version: int) -> Detection:
     p, statistic, hypotheses = min((bound(s, n), s, n) for s, n in tests)
     if p > THRESHOLD:
         return Detection(False, p, None, False, statistic, hypotheses, None)
-    said = next((reading.payload for reading in readings if reading.payload is not None), None)
+    said = max(readings, key=lambda reading: reading.rank, default=Reading(0.0, None)).payload
     owner = said.key_id if said is not None else read_key_id(weighings, keys, version)
     return Detection(
         True, p, said, said is not None, statistic, hypotheses, version, owner, place=look.place
@@ -281,6 +281,11 @@ class Reading:
 
     statistic: float
     payload: Payload | None
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Of two marks under two keys the stronger one speaks: it was laid over the other."""
+        return self.payload is not None, self.statistic
 
 
 def read(a: np.ndarray, key: bytes, version: int = 1) -> Reading:

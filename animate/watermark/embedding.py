@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,12 +21,12 @@ from animate.watermark.carriers import (
     VERSIONS,
     carried,
 )
+from animate.watermark.detection import read
 from animate.watermark.payload import TOOLKIT_KEY, Payload
 from animate.watermark.search import pilot_statistic
 from animate.watermark.spectrum import (
     blurred,
     flattened,
-    folded,
     nearby_power,
     reduced,
     shape,
@@ -41,6 +43,7 @@ UNEVEN = 1.9  # ... and no place more than 1.9 times that, in pictures that are 
 LEAST = 0.6  # ... as long as this share of it is left
 HUGE = 640  # pixels of the short side: what is above gets no more than it needs, ...
 ENOUGH = 24.0  # ... the pilot's S as published, and at least LEAST of the rest
+PRESENT = 5.8  # the pilot's S from which a mark may lie in a picture already
 PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
 
 SHARE = 0.03  # of the energy that is luma, two thirds of it in larger ones: more is seen
@@ -86,8 +89,9 @@ class Mark:
 class Embedder:
     """Marks frames of one size, one at a time: `embedder(frame)`, uint8 (H, W, 3) RGB in and out.
 
-    A frame changes by no more than the mark's strength (root mean square); less where the picture
-    is flat and bright, where a mottle of colour would show first. The first frame of a shot shapes
+    A frame changes by no more than the mark's strength (root mean square), and by a former mark that
+    is taken out; less where the picture is flat and bright, where a mottle of colour would show
+    first. The first frame of a shot shapes
     the field and the shot's other frames get the same, until a cut, or until the picture has become
     another one bit by bit: then a new field fades in. One embedder for each file, frames in order;
     it remembers no more than two fields and never looks ahead, so that a live stream can be marked.
@@ -155,43 +159,97 @@ class Embedder:
 
 
 def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
-    """(H, W, 3) int16 what a mark adds to the frames of a shot that begins with `frame`, RGB."""
-    height, width = frame.shape[:2]
-    short = min(height, width)
+    """(H, W, 3) int16 what a mark adds to the frames of a shot that begins with `frame`, RGB.
+
+    A mark that lies in the picture already, under the same key or the public one, is taken out:
+    two would drown each other. The picture says what it is now; what it came from says the claim.
+    """
+    short = min(frame.shape[:2])
     cells = reduced(frame, GRID)
-    power = nearby_power(np.fft.rfft2(folded(flattened(cells)), norm="ortho"))
-    waves, sign = carried(mark.payload, mark.key)
+    seen = upright(flattened(cells))
+    power, mask = nearby_power(seen), forgiven(cells)
+    change = pattern(mark.payload, mark.key, power, mask, frame.shape)
+    strength = mark.strength
+    if short > SMALL:
+        even = UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max())
+        strength *= LARGE * min(max(even, LEAST), 1.0)
+    gone = np.zeros(1, np.float32)
+    former = lying(seen, (mark.key, TOOLKIT_KEY))
+    if former is not None:
+        gone = pattern(*former, power, mask, frame.shape)
+        gone *= -_strength(*former, power, cells, reduced(gone, GRID))
+    out = _levels(change, strength, gone)
+    if short > HUGE:
+        heard = _heard(frame + out, mark) - max(_heard(frame + gone, mark), 0.0)
+        out = _levels(change, strength * min(max(ENOUGH / max(heard, 1.0), LEAST), 1.0), gone)
+    return out
+
+
+def pattern(
+    payload: Payload, key: bytes, power: np.ndarray, mask: np.ndarray, size: tuple[int, ...]
+) -> np.ndarray:
+    """(H, W, 3) a payload's mark for a picture of that size, power and mask, of rms 1."""
+    height, width = size[:2]
+    short = min(height, width)
+    waves, sign = carried(payload, key)
     weight = np.where(waves.slot == 0, PILOT, np.where(waves.slot <= bits.TAG_CODE, TAG, 1.0))
     spectrum = np.zeros(3 * GRID * HALF, np.complex64)
     spectrum[waves.index] = shape(power).reshape(-1)[waves.index] * weight * sign
     spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # what the pixels can hold
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
     planes = np.stack([((rows @ plane) @ columns.T).real for plane in spectrum], -1)
-    mask = forgiven(cells)
     planes *= _enlarged(mask, height, width)[..., None]
     luma, all_of_it = np.sum(planes[..., 0] ** 2), np.sum((planes @ BACKWARD.T) ** 2) / 3
-    share, strength = SHARE, mark.strength
-    if short > SMALL:
-        share *= 2 / 3
-        even = UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max())
-        strength *= LARGE * min(max(even, LEAST), 1.0)
+    share = SHARE * (2 / 3 if short > SMALL else 1)
     if luma > 0:  # pictures below 67 pixels can't hold its waves
         planes[..., 0] *= np.sqrt(share / (1 - share) * max(all_of_it / luma - 1, 0))
     change = planes @ BACKWARD.T.astype(np.float32)
-    change /= np.sqrt(np.mean(change**2))
-    out = _levels(change, strength)
-    if short > HUGE:
-        after = np.clip(frame + out, 0, 255).astype(np.uint8)
-        seen = weighed(upright(flattened(reduced(after, GRID))))
-        heard = max(pilot_statistic(a, mark.payload.version) for a in seen)
-        out = _levels(change, strength * min(max(ENOUGH / max(heard, 1.0), LEAST), 1.0))
-    return out
+    return change / np.sqrt(np.mean(change**2))
 
 
-def _levels(change: np.ndarray, strength: float) -> np.ndarray:
-    """A change of root mean square 1 in whole grey levels, as strong as `strength` says."""
+def lying(seen: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
+    """The payload, and its key, that can be read in a picture of transform (3, 128, 65), uncut."""
+    weighings = weighed(seen)
+    for version in VERSIONS:
+        if max(pilot_statistic(a, version) for a in weighings) < PRESENT:
+            continue
+        for key, a in product(dict.fromkeys(keys), weighings):
+            said = read(a, key, version).payload
+            if said is not None:
+                return said, key
+    return None
+
+
+def _strength(
+    payload: Payload, key: bytes, power: np.ndarray, cells: np.ndarray, its: np.ndarray
+) -> float:
+    """How much of a mark's cells `its` lies in cells (h, w, 3): without it nothing is heard."""
+    waves, sign = carried(payload, key)
+    matched = sign * (shape(power) / power).reshape(-1)[waves.index]
+
+    def heard(strength: float) -> float:
+        seen = upright(flattened(cells - strength * its))
+        return float(np.vdot(matched, seen.reshape(-1)[waves.index]).real)
+
+    low, high = 0.0, DEFAULT
+    for _ in range(2):  # secants
+        first, second = heard(low), heard(high)
+        if first == second:
+            break
+        low, high = high, high - second * (high - low) / (second - first)
+    return min(max(high, 0.0), CEILING)
+
+
+def _heard(picture: np.ndarray, mark: Mark) -> float:
+    """The pilot's S in a picture (H, W, 3) as published."""
+    seen = weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))))
+    return max(pilot_statistic(a, mark.payload.version) for a in seen)
+
+
+def _levels(change: np.ndarray, strength: float, gone: np.ndarray) -> np.ndarray:
+    """A change of rms 1, as strong as `strength` says, and another, in whole grey levels."""
     change = change * math.sqrt(strength**2 - 1 / 12)  # 1/12: rounding
-    return np.rint(np.clip(change, -4 * strength, 4 * strength)).astype(np.int16)
+    return np.rint(np.clip(change, -4 * strength, 4 * strength) + gone).astype(np.int16)
 
 
 def _waves(size: int, short: int) -> np.ndarray:
