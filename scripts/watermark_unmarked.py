@@ -20,7 +20,8 @@ from animate import clips
 from animate.errors import AnimateError
 from animate.watermark import THRESHOLD, Claim, Embedder, Mark, Payload, detect
 from animate.watermark.carriers import layout, seed, signs
-from animate.watermark.detection import as_published, read
+from animate.watermark.detection import as_published
+from animate.watermark.reading import read
 from animate.watermark.spectrum import weighed
 
 STILLS = {".jpg", ".jpeg", ".png", ".webp"}

@@ -28,8 +28,9 @@ from animate.watermark import (
     detect,
 )
 from animate.watermark.carriers import layout, seed, signs
-from animate.watermark.detection import NOTHING, as_published, bound, keep, stretches, surface
+from animate.watermark.detection import NOTHING, as_published, keep, stretches, surface
 from animate.watermark.embedding import field
+from animate.watermark.reading import bound
 from animate.watermark.search import COARSE_TRIES, FINE_TRIES, pilot_statistic
 from animate.watermark.spectrum import weighed
 

@@ -21,8 +21,8 @@ from animate.watermark.carriers import (
     VERSIONS,
     carried,
 )
-from animate.watermark.detection import read
 from animate.watermark.payload import TOOLKIT_KEY, Payload
+from animate.watermark.reading import read
 from animate.watermark.search import pilot_statistic
 from animate.watermark.spectrum import (
     blurred,
@@ -89,12 +89,12 @@ class Mark:
 class Embedder:
     """Marks frames of one size, one at a time: `embedder(frame)`, uint8 (H, W, 3) RGB in and out.
 
-    A frame changes by no more than the mark's strength (root mean square), and by a former mark that
-    is taken out; less where the picture is flat and bright, where a mottle of colour would show
-    first. The first frame of a shot shapes
-    the field and the shot's other frames get the same, until a cut, or until the picture has become
-    another one bit by bit: then a new field fades in. One embedder for each file, frames in order;
-    it remembers no more than two fields and never looks ahead, so that a live stream can be marked.
+    A frame changes by no more than the mark's strength (root mean square), and by what takes out a
+    former mark; less where the picture is flat and bright, where a mottle of colour would show
+    first. The first frame of a shot shapes the field and the shot's other frames get the same,
+    until a cut, or until the picture has become another one bit by bit: then a new field fades in.
+    One embedder for each file, frames in order; it remembers no more than two fields and never
+    looks ahead, so that a live stream can be marked.
     """
 
     def __init__(self, mark: Mark, height: int, width: int):

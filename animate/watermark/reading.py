@@ -1,0 +1,102 @@
+"""Read what a mark says: the tag, whose it is, and the body, key by key; the bound on chance."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+
+from animate.watermark import payload as bits
+from animate.watermark.carriers import Waves, layout, seed, signs
+from animate.watermark.payload import TOOLKIT_KEY, Payload, key_id
+from animate.watermark.search import TINY
+
+SECOND = 1e-3  # false positives per second of a file that is marked, and per key id read
+WEIGHINGS = 2
+NONCES = 4  # likeliest ones that a body is read with
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A body under one key: its best code word's statistic, and the payload if the HMAC fits."""
+
+    statistic: float
+    payload: Payload | None
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Of two marks under two keys the stronger one speaks: it was laid over the other."""
+        return self.payload is not None, self.statistic
+
+
+def read(a: np.ndarray, key: bytes, version: int = 1) -> Reading:
+    """Read the body from the numbers a (3, 128, 65) under a key, with the nonces that fit best."""
+    waves = layout(version).tag
+    owner = key_id(key)
+    fit = _tag_words(owner) @ _soft(a, waves, _public(version))
+    best = Reading(0.0, None)
+    for rank, nonce in enumerate(np.argsort(-fit)[:NONCES]):
+        waves = layout(version).body
+        soft = _soft(a, waves, signs(seed(key, f"body {nonce}", version), waves))
+        message = bits.decode(soft)
+        score = float(soft @ bits.code_signs(message) / (_norm(a, waves) + TINY))
+        best = max(best, Reading(score, None), key=lambda reading: reading.statistic)
+        others = bits.decode_others(soft) if rank == 0 else ()
+        for word in (message, *others):
+            said = bits.read_body(word, owner, version)
+            if said.nonce == nonce and said.authentic(key):
+                return Reading(score, said)
+    return best
+
+
+def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: int) -> int | None:
+    """The key id in the tag: of the keys tried, or any; None where noise might say as much."""
+    waves = layout(version).tag
+    for a in weighings:
+        soft, norm = _soft(a, waves, _public(version)), _norm(a, waves) + TINY
+        for key in keys:
+            score = float((_tag_words(key_id(key)) @ soft).max() / norm)
+            if bound(score, WEIGHINGS * len(keys) << bits.NONCE_BITS) <= SECOND:
+                return key_id(key)
+        message = bits.decode(soft)
+        score = float(soft @ bits.code_signs(message) / norm)
+        if bound(score, WEIGHINGS << bits.TAG_BITS) <= SECOND:
+            return bits.read_tag(message)[0]
+    return None
+
+
+@lru_cache(64)
+def _tag_words(owner: int) -> np.ndarray:
+    """(256, 80) the code signs of a key id with every nonce."""
+    return np.stack([bits.tag_signs(owner, nonce) for nonce in range(1 << bits.NONCE_BITS)])
+
+
+@cache
+def _public(version: int) -> np.ndarray:
+    """(K,) the signs of the tag's waves."""
+    return signs(seed(TOOLKIT_KEY, "tag", version), layout(version).tag)
+
+
+def _soft(a: np.ndarray, waves: Waves, sign: np.ndarray) -> np.ndarray:
+    """(bits,) what the waves of each code bit say together."""
+    heard = a.reshape(-1)[waves.index]
+    return np.bincount(waves.slot, heard.real * sign.real + heard.imag * sign.imag)
+
+
+def _norm(a: np.ndarray, waves: Waves) -> float:
+    return float(np.linalg.norm(a.reshape(-1)[waves.index]))
+
+
+def bound(statistic: float, hypotheses: int) -> float:
+    """min(1, N exp(-S^2 / 2)), Hoeffding's inequality for random signs and the union bound over N.
+
+    Never 0: the smallest positive float stands for all that is smaller.
+    Source: W. Hoeffding, Probability inequalities for sums of bounded random variables, theorem 2,
+    JASA 58 (1963).
+    """
+    p = math.exp(min(0.0, math.log(hypotheses) - max(statistic, 0.0) ** 2 / 2))
+    return max(p, sys.float_info.min)
