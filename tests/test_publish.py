@@ -11,6 +11,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -245,6 +246,18 @@ def test_nothing_stays_when_the_tags_are_lost(
 ) -> None:
     monkeypatch.setattr(video, "add_texts", lambda *_: None)
     refused(tmp_path / "v.gif", frames, "tags lost the claim")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_small_videos_are_coded_well_enough_for_the_mark(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0)
+    frames = [
+        np.clip(frame + noise.normal(0, 2, frame.shape), 0, 255).astype(np.uint8)
+        for frame in draw_frames(10, 96)
+    ]
+    for number in range(3):
+        claim = replace(CLAIM, consent=f"{number}")
+        write(tmp_path / f"{number}{suffix}", frames, claim=claim, mark=Mark(Payload.of(claim)))
 
 
 def test_a_picture_too_small_to_keep_the_mark_is_not_published(tmp_path: Path) -> None:

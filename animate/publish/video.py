@@ -38,6 +38,7 @@ class Format:
 
 H264 = ("-c:v", "libx264", "-preset", "medium", "-crf", "18")
 QUICK = ("-movflags", "+faststart+use_metadata_tags")  # the index first; tags of any name
+SMALL, FINER = 160, ("-crf", "10")  # pixels of the short side: few hold the mark, and cost little
 VP9 = ("-c:v", "libvpx-vp9", "-crf", "20", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4")
 AAC = ("-c:a", "aac", "-b:a", "160k")
 OPUS = ("-c:a", "libopus", "-b:a", "128k", "-ac", "2")
@@ -118,6 +119,8 @@ def _command(
     command += ["-vf", f"scale=out_color_matrix={matrix}:out_range=tv:flags=bicubic+accurate_rnd,"
                 "format=yuv420p", "-colorspace", tag, "-color_range", "tv",
                 "-color_primaries", "bt709", "-color_trc", "bt709", *kind.video]  # fmt: skip
+    if min(shape[:2]) < SMALL:
+        command += FINER
     if sound is not None:
         command += ["-map", "0:a", *sound]
     for name, text in texts.container(kind.muxer).items():
