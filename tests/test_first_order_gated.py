@@ -51,9 +51,9 @@ def test_own_pose_moves_nothing_before_training(model, photo):
     source = model.encode(photo)
     flow, _ = model.motion(source.small, source.pose.point, source.pose.point, STILL)
     motion, still = torch.zeros(1, 48, 64, 64), openings(source.pose.point, 64)
-    inner = torch.zeros_like(photo)
+    mouth = torch.zeros_like(photo), torch.zeros(1)
     layers = source.front, source.behind
-    _, warped, _, _ = model.synthesis(photo, layers, source.features, flow, motion, still, inner)
+    _, warped, _, _ = model.synthesis(photo, layers, source.features, flow, motion, still, mouth)
     assert (warped - photo).abs().mean() < 0.01  # the soft edge of the person shows both layers
 
 

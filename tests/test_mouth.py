@@ -7,7 +7,7 @@ from torch import Tensor
 
 from animate.models import landmarks
 from animate.models.geometry import warp
-from animate.models.mouth import AROUND, SHEET, Mouth, between, inner, opened, posed, seen
+from animate.models.mouth import AROUND, SHEET, Mouth, between, inner, opened, posed, seen, torn
 from animate.training.data import Pairs
 from animate.training.mouths import Mouths
 
@@ -61,11 +61,19 @@ def test_sheets_are_pictures_and_frames_do_not_mind_each_other(gap: float) -> No
     model, photo = Mouth().eval(), torch.rand(1, 3, SIDE, SIDE)
     look = model.look(photo, mouth(gap))
     both = torch.cat([mouth(gap), turned(mouth())])
-    drawn = model(look, both, SIDE)
+    drawn, _ = model(look, mouth(gap), both, SIDE)
     assert drawn.shape == (2, 3, SIDE, SIDE)
     assert ((drawn >= 0) & (drawn <= 1)).all()
-    torch.testing.assert_close(drawn[:1], model(look, both[:1], SIDE))
+    torch.testing.assert_close(drawn[:1], model(look, mouth(gap), both[:1], SIDE)[0])
     assert seen(photo, mouth()).shape == (1, 3, *SHEET)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "how"), [(0.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.8, 1.0, 0.0), (0.3, 1.0, 1.0)]
+)
+def test_teeth_that_would_be_drawn_out_far_are_torn(ours: float, theirs: float, how: float) -> None:
+    """Of photos whose mouths are closed, or wide open, or a little."""
+    assert torn(mouth(ours), turned(mouth(1.25 * theirs))).item() == how
 
 
 class Held(torch.nn.Module):

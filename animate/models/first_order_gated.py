@@ -215,19 +215,21 @@ class Synthesis(nn.Module):
         flow: Tensor,
         motion: Tensor,
         openings: Tensor,
-        inner: Tensor,
+        mouth: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Image, moved photo (B, 3, S, S), the photo's share and the silhouette (B, 1, S, S).
 
         `layers` are the person (B, 1, S, S), whom the flow moves, and what is behind
         (B, 3, S, S), as the camera shows it. `openings` (B, 3, S/2, S/2) are those of the driver's
-        pose; `inner` is the inside of a mouth (B, 3, S, S).
+        pose; `mouth` is its inside (B, 3, S, S), and how torn (B,) the photo's own would be.
         """
-        front, behind = layers
+        (front, behind), (inner, torn) = layers, mouth
         whole, quarter, eighth = (move(f, flow) for f in features)
         half, before, her = whole.split([32, 3, 1], 1)
         # what the photo can't show: the soft rim of a closed mouth, stretched, is not an open one
-        fresh = (openings - (2 * before - 1).clamp(min=0)).clamp(min=0)
+        shown = (2 * before - 1).clamp(min=0)
+        shown[:, 0] *= 1 - torn[:, None, None]
+        fresh = (openings - shown).clamp(min=0)
         open2 = torch.cat([before, openings, her], 1)
         x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
         motion = fit(motion, quarter.shape[2])
@@ -241,10 +243,10 @@ class Synthesis(nn.Module):
         x = beside(F.pixel_shuffle(self.wide(x), 2), warped)
         x = self.paint(self.last(x)).float().contiguous()
         fresh = smooth(fresh)
-        stroke, mouth = x[:, :3].tanh(), fresh[:, :1]
+        stroke, drawn = x[:, :3].tanh(), fresh[:, :1]
         gate = (x[:, 3:] + 6 * fresh.amax(1, keepdim=True)).sigmoid()
-        image = torch.lerp(warped + gate * stroke, inner, mouth)
-        return image, warped, 1 - torch.maximum(gate, mouth), silhouette
+        image = torch.lerp(warped + gate * stroke, inner, drawn)
+        return image, warped, 1 - torch.maximum(gate, drawn), silhouette
 
 
 def view(frames: Tensor) -> Tensor:
@@ -343,9 +345,10 @@ class FirstOrderGated(MotionModel):
         flow, x = self.motion(source.small, source.pose.point, motion.point, ground)
         flow, layers = self._seen(source, motion, flow, ground)
         side = source.photo.shape[-1]
-        inner = self.mouth(source.look, motion.point, side)
+        theirs = openings(motion.point, side // 2)
+        mouth = self.mouth(source.look, source.pose.point, motion.point, side)
         image, _, share, _ = self.synthesis(
-            source.photo, layers, source.features, flow, x, openings(motion.point, side // 2), inner
+            source.photo, layers, source.features, flow, x, theirs, mouth
         )
         return flow, image, share
 
@@ -391,9 +394,10 @@ class FirstOrderGated(MotionModel):
         front, hole, behind = self.layers(source, s.point)
         ours, theirs = (openings(pose.point, source.shape[-1] // 2) for pose in (s, d))
         features = self.synthesis.encode(source, front, ours)
-        inner = self.mouth(self.mouth.look(source, s.point), d.point, source.shape[-1])
+        look = self.mouth.look(source, s.point)
+        mouth = self.mouth(look, s.point, d.point, source.shape[-1])
         image, warped, kept, silhouette = self.synthesis(
-            source, (front, pan(behind, ground)), features, flow, x, theirs, inner
+            source, (front, pan(behind, ground)), features, flow, x, theirs, mouth
         )
         front = torch.cat([front, hole], 1)
         return Prediction(image, warped, kept, s, d, front, silhouette)

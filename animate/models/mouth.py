@@ -18,6 +18,7 @@ from animate.models.geometry import exact, grid, resize_flow, warp
 
 SHEET = (32, 64)  # lip to lip, corner to corner
 CODE = 64
+TORN = 2.0, 3.2  # times as far open: teeth still pass for teeth, and don't any more
 UPPER, LOWER = (
     [landmarks.TAUGHT.index(n) for n in chain]
     for chain in ((78, 82, 13, 312, 308), (78, 87, 14, 317, 308))
@@ -59,10 +60,17 @@ class Mouth(nn.Module):
             x = step(upsample(x) if number else x, style)
         return self.colour(x).float().sigmoid()
 
-    def forward(self, look: Tensor, point: Tensor, side: int) -> Tensor:
-        """The sheets laid between the lips, (B, 3, side, side); only there it means anything."""
-        place = resize_flow(between(point, side // 2), side, side)  # smooth enough for that
-        return warp(self.sheet(look, point), place, padding="border")
+    def forward(
+        self, look: Tensor, ours: Tensor, theirs: Tensor, side: int
+    ) -> tuple[Tensor, Tensor]:
+        """From the photos' poses (B, K, 2) to the drivers': the sheets laid between the lips,
+        (B, 3, side, side), and how much the photos' own mouths would be torn there, (B,).
+
+        Elsewhere the sheets mean nothing.
+        """
+        place = resize_flow(between(theirs, side // 2), side, side)  # smooth enough for that
+        sheet = warp(self.sheet(look, theirs), place, padding="border")
+        return sheet, torn(ours, theirs)
 
 
 class Drawn(nn.Module):
@@ -124,6 +132,13 @@ def opened(point: Tensor) -> Tensor:
     u = torch.linspace(0, 1, SHEET[1], device=point.device).expand(len(point), -1)
     upper, lower = rims(point, u)
     return (lower - upper).mean(1) * (point[:, UPPER[-1]] - point[:, UPPER[0]]).norm(dim=-1)
+
+
+@exact
+def torn(ours: Tensor, theirs: Tensor) -> Tensor:
+    """How torn the inside of mouths of poses (B, K, 2) would be in other poses: (B,) in [0, 1]."""
+    ratio = opened(theirs) / opened(ours).clamp(min=1e-3)
+    return ((ratio - TORN[0]) / (TORN[1] - TORN[0])).clamp(0, 1)
 
 
 @exact
