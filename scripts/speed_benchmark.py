@@ -58,6 +58,7 @@ def main() -> None:
     driver = clips.open_clip(args.clip)
     crops = [cut(f, face.locate(f), model.size) for f in next(clips.chunks(driver.frames(), BATCH))]
     source, motion = stage.encode(crop), stage.track(crops)
+    relative = stage.retarget(source, motion, motion[:1], Retarget())
 
     print(f"{info.model}, {model.parameter_count() / 1e6:.2f} M parameters, {device}, {precision}")
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}")
@@ -66,7 +67,8 @@ def main() -> None:
     for name, call in (
         ("track", lambda: stage.track(crops)),
         ("retarget", lambda: stage.retarget(source, motion, motion[:1], Retarget())),
-        ("render", lambda: stage.render(source, motion)),
+        ("render", lambda: stage.render(source, relative)),
+        ("render, absolute", lambda: stage.render(source, motion)),
     ):
         print(f"{name:19} {best(call, args.repeats) * 1e3 / BATCH:7.1f} ms a frame")
     with tempfile.TemporaryDirectory() as folder:
