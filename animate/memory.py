@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 
 ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1  # malloc.h of glibc
 
@@ -12,8 +13,10 @@ def keep_memory() -> None:
 
     glibc hands every large tensor back at once, the kernel clears the pages anew, and each thread
     has a heap of its own: without this a run takes a tenth more time and a fifth more memory on a
-    CPU. Another C library is left as it is.
+    CPU. Another system or C library is left as it is.
     """
+    if sys.platform != "linux":
+        return
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
         set_option(ARENA_MAX, 1)

@@ -12,6 +12,7 @@ from animate.models.geometry import (
     grid,
     inside,
     inverse_2x2,
+    look_up,
     warp,
 )
 
@@ -33,6 +34,14 @@ def test_corner_pixels_have_their_centres_at_one():
     assert corners[0, 0].tolist() == [-1, -1]
     assert corners[4, 7].tolist() == [1, 1]
     assert corners[0, 7].tolist() == [1, -1]  # x runs along the width
+
+
+def test_looking_many_channels_up_is_warping_them():
+    image = torch.rand(1, 40, 7, 9, generator=SEEDED)
+    flow = 1.4 * (2 * torch.rand(3, 5, 6, 2, generator=SEEDED) - 1)  # some of it outside
+    seen = warp(image.expand(3, -1, -1, -1), flow, padding="border")
+    torch.testing.assert_close(look_up(image, flow), seen)
+    assert look_up(image, torch.full_like(flow, torch.nan)).isfinite().all()
 
 
 def test_the_mean_of_a_gaussian_is_its_point():

@@ -77,7 +77,7 @@ def look_up(image: Tensor, flow: Tensor) -> Tensor:
     """
     (height, width), (count, h, w) = image.shape[2:], flow.shape[:3]
     x, y = (
-        ((z.flatten() + 1) * ((side - 1) / 2)).clamp(0, side - 1)
+        ((z.flatten().nan_to_num() + 1) * ((side - 1) / 2)).clamp(0, side - 1)
         for z, side in zip(flow.float().unbind(-1), (width, height), strict=True)
     )
     left, top = x.floor().clamp(max=width - 2), y.floor().clamp(max=height - 2)
