@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from animate.models import geometry
 from animate.models.geometry import exact, grid, warp
 
 SIDE = 64  # pixels of the pictures that are aligned
@@ -88,3 +89,16 @@ def slopes(b: Tensor) -> Tensor:
     b = F.pad(b, (1, 1, 1, 1), mode="replicate")
     x, y = b[..., 1:-1, 2:] - b[..., 1:-1, :-2], b[..., 2:, 1:-1] - b[..., :-2, 1:-1]
     return torch.cat([x, y], 1) * (b.shape[-1] - 3) / 4
+
+
+def pan(behind: Tensor, ground: Tensor) -> Tensor:
+    """What is behind, as the camera shows it: (1 or B, C, S, S) -> (1 or B, C, S, S)."""
+    if torch.equal(ground, torch.eye(2, 3, device=ground.device).expand_as(ground)):
+        return behind
+    return geometry.move(behind, everywhere(ground))
+
+
+@exact
+def everywhere(ground: Tensor) -> Tensor:
+    """An affine map (B, 2, 3) as a flow (B, SIDE, SIDE, 2)."""
+    return F.affine_grid(ground, [len(ground), 1, SIDE, SIDE], align_corners=True)

@@ -35,7 +35,7 @@ from animate.models.blocks import (
     upsample,
     zero,
 )
-from animate.models.camera import SIDE, align
+from animate.models.camera import SIDE, align, everywhere, pan
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
 from animate.models.geometry import (
     exact,
@@ -267,19 +267,6 @@ def around(point: Tensor) -> Tensor:
     """1 where neither a head at (B, K, 2) nor what may be below it is: (B, 1, SIDE, SIDE)."""
     head = person(point, SIDE)[:, :1]
     return 1 - torch.maximum(head, head.cummax(2).values)
-
-
-def pan(behind: Tensor, ground: Tensor) -> Tensor:
-    """What is behind, as the camera shows it: (1 or B, C, S, S) -> (1 or B, C, S, S)."""
-    if torch.equal(ground, torch.eye(2, 3, device=ground.device).expand_as(ground)):
-        return behind
-    return move(behind, everywhere(ground))
-
-
-@exact
-def everywhere(ground: Tensor) -> Tensor:
-    """An affine map (B, 2, 3) as a flow (B, MAP, MAP, 2)."""
-    return F.affine_grid(ground, [len(ground), 1, MAP, MAP], align_corners=True)
 
 
 def openings(point: Tensor, side: int) -> Tensor:
