@@ -425,6 +425,12 @@ def test_an_export_is_half_the_size_and_keeps_the_card(tmp_path: Path) -> None:
         assert torch.equal(loaded.state_dict()[key], value.half().to(value.dtype)), key
 
 
+def test_a_bundled_checkpoint_is_exported_by_its_name(tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    assert main(["checkpoint", "export", "first_order_gated", "-o", str(out), "--half"]) == 0
+    assert checkpoints.load(out)[1].model == "first_order_gated"
+
+
 def test_a_part_comes_from_another_run_and_nothing_else(tmp_path: Path) -> None:
     files = {name: tmp_path / f"{name}.safetensors" for name in ("ours", "longer", "out")}
     for steps, name in ((1, "ours"), (9, "longer")):

@@ -28,7 +28,7 @@ def register(commands: Any) -> None:
     )
     exports = command(actions, "export", hand_on, "write a trained checkpoint to be handed on")
     exports.add_argument(
-        "file", type=Path, metavar="FILE", help="such as RUN/checkpoint.safetensors"
+        "file", metavar="FILE", help="such as RUN/checkpoint.safetensors, or a name of the list"
     )
     exports.add_argument("-o", "--out", type=Path, required=True, help="the result")
     exports.add_argument(
