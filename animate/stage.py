@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from typing import Any
@@ -234,8 +234,17 @@ def find_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
-        able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-        fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+        fast = quick(getattr(torch.cpu, "get_capabilities", dict)())
     else:
         fast = False
     return torch.bfloat16 if fast else torch.float32
+
+
+def quick(able: Mapping[str, Any]) -> bool:
+    """Is a processor of these capabilities quicker in bfloat16 than in float32?
+
+    An Intel processor with float16 has AMX as well. Where a virtual machine hides that from it,
+    what is left of bfloat16 takes twice as long as float32 (`docs/benchmarks.md`).
+    """
+    hidden = bool(able.get("avx512_fp16")) and "Intel" in str(able.get("cpu_name"))
+    return bool(able.get("amx_bf16") or (able.get("avx512_bf16") and not hidden))

@@ -51,6 +51,11 @@ def test_the_mean_of_a_gaussian_is_its_point():
     torch.testing.assert_close(found, at, atol=1e-4, rtol=0)
 
 
+def test_no_gaussian_has_subnormal_numbers():  # they make a convolution four times slower
+    least = gaussians(points(2, 3) - 0.2, 64, 64, 0.002).abs().min()
+    assert torch.finfo(torch.float32).tiny <= least < 1e-20
+
+
 def test_a_square_is_filled_and_its_outside_is_not():
     square = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])
     filled = inside(square, 64, 64)

@@ -16,7 +16,7 @@ import animate.portrait  # noqa: F401  (the name stays the function all the same
 from animate import clips, portrait
 from animate.errors import AnimateError
 from animate.models.first_order_gated import FirstOrderGated
-from animate.stage import BATCH, Stage, find_device, find_precision
+from animate.stage import BATCH, Stage, find_device, find_precision, quick
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +152,20 @@ def test_devices_and_precisions_have_names() -> None:
         find_device("cuda:99")
     with pytest.raises(AnimateError, match="precision"):
         find_precision("int8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "able", "wanted"),
+    [
+        ("AMD EPYC 9R14", {"avx512_bf16"}, True),
+        ("Intel Xeon", {"avx512_bf16"}, True),
+        ("Intel Xeon", {"avx512_bf16", "avx512_fp16", "amx_bf16"}, True),
+        ("Intel Xeon", {"avx512_bf16", "avx512_fp16"}, False),  # a virtual machine's
+        ("AMD EPYC", {"avx512_bf16", "avx512_fp16"}, True),
+        ("Intel Core", {"avx2"}, False),
+    ],
+)
+def test_bfloat16_is_for_processors_that_are_quick_at_it(
+    name: str, able: set[str], wanted: bool
+) -> None:
+    assert quick({"cpu_name": name} | dict.fromkeys(able, True)) is wanted

@@ -12,10 +12,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
+from animate.stage import find_precision
 from animate.training.data import Pairs
 from animate.training.distributed import Team
 
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PRECISIONS = {
+    "auto": None,  # as on a run: bfloat16 where the machine is fast at it, else float32
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 Terms = dict[str, Tensor]
 
 
@@ -94,7 +100,8 @@ class School:
     ) -> None:
         if precision not in PRECISIONS:
             raise AnimateError(f"precision is {precision}: use one of {', '.join(PRECISIONS)}")
-        self.kind, self.precision = team.device.type, precision
+        self.kind = team.device.type
+        self.precision = PRECISIONS[precision] or find_precision("auto", team.device)
         self.scaler = torch.amp.GradScaler(self.kind, enabled=precision == "float16")
         team.synchronise(model)
         self.players = [Player(model, loss, team, betas, clip_norm)]
@@ -109,8 +116,9 @@ class School:
             model.compile()  # in place, so that the state keeps its names
 
     def autocast(self) -> torch.autocast:
-        kind = PRECISIONS[self.precision]
-        return torch.autocast(self.kind, kind, enabled=kind is not None)
+        return torch.autocast(
+            self.kind, self.precision, enabled=self.precision is not torch.float32
+        )
 
     def learn(self, micro: Sequence[Pairs], step: int, seed: int) -> Terms:
         """The terms of everyone, in the mean over micro-batches; gradients are left in place."""
