@@ -11,7 +11,7 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
-from conftest import draw_frames
+from conftest import draw_face, draw_frames
 from PIL import Image
 from test_payload import CLAIM, MARK, SECRET
 
@@ -26,6 +26,7 @@ from animate.watermark import (
     Mark,
     Payload,
     detect,
+    embedding,
 )
 from animate.watermark.carriers import layout, seed, signs
 from animate.watermark.detection import NOTHING, as_published, keep, stretches, surface
@@ -264,6 +265,19 @@ def test_the_change_stays_within_its_strength(scene: list[np.ndarray]) -> None:
         for frame, after in zip(frames, marked(frames), strict=True):
             error = np.mean((frame.astype(float) - after) ** 2)
             assert 10 * np.log10(255**2 / error) >= least
+
+
+def test_a_mark_that_would_not_be_read_is_laid_on_louder(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = np.random.default_rng(2)
+    face, white = draw_face(80), np.full((80, 80, 3), 255, np.uint8)
+    tiles = [
+        white if drawn.random() < 0.2 else np.roll(face, drawn.integers(-20, 20, 2), (0, 1))
+        for _ in range(144)
+    ]
+    collage = np.vstack([np.hstack(tiles[i : i + 12]) for i in range(0, 144, 12)])
+    assert found(detect(marked([collage])))
+    monkeypatch.setattr(embedding, "LOUDER", ())
+    assert not found(detect(marked([collage])))
 
 
 @pytest.mark.parametrize("key", [SECRET, TOOLKIT_KEY], ids=["own", "public"])

@@ -43,6 +43,7 @@ UNEVEN = 1.9  # ... and no place more than 1.9 times that, in pictures that are 
 LEAST = 0.6  # ... as long as this share of it is left
 HUGE = 640  # pixels of the short side: what is above gets no more than it needs, ...
 ENOUGH = 24.0  # ... the pilot's S as published, and at least LEAST of the rest
+LOUDER = (1.0, 1.3, 1.7)  # times the strength, where what the mark says can't be read otherwise
 PRESENT = 5.8  # the pilot's S from which a mark may lie in a picture already
 PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
 
@@ -61,8 +62,9 @@ class Mark:
 
     `strength` is the change of a picture in grey levels, root mean square over R, G, B, from FLOOR
     to CEILING, at 320 pixels and below; larger pictures get 0.85 of it, less where most of the
-    picture is flat and bright, and above 640 pixels no more than they need. AnimateError for a
-    strength outside, or a payload of another key or unknown version.
+    picture is flat and bright, and above 640 pixels no more than they need. A picture that drowns
+    the payload, such as a collage of a hundred faces, gets up to 1.7 times the strength.
+    AnimateError for a strength outside, or a payload of another key or unknown version.
     """
 
     payload: Payload
@@ -89,9 +91,9 @@ class Mark:
 class Embedder:
     """Marks frames of one size, one at a time: `embedder(frame)`, uint8 (H, W, 3) RGB in and out.
 
-    A frame changes by no more than the mark's strength (root mean square), and by what takes out a
-    former mark; less where the picture is flat and bright, where a mottle of colour would show
-    first. The first frame of a shot shapes the field and the shot's other frames get the same,
+    A frame changes by no more than the mark's strength says (root mean square), and by what takes
+    out a former mark; less where the picture is flat and bright, where a mottle of colour would
+    show first. The first frame of a shot shapes the field and the shot's other frames get the same,
     until a cut, or until the picture has become another one bit by bit: then a new field fades in.
     One embedder for each file, frames in order; it remembers no more than two fields and never
     looks ahead, so that a live stream can be marked.
@@ -182,6 +184,10 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     if short > HUGE:
         heard = _heard(frame + out, mark) - max(_heard(frame + gone, mark), 0.0)
         out = _levels(change, strength * min(max(ENOUGH / max(heard, 1.0), LEAST), 1.0), gone)
+    for louder in LOUDER:
+        if _says(frame + out, mark):
+            break
+        out = _levels(change, min(louder * mark.strength, CEILING), gone)
     return out
 
 
@@ -244,6 +250,12 @@ def _heard(picture: np.ndarray, mark: Mark) -> float:
     """The pilot's S in a picture (H, W, 3) as published."""
     seen = weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))))
     return max(pilot_statistic(a, mark.payload.version) for a in seen)
+
+
+def _says(picture: np.ndarray, mark: Mark) -> bool:
+    """Whether the payload can be read in a picture (H, W, 3) as published."""
+    seen = weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))))
+    return any(read(a, mark.key, mark.payload.version).payload == mark.payload for a in seen)
 
 
 def _levels(change: np.ndarray, strength: float, gone: np.ndarray) -> np.ndarray:
