@@ -14,7 +14,7 @@ from animate.models import landmarks
 from animate.models.discriminator import Discriminator
 from animate.models.first_order import FirstOrder
 from animate.models.first_order_gated import FirstOrderGated
-from animate.models.geometry import ThinPlateSpline, gaussians
+from animate.models.geometry import ThinPlateSpline, gaussians, grid
 from animate.training import losses
 from animate.training.data import Augment, Pairs, ahead, choose, reframe, relight
 from animate.training.loop import schedule, train
@@ -181,6 +181,29 @@ def test_every_term_reaches_the_total(clips):
     terms = losses.Reenactment(perceptual=0)(fresh(), drawn, 1, 0)
     assert set(terms) == {"pixels", "warped", "guidance", "equivariance"}
     assert all(torch.isfinite(value) for value in terms.values())
+
+
+def test_what_folds_on_a_face_costs_and_what_does_not_is_free():
+    still, face = grid(16, 16)[None], torch.zeros(1, 16, 16)
+    face[:, 4:12, 4:12] = 1
+    assert losses.folds(still, face) == 0
+    assert losses.folds(0.5 * still, face) == 0  # a fourth of the area
+    flipped = still * torch.tensor([-1.0, 1.0])
+    assert losses.folds(flipped, face).item() == pytest.approx(1 + losses.FLAT, abs=1e-4)
+    bent = torch.where(still[..., :1] > 0.7, flipped, still)  # beside the face
+    assert losses.folds(bent, face) == 0
+
+
+def test_strangers_teach_the_motion_alone():
+    model, image = fresh(), torch.rand(2, 3, 128, 128)
+    source = 0.4 * torch.randn(2, TAUGHT, 2, generator=torch.Generator().manual_seed(7))
+    driving = source + torch.tensor([[[0.1, 0.0]], [[0.0, 0.2]]])
+    pairs = Pairs(image, image, source, driving)
+    loss = losses.Reenactment(perceptual=0, equivariance=0, forced=True, strangers=10)
+    assert "strangers" not in loss(model, pairs, 0, 0)
+    loss(model, pairs, 1, 0)["strangers"].backward()
+    taught = {n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None}
+    assert taught == {"motion"}
 
 
 def test_a_file_that_is_no_clip_is_named(tmp_path):

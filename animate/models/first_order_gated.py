@@ -55,6 +55,7 @@ from animate.models.residual import correct, trust
 
 MAP = 64  # side of the keypoint and dense-motion maps
 VIEW = 256  # side of the image that the keypoint detector sees
+FLOW = 32  # features of the dense motion, which synthesis gets to know, too
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,9 @@ class DenseMotion(nn.Module):
         super().__init__()
         self.variance = variance
         self.taught = len(landmarks.TAUGHT)
-        self.body = UNet(points + 5, (48, 96, 128, 192), 48)
-        self.weight = nn.Conv2d(48, points + 2, 3, padding=1)
-        self.shift = nn.Conv2d(48, 2, 3, padding=1)
+        self.body = UNet(points + 5, (32, 64, 128, 192), FLOW)
+        self.weight = nn.Conv2d(FLOW, points + 2, 3, padding=1)
+        self.shift = nn.Conv2d(FLOW, 2, 3, padding=1)
         zero(self.weight)
         zero(self.shift)
         # log-weight of a keypoint falls with its distance; of the face as a whole and of the
@@ -157,7 +158,8 @@ class DenseMotion(nn.Module):
         z = torch.linspace(-1, 1, MAP, device=driving.device)[:, None]
         fall = -0.5 * self.sharpness.exp()
         across, down = (  # (B, MAP, K+2) each: the square of a distance is a sum
-            F.pad(fall * (z - at[:, None]).square(), (0, 2)) for at in driving.unbind(-1)
+            F.pad((fall * (z - at[:, None]).square()).clamp(min=-30), (0, 2))  # no subnormals
+            for at in driving.unbind(-1)
         )
         return across[:, None] + (down + self.level)[:, :, None]
 
@@ -170,8 +172,8 @@ def blend(logits: Tensor, maps: Tensor, z: Tensor) -> Tensor:
 
     A mean of affine maps is the map of their mean parameters, which is far less to compute.
     """
-    mean = maps.mT @ logits.flatten(1, 2).softmax(-1).mT  # (B, 6, MAP*MAP)
-    a, b, c, d, x, y = mean.unflatten(2, (MAP, MAP)).unbind(1)
+    mean = logits.flatten(1, 2).softmax(-1) @ maps  # (B, MAP*MAP, 6)
+    a, b, c, d, x, y = mean.unflatten(1, (MAP, MAP)).unbind(-1)
     right, down = z.unbind(-1)
     return torch.stack([a * right + b * down + x, c * right + d * down + y], -1)
 
@@ -184,11 +186,11 @@ class Synthesis(nn.Module):
         self.encode2 = ConvNorm(12, 32)
         self.encode4 = ConvNorm(32, 64, stride=2)
         self.encode8 = nn.Sequential(ConvNorm(64, 128, stride=2), Residual(128))
-        self.join8 = ConvNorm(128 + 48, 128)
+        self.join8 = ConvNorm(128 + FLOW, 128)
         self.deep = nn.Sequential(Residual(128), Residual(128), ConvNorm(128, 64, kernel=1))
-        self.join4 = nn.Sequential(ConvNorm(64 + 64 + 48 + 7, 64), ConvNorm(64, 64))
+        self.join4 = nn.Sequential(ConvNorm(64 + FLOW + 7, 64), ConvNorm(64, 64))
         self.narrow = ConvNorm(64, 32, kernel=1)
-        self.join2 = nn.Sequential(ConvNorm(32 + 32 + 7, 32), ConvNorm(32, 32))
+        self.join2 = nn.Sequential(ConvNorm(32 + 7, 32), ConvNorm(32, 32))
         self.wide = ConvNorm(32, 32)
         self.refine = nn.Conv2d(32, 2, 3, padding=1)
         self.last = ConvNorm(8 + 3, 8)
@@ -233,8 +235,8 @@ class Synthesis(nn.Module):
         open2 = torch.cat([before, openings, her], 1)
         x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
         motion = fit(motion, quarter.shape[2])
-        x = self.join4(beside(upsample(x), quarter, motion, F.avg_pool2d(open2, 2)))
-        x = self.join2(beside(upsample(self.narrow(x)), half, open2))
+        x = self.join4(beside(upsample(x) + quarter, motion, F.avg_pool2d(open2, 2)))
+        x = self.join2(beside(upsample(self.narrow(x)) + half, open2))
         shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
         flow = resize_flow(resize_flow(flow, *x.shape[2:]) + shift, *photo.shape[2:])
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
@@ -388,6 +390,11 @@ class FirstOrderGated(MotionModel):
         )
         front = torch.cat([front, hole], 1)
         return Prediction(image, warped, kept, s, d, front, silhouette)
+
+    def flow(self, photo: Tensor, source: Tensor, driving: Tensor, ground: Tensor) -> Tensor:
+        """Where each pixel of driving poses (B, K, 2) comes from in photos (B, 3, S, S), of poses
+        (B, K, 2), before a background that `ground` moves: (B, MAP, MAP, 2)."""
+        return self.motion(F.adaptive_avg_pool2d(photo, MAP), source, driving, ground)[0]
 
     def fuse(self) -> FirstOrderGated:
         fuse(self)

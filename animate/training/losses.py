@@ -26,6 +26,8 @@ from animate.training.data import Pairs
 from animate.training.perceptual import backbone as perceptual_distance
 
 Terms = dict[str, Tensor]
+FLAT = 0.1  # of a face's area: what a flow may press it to
+FURTHER = 1.5  # how much further strangers move a head than their own
 
 
 def deformation(pairs: Pairs, step: int, seed: int) -> ThinPlateSpline:
@@ -117,6 +119,43 @@ def silhouette(moved: Tensor, mask: Tensor) -> Tensor:
     return ((moved - mask.nan_to_num()).abs() * mask.isfinite()).mean()
 
 
+@exact
+def folds(flow: Tensor, face: Tensor) -> Tensor:
+    """How far a flow (B, S, S, 2) folds on the face (B, S, S): what its determinant is below FLAT.
+
+    A flow that turns back shows the same eye twice.
+    """
+    corner = flow[:, :-1, :-1]
+    (a, b), (c, d) = (
+        ((beyond - corner) * ((flow.shape[1] - 1) / 2)).unbind(-1)
+        for beyond in (flow[:, :-1, 1:], flow[:, 1:, :-1])
+    )
+    face = face[:, :-1, :-1]
+    return ((FLAT - (a * d - b * c)).clamp(min=0) * face).sum() / face.sum().clamp(min=1)
+
+
+def strangers(model: Any, pairs: Pairs) -> Tensor:
+    """What the flow does for a photo that another pair of the batch drives; there is no picture.
+
+    It must not fold on the face, and must lead from each moved landmark to the photo's own: people
+    who drive each other go further than those who drive themselves.
+    """
+    ours, first, motion = (
+        pairs.source_points,
+        *(points.roll(1, 0) for points in (pairs.source_points, pairs.driving_points)),
+    )
+    start = landmarks.shut(first, ours, adapt_scale=True)
+    far = landmarks.transfer(ours, motion, start, adapt_scale=True, amplify={"head": FURTHER})
+    moved = landmarks.untangle(far)
+    still = torch.eye(2, 3, device=ours.device).expand(len(ours), -1, -1)
+    flow = model.flow(pairs.source, ours, moved, still)
+    face = inside(moved[:, list(landmarks.RIM)], *flow.shape[1:3])
+    found = warp(flow.permute(0, 3, 1, 2), moved[:, None])[:, :, 0].mT  # (B, K, 2)
+    seen = (moved.abs() < 1).all(-1)
+    away = ((found - ours).abs().mean(-1) * seen).sum() / seen.sum().clamp(min=1)
+    return away + 2 * folds(flow, face)
+
+
 def equivariance(
     image: Tensor, motion: Motion, model: MotionModel, spline: ThinPlateSpline
 ) -> Terms:
@@ -181,7 +220,8 @@ class Reenactment:
     cost as much as the model; `perceptual_side`: pixels they are seen at. In the steps between,
     `details` compares close-ups of mouth and eyes, where landmarks are known in every image.
     `forced`: the default model is handed the teacher's landmarks instead of its own keypoints, so
-    that motion and synthesis learn to follow points that are right.
+    that motion and synthesis learn to follow points that are right. `strangers` then looks at its
+    flow where the pairs of a batch drive each other, in every second step.
     """
 
     critic = None
@@ -202,6 +242,7 @@ class Reenactment:
         jacobian: float = 10.0,
         person: float = 0.0,
         forced: bool = False,
+        strangers: float = 0.0,
     ) -> None:
         self.weights = {
             "pixels": pixels,
@@ -212,6 +253,7 @@ class Reenactment:
             "equivariance": equivariance,
             "jacobian": jacobian,
             "person": person,
+            "strangers": strangers,
         }
         self.attention = attention
         self.forced = forced
@@ -247,6 +289,8 @@ class Reenactment:
         if self.perceptual is not None and self.weights["details"] and step % 2 and known:
             close = (details(x, pairs.driving_points, 64) for x in (out.image, target))
             terms["details"] = 2 * self.perceptual(*close)
+        if self.weights["strangers"] and forced and step % 2:
+            terms["strangers"] = strangers(model, pairs)
         if self.weights["equivariance"] and step % 2:
             spline = deformation(pairs, step, seed)
             terms |= equivariance(target, out.driving, model, spline)
