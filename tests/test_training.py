@@ -175,6 +175,11 @@ def test_clips_must_be_square_and_there(tmp_path):
         open_clips(tmp_path, tmp_path / "cache")
 
 
+def test_numbers_are_as_fine_after_training_as_before(clips, tmp_path):
+    run(clips, tmp_path / "one", steps=1)
+    assert torch.tensor(1e-30) * torch.tensor(1e-10) > 0
+
+
 def test_every_term_reaches_the_total(clips):
     drawn = clips.draw(2, 128, np.random.default_rng(0))
     assert isinstance(drawn, Pairs)

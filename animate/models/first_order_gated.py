@@ -392,8 +392,7 @@ class FirstOrderGated(MotionModel):
         return Prediction(image, warped, kept, s, d, front, silhouette)
 
     def flow(self, photo: Tensor, source: Tensor, driving: Tensor, ground: Tensor) -> Tensor:
-        """Where each pixel of driving poses (B, K, 2) comes from in photos (B, 3, S, S), of poses
-        (B, K, 2), before a background that `ground` moves: (B, MAP, MAP, 2)."""
+        """(B, MAP, MAP, 2) from driving poses (B, K, 2) into photos (B, 3, S, S) of such poses."""
         return self.motion(F.adaptive_avg_pool2d(photo, MAP), source, driving, ground)[0]
 
     def fuse(self) -> FirstOrderGated:

@@ -36,6 +36,17 @@ class Board(Protocol):
     def saved(self, model: MotionModel, step: int, scored: dict[str, float]) -> None: ...
 
 
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Take subnormal numbers for zero: gradients have many, which some processors are slow at."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@flushed()
 def train(
     model: MotionModel,
     clips: Clips,
@@ -75,7 +86,6 @@ def train(
     intact, and SystemExit after a signal.
     """
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    torch.set_flush_denormal(True)  # with subnormal gradients some processors are half as fast
     team = Team.join(device)
     micro = team.rows(batch, accumulate)
     model.to(team.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
