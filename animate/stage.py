@@ -234,13 +234,13 @@ def find_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
-        fast = quick(getattr(torch.cpu, "get_capabilities", dict)())
+        fast = quick_at_bfloat16(getattr(torch.cpu, "get_capabilities", dict)())
     else:
         fast = False
     return torch.bfloat16 if fast else torch.float32
 
 
-def quick(able: Mapping[str, Any]) -> bool:
+def quick_at_bfloat16(able: Mapping[str, Any]) -> bool:
     """Is a processor of these capabilities quicker in bfloat16 than in float32?
 
     An Intel processor with float16 has AMX as well. Where a virtual machine hides that from it,

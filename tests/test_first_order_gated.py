@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from animate.models import landmarks
-from animate.models.first_order_gated import FLOW, FirstOrderGated, Points, openings
+from animate.models.first_order_gated import MOTION_FEATURES, FirstOrderGated, Points, openings
 from animate.models.layers import fill
 
 STILL = torch.eye(2, 3)[None]
@@ -50,7 +50,7 @@ def test_points_that_move_together_carry_the_picture_along_before_training(model
 def test_own_pose_moves_nothing_before_training(model, photo):
     source = model.encode(photo)
     flow, _ = model.motion(source.small, source.pose.point, source.pose.point, STILL)
-    motion, still = torch.zeros(1, FLOW, 64, 64), openings(source.pose.point, 64)
+    motion, still = torch.zeros(1, MOTION_FEATURES, 64, 64), openings(source.pose.point, 64)
     mouth = torch.zeros_like(photo), torch.zeros(1)
     layers = source.front, source.behind
     _, warped, _, _ = model.synthesis(photo, layers, source.features, flow, motion, still, mouth)

@@ -16,7 +16,7 @@ import animate.portrait  # noqa: F401  (the name stays the function all the same
 from animate import clips, portrait
 from animate.errors import AnimateError
 from animate.models.first_order_gated import FirstOrderGated
-from animate.stage import BATCH, Stage, find_device, find_precision, quick
+from animate.stage import BATCH, Stage, find_device, find_precision, quick_at_bfloat16
 
 
 @pytest.fixture(scope="module")
@@ -168,4 +168,4 @@ def test_devices_and_precisions_have_names() -> None:
 def test_bfloat16_is_for_processors_that_are_quick_at_it(
     name: str, able: set[str], wanted: bool
 ) -> None:
-    assert quick({"cpu_name": name} | dict.fromkeys(able, True)) is wanted
+    assert quick_at_bfloat16({"cpu_name": name} | dict.fromkeys(able, True)) is wanted

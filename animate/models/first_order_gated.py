@@ -55,7 +55,7 @@ from animate.models.residual import correct, trust
 
 MAP = 64  # side of the keypoint and dense-motion maps
 VIEW = 256  # side of the image that the keypoint detector sees
-FLOW = 32  # features of the dense motion, which synthesis gets to know, too
+MOTION_FEATURES = 32  # synthesis sees them, too
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ class DenseMotion(nn.Module):
         super().__init__()
         self.variance = variance
         self.taught = len(landmarks.TAUGHT)
-        self.body = UNet(points + 5, (32, 64, 128, 192), FLOW)
-        self.weight = nn.Conv2d(FLOW, points + 2, 3, padding=1)
-        self.shift = nn.Conv2d(FLOW, 2, 3, padding=1)
+        self.body = UNet(points + 5, (32, 64, 128, 192), MOTION_FEATURES)
+        self.weight = nn.Conv2d(MOTION_FEATURES, points + 2, 3, padding=1)
+        self.shift = nn.Conv2d(MOTION_FEATURES, 2, 3, padding=1)
         zero(self.weight)
         zero(self.shift)
         # log-weight of a keypoint falls with its distance; of the face as a whole and of the
@@ -186,9 +186,9 @@ class Synthesis(nn.Module):
         self.encode2 = ConvNorm(12, 32)
         self.encode4 = ConvNorm(32, 64, stride=2)
         self.encode8 = nn.Sequential(ConvNorm(64, 128, stride=2), Residual(128))
-        self.join8 = ConvNorm(128 + FLOW, 128)
+        self.join8 = ConvNorm(128 + MOTION_FEATURES, 128)
         self.deep = nn.Sequential(Residual(128), Residual(128), ConvNorm(128, 64, kernel=1))
-        self.join4 = nn.Sequential(ConvNorm(64 + FLOW + 7, 64), ConvNorm(64, 64))
+        self.join4 = nn.Sequential(ConvNorm(64 + MOTION_FEATURES + 7, 64), ConvNorm(64, 64))
         self.narrow = ConvNorm(64, 32, kernel=1)
         self.join2 = nn.Sequential(ConvNorm(32 + 7, 32), ConvNorm(32, 32))
         self.wide = ConvNorm(32, 32)

@@ -12,16 +12,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
+from animate.stage import PRECISIONS as RENDERING
 from animate.stage import find_precision
 from animate.training.data import Pairs
 from animate.training.distributed import Team
 
-PRECISIONS = {
-    "auto": None,  # as on a run: bfloat16 where the machine is fast at it, else float32
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+PRECISIONS = (*RENDERING, "float16")
 Terms = dict[str, Tensor]
 
 
@@ -101,8 +97,9 @@ class School:
         if precision not in PRECISIONS:
             raise AnimateError(f"precision is {precision}: use one of {', '.join(PRECISIONS)}")
         self.kind = team.device.type
-        self.precision = PRECISIONS[precision] or find_precision("auto", team.device)
-        self.scaler = torch.amp.GradScaler(self.kind, enabled=precision == "float16")
+        half = precision == "float16"
+        self.precision = torch.float16 if half else find_precision(precision, team.device)
+        self.scaler = torch.amp.GradScaler(self.kind, enabled=half)
         team.synchronise(model)
         self.players = [Player(model, loss, team, betas, clip_norm)]
         self.parts: dict[str, Any] = {"optimiser": self.players[0].optimiser}
@@ -110,7 +107,7 @@ class School:
             critic = loss.critic.to(team.device).train()
             self.players.append(Player(critic, loss.criticise, team, betas, clip_norm))
             self.parts |= {"critic": critic, "critic_optimiser": self.players[1].optimiser}
-        if precision == "float16":
+        if half:
             self.parts["scaler"] = self.scaler
         if compiled:
             model.compile()  # in place, so that the state keeps its names

@@ -140,10 +140,8 @@ def strangers(model: Any, pairs: Pairs) -> Tensor:
     It must not fold on the face, and must lead from each moved landmark to the photo's own: people
     who drive each other go further than those who drive themselves.
     """
-    ours, first, motion = (
-        pairs.source_points,
-        *(points.roll(1, 0) for points in (pairs.source_points, pairs.driving_points)),
-    )
+    ours = pairs.source_points
+    first, motion = ours.roll(1, 0), pairs.driving_points.roll(1, 0)
     start = landmarks.shut(first, ours, adapt_scale=True)
     far = landmarks.transfer(ours, motion, start, adapt_scale=True, amplify={"head": FURTHER})
     moved = landmarks.untangle(far)

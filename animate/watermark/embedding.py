@@ -248,14 +248,18 @@ def _strength(
 
 def _heard(picture: np.ndarray, mark: Mark) -> float:
     """The pilot's S in a picture (H, W, 3) as published."""
-    seen = weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))))
-    return max(pilot_statistic(a, mark.payload.version) for a in seen)
+    return max(pilot_statistic(a, mark.payload.version) for a in _published(picture))
 
 
 def _says(picture: np.ndarray, mark: Mark) -> bool:
     """Whether the payload can be read in a picture (H, W, 3) as published."""
-    seen = weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))))
-    return any(read(a, mark.key, mark.payload.version).payload == mark.payload for a in seen)
+    readings = (read(a, mark.key, mark.payload.version) for a in _published(picture))
+    return any(reading.payload == mark.payload for reading in readings)
+
+
+def _published(picture: np.ndarray) -> np.ndarray:
+    """The transforms, as a reader weighs them, of a picture (H, W, 3) as it will be published."""
+    return weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))))
 
 
 def _levels(change: np.ndarray, strength: float, gone: np.ndarray) -> np.ndarray:
