@@ -44,9 +44,9 @@ def in_order(
 
 
 class _Alone:
-    """While anyone is inside, torch and numpy use the caller's thread alone.
+    """While anyone is inside, torch, numpy and OpenCV use the caller's thread alone.
 
-    How torch rounds depends on its threads, and numpy's idle ones would spin on a core that is
+    How torch rounds depends on its threads, and the others' idle ones would spin on a core that is
     needed. Who comes in first sets the limits, who leaves last takes them away: generators inside
     one another may end in any order.
     """
@@ -55,12 +55,16 @@ class _Alone:
         self.lock, self.inside, self.limits = Lock(), 0, ExitStack()
 
     def __enter__(self) -> None:
+        import cv2
+
         with self.lock:
             self.inside += 1
             if self.inside == 1:
                 self.limits.enter_context(threadpool_limits(1, "blas"))
                 self.limits.callback(torch.set_num_threads, torch.get_num_threads())
                 torch.set_num_threads(1)
+                self.limits.callback(cv2.setNumThreads, cv2.getNumThreads())
+                cv2.setNumThreads(1)
 
     def __exit__(self, *error: object) -> None:
         with self.lock:

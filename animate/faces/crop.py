@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +25,24 @@ def cut(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
     from PIL import Image
 
     height, width = frame.shape[:2]
-    left, top, right, bottom = box.left, box.top, box.left + box.side, box.top + box.side
-    before = [max(0, int(np.ceil(-edge))) for edge in (top, left)]
-    after = [max(0, int(np.ceil(over))) for over in (bottom - height, right - width)]
-    if any(before + after):
-        frame = np.pad(frame, [*zip(before, after, strict=True), (0, 0)], mode="edge")
-    left, top = left + before[1], top + before[0]
+    (first, last), (left, right) = _covered(box.left, box.side, size, width)
+    (upper, lower), (top, bottom) = _covered(box.top, box.side, size, height)
     picture = Image.fromarray(np.ascontiguousarray(frame)).resize(
-        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + box.side, top + box.side)
+        (last - first, lower - upper), Image.Resampling.BICUBIC, box=(left, top, right, bottom)
     )
-    return np.asarray(picture)
+    beside = (upper, size - lower), (first, size - last), (0, 0)
+    return np.pad(np.asarray(picture), beside, mode="edge")
+
+
+def _covered(
+    start: float, side: float, size: int, length: int
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Which of `size` pixels over [start, start + side) lie within [0, length), and over what.
+
+    At least one does: of a box that is beyond an edge that edge is seen.
+    """
+    step = side / size
+    first = min(max(0, math.ceil(-start / step - 1e-6)), size - 1)
+    last = max(min(size, math.floor((length - start) / step + 1e-6)), first + 1)
+    near = min(max(0.0, start + first * step), length - min(step, 1.0))
+    return (first, last), (near, min(max(start + last * step, near + min(step, 1.0)), length))

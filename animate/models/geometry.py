@@ -115,7 +115,7 @@ def inside(polygon: Tensor, height: int, width: int) -> Tensor:
     slope = (b[..., 0] - a[..., 0]) / (b[..., 1] - a[..., 1] + 1e-9)
     at = torch.where(straddles, a[..., 0] + slope * (y - a[..., 1]), -torch.inf)
     crossed = x < at[..., None]  # (B, n, H, W)
-    return (crossed.sum(1) % 2).float()
+    return (crossed.sum(1, dtype=torch.uint8) % 2).float()
 
 
 @exact
