@@ -32,7 +32,7 @@ RATE = Fraction(25)
 FACES = "centre"  # what is generated here is no face
 CLAIM = Claim.now(
     generator="animate memory_benchmark", model="none", model_sha256="", photo_sha256="",
-    clip_sha256="", consent="nobody is shown",
+    clip_sha256="", consent="nobody is shown, or the examples",
 )  # fmt: skip
 
 
