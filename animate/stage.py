@@ -57,8 +57,8 @@ class Retarget:
 class Stage:
     """A motion model at work on frames: uint8 (S, S, 3) in and out, `threads` batches at a time.
 
-    Points are always found in float32; rendering may run in bfloat16. Torch has one thread for each
-    batch, so that a result does not depend on how many there are.
+    Rendering may run in bfloat16, and finding points where the model keeps them fine by itself.
+    Torch has one thread for each batch, so that a result does not depend on how many there are.
     """
 
     model: MotionModel
@@ -72,7 +72,7 @@ class Stage:
 
     def track(self, frames: list[np.ndarray]) -> Motion:
         """The poses of cropped driving frames."""
-        with ALONE, torch.inference_mode():
+        with ALONE, torch.inference_mode(), self._autocast(self.model.fine):
             return self.model.track(self._tensor(frames))
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
@@ -151,15 +151,14 @@ class Stage:
 
     def render(self, source: Any, motion: Motion) -> np.ndarray:
         """The photo in every pose, (T, S', S', 3) uint8."""
-        low = self.precision is not torch.float32
-        with (
-            ALONE,
-            torch.inference_mode(),
-            torch.autocast(self.model.device.type, self.precision, enabled=low),
-        ):
+        with ALONE, torch.inference_mode(), self._autocast():
             image = self.model.render(source, motion).float()  # (T, 3, S', S')
         pixels = image.clamp(0, 1).mul(255).round().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _autocast(self, able: bool = True) -> torch.autocast:
+        low = able and self.precision is not torch.float32
+        return torch.autocast(self.model.device.type, self.precision, enabled=low)
 
     def _tensor(self, frames: list[np.ndarray]) -> torch.Tensor:
         """(T, 3, S, S) in [0, 1] on the model's device."""

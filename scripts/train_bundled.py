@@ -1,4 +1,4 @@
-"""From folders of clips to the bundled checkpoint: data, teachers, four stages, export.
+"""From folders of clips to the bundled checkpoint: data, teachers, five stages, export.
 
     python scripts/train_bundled.py DATA OUT --landmarker face_landmarker.task \\
         [--teachers PYTHON] [KEY=VALUE ...]
@@ -21,7 +21,7 @@ from animate.cli import main as animate
 from animate.errors import AnimateError
 
 SCRIPTS = Path(__file__).parent
-STAGES = ("gated_keypoints", "gated_128", "gated_256", "gated_mouth")
+STAGES = ("gated_keypoints", "gated_128", "gated_256", "gated_polish", "gated_mouth")
 
 
 def teach(laid: Path, landmarker: str, python: str) -> None:

@@ -51,9 +51,10 @@ def test_own_pose_moves_nothing_before_training(model, photo):
     source = model.encode(photo)
     flow, _ = model.motion(source.small, source.pose.point, source.pose.point, STILL)
     motion, still = torch.zeros(1, MOTION_FEATURES, 64, 64), openings(source.pose.point, 64)
+    shapes = source.shapes, still
     mouth = torch.zeros_like(photo), torch.zeros(1)
     layers = source.front, source.behind
-    _, warped, _, _ = model.synthesis(photo, layers, source.features, flow, motion, still, mouth)
+    _, warped, _, _ = model.synthesis(photo, layers, source.features, shapes, flow, motion, mouth)
     assert (warped - photo).abs().mean() < 0.01  # the soft edge of the person shows both layers
 
 
@@ -122,6 +123,37 @@ def test_a_larger_face_moves_further_unless_told_not_to():
     torch.testing.assert_close(
         plain[..., 0], torch.full_like(plain[..., 0], 0.1), atol=1e-4, rtol=0
     )
+
+
+def turned(point, degrees):
+    """A round head turned sideways and seen from afar."""
+    angle = math.radians(degrees)
+    depth = 0.6 - point.square().sum(-1)
+    across = point[..., 0] * math.cos(angle) + depth * math.sin(angle)
+    return torch.stack([across, point[..., 1]], -1)
+
+
+def test_a_head_turns_as_far_as_a_photo_can_show_and_speaks_on() -> None:
+    first = face(seed=8)
+    far = turned(first, 60)
+    open_ = landmarks.part(far, torch.tensor([0.2]))
+    others = [i for i in landmarks.STEADY if i not in landmarks.EYES]
+    size = (first - first.mean(1, keepdim=True))[:, others].norm(dim=-1).mean()
+    for driver in (far, open_):
+        held = landmarks.within_reach(first, driver)
+        before, after = (
+            landmarks.since(first, point)[-1][:, others].norm(dim=-1).mean() / size
+            for point in (driver, held)
+        )
+        assert after < 1.5 * landmarks.TURN < before
+        torch.testing.assert_close(landmarks.gap(held), landmarks.gap(driver), atol=0.02, rtol=0)
+
+
+def test_heads_that_lean_come_nearer_or_turn_a_little_are_left_as_they_are() -> None:
+    first, lean = face(seed=9), math.radians(70)
+    spin = torch.tensor([[math.cos(lean), -math.sin(lean)], [math.sin(lean), math.cos(lean)]])
+    moved = torch.cat([1.6 * first @ spin.mT + 0.3, turned(first, 5)])
+    assert torch.equal(landmarks.within_reach(first, moved), moved)
 
 
 def test_lips_and_lids_that_passed_each_other_meet_half_way():

@@ -73,13 +73,21 @@ class UNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        skips = [self.first(x)]
+        finest = self.first(x)
+        return self.join(self.below(finest), finest)
+
+    def below(self, finest: Tensor) -> Tensor:
+        """The coarser levels, from the finest one's features to what comes back to it, at s/2."""
+        skips = [finest]
         for down in self.down:
             skips.append(down(skips[-1]))
         x = self.middle(skips.pop())
-        for reduce, up in zip(self.reduce, self.up, strict=True):
+        for reduce, up in zip(self.reduce[:-1], self.up[:-1], strict=True):
             x = up(beside(upsample(reduce(x)), skips.pop()))
-        return x
+        return self.reduce[-1](x)
+
+    def join(self, below: Tensor, finest: Tensor) -> Tensor:
+        return self.up[-1](beside(upsample(below), finest))
 
 
 def beside(*features: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ class MotionModel(nn.Module, ABC):
     """
 
     size: int
+    fine: bool = False  # whether autocast leaves the points of `track` about as they are
     regions: tuple[str, ...] = ()  # what `retarget` can amplify: {"mouth": 1.5}
 
     @abstractmethod

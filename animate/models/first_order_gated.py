@@ -72,7 +72,8 @@ class Source:
 
     photo: Tensor  # (1, 3, S, S)
     small: Tensor  # (1, 3, MAP, MAP)
-    features: tuple[Tensor, ...]  # at S/2, S/4 and S/8, as `Synthesis.encode` says
+    features: tuple[Tensor, ...]  # at S/2, S/4 and S/8
+    shapes: Tensor  # (1, 4, S/2, S/2): the openings, and the person
     front: Tensor  # (1, 1, S, S) in [0, 1]: the person, who moves ...
     behind: Tensor  # (1, 3, S, S): ... before this
     pose: Points  # of one
@@ -80,7 +81,11 @@ class Source:
 
 
 class KeypointDetector(nn.Module):
-    """Keypoints as expectations of heat maps, with the image seen at VIEW x VIEW pixels."""
+    """Keypoints as expectations of heat maps, with the image seen at VIEW x VIEW pixels.
+
+    The finest level keeps out of autocast: with it points tremble a tenth more, with the coarser
+    ones 2 to 4 parts of a hundred.
+    """
 
     def __init__(self, points: int) -> None:
         super().__init__()
@@ -94,8 +99,16 @@ class KeypointDetector(nn.Module):
 
     def logits(self, image: Tensor) -> Tensor:
         """Heat maps before the softmax, (B, K, MAP, MAP)."""
-        x = F.pixel_unshuffle(fit(image, VIEW) - 0.5, 2)
-        return self.heat(self.body(self.stem(x))).float()
+        finest = self._finest(image)
+        return self._heat(self.body.below(finest), finest)
+
+    @exact
+    def _finest(self, image: Tensor) -> Tensor:
+        return self.body.first(self.stem(F.pixel_unshuffle(fit(image, VIEW) - 0.5, 2)))
+
+    @exact
+    def _heat(self, below: Tensor, finest: Tensor) -> Tensor:
+        return self.heat(self.body.join(below.float(), finest))
 
 
 class DenseMotion(nn.Module):
@@ -106,8 +119,8 @@ class DenseMotion(nn.Module):
         self.variance = variance
         self.taught = len(landmarks.TAUGHT)
         self.body = UNet(points + 5, (32, 64, 128, 192), MOTION_FEATURES)
-        self.weight = nn.Conv2d(MOTION_FEATURES, points + 2, 3, padding=1)
-        self.shift = nn.Conv2d(MOTION_FEATURES, 2, 3, padding=1)
+        self.weight = nn.Conv2d(MOTION_FEATURES, points + 2, 1)
+        self.shift = nn.Conv2d(MOTION_FEATURES, 2, 1)
         zero(self.weight)
         zero(self.shift)
         # log-weight of a keypoint falls with its distance; of the face as a whole and of the
@@ -191,43 +204,38 @@ class Synthesis(nn.Module):
         self.join4 = nn.Sequential(ConvNorm(64 + MOTION_FEATURES + 7, 64), ConvNorm(64, 64))
         self.narrow = ConvNorm(64, 32, kernel=1)
         self.join2 = nn.Sequential(ConvNorm(32 + 7, 32), ConvNorm(32, 32))
-        self.wide = ConvNorm(32, 32)
-        self.refine = nn.Conv2d(32, 2, 3, padding=1)
-        self.last = ConvNorm(8 + 3, 8)
-        self.paint = nn.Conv2d(8, 4, 3, padding=1)
+        self.refine = nn.Conv2d(32, 2, 1)
+        self.last = ConvNorm(32 + 12, 16)
+        self.paint = nn.Conv2d(16, 4 * 4, 3, padding=1)  # of 2x2 pixels
         zero(self.refine)
         zero(self.paint)  # begin with the warped photo
 
-    def encode(self, photo: Tensor, front: Tensor, openings: Tensor) -> tuple[Tensor, ...]:
-        """Features at half, quarter and an eighth of the side.
-
-        Those at half of it end with the openings (B, 3, S/2, S/2) and the person (B, 1, S, S).
-        """
+    def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
+        """Features at half, quarter and an eighth of the side."""
         half = self.encode2(F.pixel_unshuffle(photo - 0.5, 2))
         quarter = self.encode4(half)
-        whole = torch.cat([half, openings, F.avg_pool2d(front, 2)], 1)
-        whole = whole.contiguous(memory_format=torch.channels_last)
-        return whole, quarter, self.encode8(quarter)
+        return half, quarter, self.encode8(quarter)
 
     def forward(
         self,
         photo: Tensor,
         layers: tuple[Tensor, Tensor],
         features: tuple[Tensor, ...],
+        shapes: tuple[Tensor, Tensor],
         flow: Tensor,
         motion: Tensor,
-        openings: Tensor,
         mouth: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Image, moved photo (B, 3, S, S), the photo's share and the silhouette (B, 1, S, S).
 
         `layers` are the person (B, 1, S, S), whom the flow moves, and what is behind
-        (B, 3, S, S), as the camera shows it. `openings` (B, 3, S/2, S/2) are those of the driver's
-        pose; `mouth` is its inside (B, 3, S, S), and how torn (B,) the photo's own would be.
+        (B, 3, S, S), as the camera shows it. `shapes` are the photo's (`shapes`) and the driver's
+        openings (B, 3, S/2, S/2). `mouth` is its inside (B, 3, S, S), and how torn (B,) the photo's
+        own would be.
         """
-        (front, behind), (inner, torn) = layers, mouth
-        whole, quarter, eighth = (move(f, flow) for f in features)
-        half, before, her = whole.split([32, 3, 1], 1)
+        (front, behind), (ours, openings), (inner, torn) = layers, shapes, mouth
+        half, quarter, eighth = (move(f, flow) for f in features)
+        before, her = move(ours, flow).split([3, 1], 1)
         # what the photo can't show: the soft rim of a closed mouth, stretched, is not an open one
         shown = (2 * before - 1).clamp(min=0)
         shown[:, 0] *= 1 - torn[:, None, None]
@@ -242,8 +250,8 @@ class Synthesis(nn.Module):
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
         silhouette = moved[:, 3:] * crown(flow, front)
         warped = torch.lerp(behind, moved[:, :3], silhouette)
-        x = beside(F.pixel_shuffle(self.wide(x), 2), warped)
-        x = self.paint(self.last(x)).float().contiguous()
+        x = self.last(beside(x, F.pixel_unshuffle(warped - 0.5, 2)))
+        x = F.pixel_shuffle(self.paint(x), 2).float().contiguous()
         fresh = smooth(fresh)
         stroke, drawn = x[:, :3].tanh(), fresh[:, :1]
         gate = (x[:, 3:] + 6 * fresh.amax(1, keepdim=True)).sigmoid()
@@ -277,10 +285,16 @@ def openings(point: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(torch.stack(rims, 1), 3, stride=1, padding=1)
 
 
+def shapes(point: Tensor, front: Tensor) -> Tensor:
+    """What the photo shows of openings and of the person (B, 1, S, S): (B, 4, S/2, S/2)."""
+    return torch.cat([openings(point, front.shape[-1] // 2), F.avg_pool2d(front, 2)], 1)
+
+
 class FirstOrderGated(MotionModel):
     """The default motion model. `size` S is a multiple of 128; `free` points are unsupervised."""
 
     regions = ("head", *landmarks.REGIONS)
+    fine = True
 
     def __init__(self, size: int = 256, free: int = 0, variance: float = 0.005) -> None:
         super().__init__()
@@ -296,9 +310,9 @@ class FirstOrderGated(MotionModel):
         small = F.adaptive_avg_pool2d(photo, MAP)
         pose = self.track(photo)
         front, _, behind = self.layers(photo, pose.point)
-        features = self.synthesis.encode(photo, front, openings(pose.point, photo.shape[-1] // 2))
+        features, ours = self.synthesis.encode(photo), shapes(pose.point, front)
         look = self.mouth.look(photo, pose.point)
-        return Source(photo, small, features, front, behind, pose, look)
+        return Source(photo, small, features, ours, front, behind, pose, look)
 
     def track(self, frames: Tensor) -> Points:
         return Points(self.keypoints(frames), view(frames))
@@ -317,7 +331,8 @@ class FirstOrderGated(MotionModel):
             return motion
         own = source.pose  # whose background stays, whatever the driver's camera does
         start = landmarks.shut(first.point, own.point, adapt_scale)
-        point = landmarks.transfer(own.point, motion.point, start, adapt_scale, amplify)
+        theirs = landmarks.within_reach(start, motion.point)
+        point = landmarks.transfer(own.point, theirs, start, adapt_scale, amplify)
         point = landmarks.untangle(point)
         return Points(point, own.view.expand(len(motion), -1, -1, -1))
 
@@ -337,7 +352,7 @@ class FirstOrderGated(MotionModel):
         theirs = openings(motion.point, side // 2)
         mouth = self.mouth(source.look, source.pose.point, motion.point, side)
         image, _, share, _ = self.synthesis(
-            source.photo, layers, source.features, flow, x, theirs, mouth
+            source.photo, layers, source.features, (source.shapes, theirs), flow, x, mouth
         )
         return flow, image, share
 
@@ -381,12 +396,12 @@ class FirstOrderGated(MotionModel):
         ground = camera(s, d)
         flow, x = self.motion(F.adaptive_avg_pool2d(source, MAP), s.point, d.point, ground)
         front, hole, behind = self.layers(source, s.point)
-        ours, theirs = (openings(pose.point, source.shape[-1] // 2) for pose in (s, d))
-        features = self.synthesis.encode(source, front, ours)
+        seen = shapes(s.point, front), openings(d.point, source.shape[-1] // 2)
+        features = self.synthesis.encode(source)
         look = self.mouth.look(source, s.point)
         mouth = self.mouth(look, s.point, d.point, source.shape[-1])
         image, warped, kept, silhouette = self.synthesis(
-            source, (front, pan(behind, ground)), features, flow, x, theirs, mouth
+            source, (front, pan(behind, ground)), features, seen, flow, x, mouth
         )
         front = torch.cat([front, hole], 1)
         return Prediction(image, warped, kept, s, d, front, silhouette)

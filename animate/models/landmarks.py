@@ -113,10 +113,9 @@ def untangle(point: Tensor) -> Tensor:
     Relative motion closes what is closed already, where the driver's reference is wide open.
     """
     above, below = ([pair[i] for pair in MEETING] for i in range(2))
-    down = point[:, TAUGHT.index(152)] - point[:, TAUGHT.index(168)]  # from bridge to chin
-    down = (down / down.norm(dim=-1, keepdim=True).clamp(min=1e-6))[:, None]  # (T, 1, 2)
-    gap = ((point[:, below] - point[:, above]) * down).sum(-1, keepdim=True)  # (T, n, 1)
-    half = gap.clamp(max=0) / 2 * down
+    way = down(point)[:, None]  # (T, 1, 2)
+    apart = ((point[:, below] - point[:, above]) * way).sum(-1, keepdim=True)  # (T, n, 1)
+    half = apart.clamp(max=0) / 2 * way
     point = point.clone()
     point[:, above] += half
     point[:, below] -= half
@@ -134,6 +133,26 @@ PARTING = {
 }  # fmt: skip
 
 
+def down(point: Tensor) -> Tensor:
+    """The way from bridge to chin in poses (T, K, 2), of length 1: (T, 2)."""
+    way = point[:, TAUGHT.index(152)] - point[:, TAUGHT.index(168)]
+    return way / way.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+
+
+def gap(point: Tensor) -> Tensor:
+    """How far the lips of poses (T, K, 2) are apart, down the face: (T,)."""
+    above, below = ([pair[i] for pair in MEETING[:3]] for i in range(2))
+    return ((point[:, below] - point[:, above]) * down(point)[:, None]).sum(-1).mean(1)
+
+
+def part(point: Tensor, much: Tensor) -> Tensor:
+    """Poses (T, K, 2) with their lips further apart, by (T,), and all that goes with them."""
+    point, way = point.clone(), much[:, None] * down(point)
+    for number, share in PARTING.items():
+        point[:, TAUGHT.index(number)] += share * way
+    return point
+
+
 @exact
 def shut(first: Tensor, source: Tensor, adapt_scale: bool) -> Tensor:
     """The driver's reference `first` (1, K, 2), its lips no further apart than the photo's.
@@ -145,19 +164,53 @@ def shut(first: Tensor, source: Tensor, adapt_scale: bool) -> Tensor:
     scale, _, _ = fit_similarity(source[:, list(STEADY)], first[:, list(STEADY)])
     size = scale.square().sum((1, 2)).div(2).sqrt() if adapt_scale else 1.0
 
-    def gap(point: Tensor) -> tuple[Tensor, Tensor]:
-        down = point[:, TAUGHT.index(152)] - point[:, TAUGHT.index(168)]
-        down = down / down.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-        above, below = ([pair[i] for pair in MEETING[:3]] for i in range(2))
-        apart = point[:, below] - point[:, above]
-        return (apart * down[:, None]).sum(-1).mean(1), down
+    excess = (gap(first) - size * gap(source).clamp(min=0)).clamp(min=0)
+    return part(first, -excess)
 
-    (theirs, down), (ours, _) = gap(first), gap(source)
-    excess = (theirs - size * ours.clamp(min=0)).clamp(min=0)
-    first = first.clone()
-    for number, share in PARTING.items():
-        first[:, TAUGHT.index(number)] -= share * excess[:, None] * down
-    return first
+
+TURN = 0.2  # of the face's size, root mean square: how far steady landmarks leave their plane
+
+
+def since(first: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The head's affine motion since `first` (1, K, 2), and the rest, of poses (T, K, 2).
+
+    Its matrix (T, 2, 2), centre before and after (T, 1, 2), fitted to the steady landmarks; the
+    expression left over (T, K, 2), seen in the reference frame.
+    """
+    steady = list(STEADY)
+    ones = torch.ones(len(motion), 1, len(STEADY), device=motion.device)
+    start = first.expand(len(motion), -1, -1)
+    matrix, centre, home = fit_affine(start[:, steady], motion[:, steady], ones)
+    matrix = matrix[:, 0]
+    upright = torch.linalg.inv(matrix).mT
+    return matrix, centre, home, (motion - home) @ upright + centre - start
+
+
+@exact
+def within_reach(first: Tensor, motion: Tensor) -> Tensor:
+    """Poses (T, K, 2) that turn no further from `first` (1, K, 2) than one photo can show.
+
+    A turn of the head is what no similarity of the steady landmarks explains: the rest of their
+    affine motion, and what they do beyond it. Where that is more than TURN, all of it is scaled
+    down; mouth and eyes open and close as before.
+    """
+    matrix, centre, home, rest = since(first, motion)
+    steady = list(STEADY)
+    size = (first[:, steady] - centre[:1]).square().sum(-1).mean().sqrt()
+    turn = rest[:, steady].square().sum(-1).mean(1).sqrt() / size
+    share = (TURN / turn.clamp(min=TURN))[:, None, None]
+    (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
+    similar = torch.stack([a + d, b - c, c - b, a + d], -1).unflatten(-1, (2, 2)) / 2
+    held = share * rest
+    for rim in (RIGHT_EYE, LEFT_EYE):  # of which only what is level along the eye is the head's
+        eye = [TAUGHT.index(n) for n in rim]
+        at, own = first[:, eye], rest[:, eye]
+        along = ((at - at.mean(1, keepdim=True)) * (at[:, 1:2] - at[:, :1])).sum(-1, keepdim=True)
+        slope = (own * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True)
+        held[:, eye] = own - (1 - share) * (own.mean(1, keepdim=True) + slope * along)
+    held = home + (first - centre + held) @ torch.lerp(similar, matrix, share).mT
+    held = part(held, gap(motion) - gap(held))
+    return torch.where(share < 1, held, motion)
 
 
 @exact
@@ -176,13 +229,8 @@ def transfer(
     (only its translation unless `adapt_scale`): p = N M N^-1 (p_source + N' expression).
     `amplify` multiplies M's difference from standing still ("head") and the expression of REGIONS.
     """
-    steady = torch.tensor(STEADY, device=source.device)
-    ones = torch.ones(len(motion), 1, len(STEADY), device=source.device)
-    start = first.expand(len(motion), -1, -1)
-    matrix, centre, home = fit_affine(start[:, steady], motion[:, steady], ones)  # M
-    matrix = matrix[:, 0]  # (T, 2, 2); centre, home (T, 1, 2)
-    upright = torch.linalg.inv(matrix).mT
-    expression = (motion - home) @ upright + centre - start  # with the head held at `first`
+    matrix, centre, home, expression = since(first, motion)  # M
+    steady = list(STEADY)
     for name, points in REGIONS.items():
         expression[:, list(points)] *= amplify.get(name, 1.0)
     head = amplify.get("head", 1.0)

@@ -120,25 +120,25 @@ def silhouette(moved: Tensor, mask: Tensor) -> Tensor:
 
 
 @exact
-def folds(flow: Tensor, face: Tensor) -> Tensor:
-    """How far a flow (B, S, S, 2) folds on the face (B, S, S): what its determinant is below FLAT.
+def folds(flow: Tensor, where: Tensor) -> Tensor:
+    """How far a flow (B, S, S, 2) folds, weighted by `where` (B, S, S).
 
-    A flow that turns back shows the same eye twice.
+    What its determinant is below FLAT: a flow that turns back shows the same eye twice.
     """
     corner = flow[:, :-1, :-1]
     (a, b), (c, d) = (
         ((beyond - corner) * ((flow.shape[1] - 1) / 2)).unbind(-1)
         for beyond in (flow[:, :-1, 1:], flow[:, 1:, :-1])
     )
-    face = face[:, :-1, :-1]
-    return ((FLAT - (a * d - b * c)).clamp(min=0) * face).sum() / face.sum().clamp(min=1)
+    where = where[:, :-1, :-1]
+    return ((FLAT - (a * d - b * c)).clamp(min=0) * where).sum() / where.sum().clamp(min=1)
 
 
 def strangers(model: Any, pairs: Pairs) -> Tensor:
     """What the flow does for a photo that another pair of the batch drives; there is no picture.
 
-    It must not fold on the face, and must lead from each moved landmark to the photo's own: people
-    who drive each other go further than those who drive themselves.
+    It must not fold on the person, least of all on the face, and must lead from each moved landmark
+    to the photo's own: people who drive each other go further than those who drive themselves.
     """
     ours = pairs.source_points
     first, motion = ours.roll(1, 0), pairs.driving_points.roll(1, 0)
@@ -147,11 +147,14 @@ def strangers(model: Any, pairs: Pairs) -> Tensor:
     moved = landmarks.untangle(far)
     still = torch.eye(2, 3, device=ours.device).expand(len(ours), -1, -1)
     flow = model.flow(pairs.source, ours, moved, still)
-    face = inside(moved[:, list(landmarks.RIM)], *flow.shape[1:3])
+    where = inside(moved[:, list(landmarks.RIM)], *flow.shape[1:3])
+    if pairs.source_person is not None:
+        mask = F.adaptive_avg_pool2d(pairs.source_person.nan_to_num(), flow.shape[1])
+        where = where + warp(mask, flow.detach(), padding="border")[:, 0]
     found = warp(flow.permute(0, 3, 1, 2), moved[:, None])[:, :, 0].mT  # (B, K, 2)
     seen = (moved.abs() < 1).all(-1)
     away = ((found - ours).abs().mean(-1) * seen).sum() / seen.sum().clamp(min=1)
-    return away + 2 * folds(flow, face)
+    return away + 4 * folds(flow, where)
 
 
 def equivariance(
