@@ -39,7 +39,6 @@ from animate.models.camera import SIDE, align, everywhere, pan
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
 from animate.models.geometry import (
     exact,
-    expectation,
     fit_affine,
     gaussians,
     grid,
@@ -49,12 +48,12 @@ from animate.models.geometry import (
     warp,
 )
 from animate.models.head import crown, mirrored, mute, stiff
+from animate.models.keypoints import KeypointDetector
 from animate.models.layers import Layers, person
 from animate.models.mouth import Mouth
 from animate.models.residual import correct, trust
 
-MAP = 64  # side of the keypoint and dense-motion maps
-VIEW = 256  # side of the image that the keypoint detector sees
+MAP = 64  # side of the dense-motion maps
 MOTION_FEATURES = 32  # synthesis sees them, too
 
 
@@ -78,37 +77,6 @@ class Source:
     behind: Tensor  # (1, 3, S, S): ... before this
     pose: Points  # of one
     look: Tensor  # (1, CODE) of the mouth
-
-
-class KeypointDetector(nn.Module):
-    """Keypoints as expectations of heat maps, with the image seen at VIEW x VIEW pixels.
-
-    The finest level keeps out of autocast: with it points tremble a tenth more, with the coarser
-    ones 2 to 4 parts of a hundred.
-    """
-
-    def __init__(self, points: int) -> None:
-        super().__init__()
-        self.stem = ConvNorm(12, 32, stride=2)  # of 2x2 pixels: lids and lips need them all
-        self.body = UNet(32, (32, 64, 128, 192), 32)
-        self.heat = nn.Conv2d(32, points, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        heat = self.logits(image)
-        return expectation(heat.flatten(2).softmax(-1).view_as(heat))  # (B, K, 2)
-
-    def logits(self, image: Tensor) -> Tensor:
-        """Heat maps before the softmax, (B, K, MAP, MAP)."""
-        finest = self._finest(image)
-        return self._heat(self.body.below(finest), finest)
-
-    @exact
-    def _finest(self, image: Tensor) -> Tensor:
-        return self.body.first(self.stem(F.pixel_unshuffle(fit(image, VIEW) - 0.5, 2)))
-
-    @exact
-    def _heat(self, below: Tensor, finest: Tensor) -> Tensor:
-        return self.heat(self.body.join(below.float(), finest))
 
 
 class DenseMotion(nn.Module):
