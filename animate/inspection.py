@@ -16,7 +16,7 @@ from animate.models.geometry import resize_flow
 from animate.pictures import grid
 from animate.publish import Published, check, publish
 from animate.scene import Actor, dotted, fitted, look
-from animate.stage import Pose, Retarget, Stage, find_device, find_precision, ready
+from animate.stage import Pose, Retarget, Stage, find_device
 from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
 
@@ -76,7 +76,7 @@ def inspect(
         raise AnimateError(
             f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
         )
-    stage = Stage(ready(network), find_precision(precision, place))
+    stage = Stage.of(network, precision)
     actor = Actor.of(stage, view.photo, view.boxes[0])
     anchor = driver.anchor(stage, actor.own) if relative else None
     rows, labels = [], []

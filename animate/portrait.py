@@ -25,7 +25,7 @@ from animate.scene import Actor, View, as_tiles, compared, in_photo, look, on_vi
 from animate.sound import unheard
 from animate.stage import BATCH as BATCH
 from animate.stage import PRECISIONS as PRECISIONS
-from animate.stage import Retarget, Stage, find_device, find_precision, find_threads, ready
+from animate.stage import Retarget, Stage, find_device, find_threads
 from animate.verification import history
 from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
@@ -144,7 +144,7 @@ def portrait(
     for driver in drivers:
         if isinstance(driver.media, Template):
             driver.media.check(info.model, info.sha256)
-    stage = Stage(ready(network), find_precision(precision, place), lanes)
+    stage = Stage.of(network, precision, lanes)
     cast = [Actor.of(stage, view.photo, face) for view in views for face in view.boxes]
     if compare and len(cast) > 1:
         raise AnimateError(

@@ -12,7 +12,7 @@ from animate.driver import Playing, open_driver
 from animate.errors import AnimateError
 from animate.faces import locator
 from animate.motion_template import Template, check_template, save_template
-from animate.stage import Stage, find_device, find_precision, find_threads, ready
+from animate.stage import Stage, find_device, find_threads
 
 
 def save_motion(
@@ -53,8 +53,7 @@ def save_motion(
         raise AnimateError(
             f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
         )
-    precision = find_precision("float32", place)
-    stage = Stage(ready(network), precision, find_threads(threads, place))
+    stage = Stage.of(network, "float32", find_threads(threads, place))
     poses = driver.poses(stage)
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(poses, total=driver.length, unit="frame", disable=hidden) as shown:

@@ -15,7 +15,7 @@ from animate.errors import AnimateError
 from animate.models.contract import Insight, Motion, MotionModel
 from animate.threads import ALONE, in_order
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
 THREADS = 4  # at most, unless told otherwise: more wait for what feeds them
 
@@ -57,13 +57,28 @@ class Retarget:
 class Stage:
     """A motion model at work on frames: uint8 (S, S, 3) in and out, `threads` batches at a time.
 
-    Rendering may run in bfloat16, and finding points where the model keeps them fine by itself.
-    Torch has one thread for each batch, so that a result does not depend on how many there are.
+    Rendering may run in bfloat16, and finding points where the model keeps them fine by itself; in
+    int8, as the model is packed. Torch has one thread for each batch, so that a result does not
+    depend on how many there are.
     """
 
     model: MotionModel
     precision: torch.dtype
     threads: int = 1
+
+    @classmethod
+    def of(cls, model: MotionModel, precision: str = "auto", threads: int = 1) -> Stage:
+        """A stage for a model as it was loaded, which is prepared for inference in place.
+
+        Normalisation is folded, weights are laid out channels last, or packed. Raises AnimateError
+        where there is no such precision here.
+        """
+        kind = find_precision(precision, model.device, model.eight_bits)
+        model = model.eval().fuse()
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if kind is torch.int8:
+            model.pack()
+        return cls(model, kind, threads)
 
     def encode(self, photo: np.ndarray) -> Any:
         """The model's `Source` of a cropped photo."""
@@ -145,7 +160,7 @@ class Stage:
             return float(self.model.unlike(own, motion))
 
     def explain(self, source: Any, motion: Motion) -> Insight:
-        """What `render` does with the same arguments, in float32."""
+        """What `render` does with the same arguments, without autocast."""
         with torch.inference_mode():
             return self.model.explain(source, motion)
 
@@ -153,11 +168,11 @@ class Stage:
         """The photo in every pose, (T, S', S', 3) uint8."""
         with ALONE, torch.inference_mode(), self._autocast():
             image = self.model.render(source, motion).float()  # (T, 3, S', S')
-        pixels = image.clamp(0, 1).mul(255).round().to(torch.uint8)
+        pixels = image.clamp(0, 1).mul_(255).round_().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     def _autocast(self, able: bool = True) -> torch.autocast:
-        low = able and self.precision is not torch.float32
+        low = able and self.precision.is_floating_point and self.precision is not torch.float32
         return torch.autocast(self.model.device.type, self.precision, enabled=low)
 
     def _tensor(self, frames: list[np.ndarray]) -> torch.Tensor:
@@ -196,13 +211,6 @@ def _numbers(motion: Motion) -> dict[str, torch.Tensor]:
     return {name: part for name, part in parts.items() if part.is_floating_point()}
 
 
-def ready(model: MotionModel) -> MotionModel:
-    """The model prepared for inference: normalisation folded, weights laid out channels last."""
-    model = model.eval().fuse()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
-
-
 def find_device(name: str) -> torch.device:
     """The device called `name`; "auto" is CUDA where there is one, else the CPU."""
     if name == "auto":
@@ -224,19 +232,38 @@ def find_threads(count: int | str, device: torch.device) -> int:
     return count
 
 
-def find_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type to render in; "auto" is bfloat16 where the machine has instructions for it."""
+def find_precision(name: str, device: torch.device, eight_bits: bool = False) -> torch.dtype:
+    """The type to render in, by a model that may have eight bits.
+
+    "auto" is int8, or else bfloat16, where the machine has instructions for it. Raises AnimateError
+    for int8 where model or machine can't.
+    """
     if name not in PRECISIONS:
         raise AnimateError(f"precision is {name}: use one of {', '.join(PRECISIONS)}")
+    cpu = device.type == "cpu"
+    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if cpu else {}
+    packs = eight_bits and quick_at_int8(able)
+    if name == "int8" and not packs:
+        needs = "a processor with VNNI" if eight_bits else "another motion model"
+        raise AnimateError(f"precision=int8 needs {needs}: use precision=auto")
     if name != "auto":
-        return torch.bfloat16 if name == "bfloat16" else torch.float32
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}[name]
+    if packs:
+        return torch.int8
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        fast = quick_at_bfloat16(getattr(torch.cpu, "get_capabilities", dict)())
     else:
-        fast = False
+        fast = quick_at_bfloat16(able)
     return torch.bfloat16 if fast else torch.float32
+
+
+def quick_at_int8(able: Mapping[str, Any]) -> bool:
+    """Has a processor of these capabilities, and this torch, exact products of bytes (VNNI)?
+
+    Without them sums of two products are cut at 16 bits.
+    """
+    there = hasattr(torch.ops.onednn, "qconv_prepack")
+    return there and bool(able.get("avx512_vnni") or able.get("avx_vnni"))
 
 
 def quick_at_bfloat16(able: Mapping[str, Any]) -> bool:

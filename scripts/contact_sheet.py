@@ -13,8 +13,8 @@ import numpy as np
 
 from animate import __version__, checkpoints, clips
 from animate.faces import cut, locator
-from animate.portrait import Stage, find_device, find_precision, ready
 from animate.publish import publish
+from animate.stage import Stage
 from animate.watermark import Claim, Mark, Payload
 
 
@@ -30,8 +30,7 @@ def main() -> None:
     args = parser.parse_args()
 
     model, info = checkpoints.load(args.checkpoint)
-    precision = find_precision("auto", find_device("cpu"))
-    stage = Stage(ready(model), precision)
+    stage = Stage.of(model)
     face = locator("centre", None)
 
     def square(frame: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from animate import checkpoints, clips
 from animate.driver import smooth
 from animate.faces import Box, YuNet, cut, follow
 from animate.photos import read_photo
-from animate.stage import Pose, Stage, find_device, find_precision, ready, values
+from animate.stage import Pose, Stage, values
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 RATE = Fraction(25)
@@ -50,8 +50,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=6.0, help="grey levels [6]")
     options = parser.parse_args()
     network, _ = checkpoints.load("first_order_gated")
-    precision = find_precision("auto", find_device("cpu"))
-    stage, size = Stage(ready(network), precision), network.size
+    stage, size = Stage.of(network), network.size
 
     still = list(
         follow(YuNet(), noisy(read_photo(options.photo), options.frames, options.noise), RATE)

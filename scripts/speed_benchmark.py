@@ -20,7 +20,7 @@ from animate import checkpoints, clips
 from animate.faces import cut, locator
 from animate.memory import keep_memory
 from animate.portrait import portrait
-from animate.stage import BATCH, Retarget, Stage, find_device, find_precision, ready
+from animate.stage import BATCH, Retarget, Stage, find_device
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("clip", nargs="?", type=Path, default=EXAMPLES / "clip.mp4")
     parser.add_argument("--checkpoint", default="first_order_gated", help="index name or file")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
+    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or int8")
     parser.add_argument("--repeats", type=int, default=10, help="calls of each verb, default 10")
     args = parser.parse_args()
     keep_memory()  # as the command does
@@ -50,8 +50,7 @@ def main() -> None:
     device = find_device(args.device)
     model, info = checkpoints.load(args.checkpoint, device=str(device))
     loading = time.perf_counter() - start
-    precision = find_precision(args.precision, device)
-    stage = Stage(ready(model), precision)
+    stage = Stage.of(model, args.precision)
     face = locator("centre", None)
     photo = clips.read_photo(args.photo)
     crop = cut(photo, face.locate(photo), model.size)
@@ -60,7 +59,8 @@ def main() -> None:
     source, motion = stage.encode(crop), stage.track(crops)
     relative = stage.retarget(source, motion, motion[:1], Retarget())
 
-    print(f"{info.model}, {model.parameter_count() / 1e6:.2f} M parameters, {device}, {precision}")
+    count = model.parameter_count() / 1e6
+    print(f"{info.model}, {count:.2f} M parameters, {device}, {stage.precision}")
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}")
     print(f"load                {loading * 1e3:7.1f} ms")
     print(f"encode the photo    {best(lambda: stage.encode(crop), args.repeats) * 1e3:7.1f} ms")

@@ -52,7 +52,7 @@ def test_own_pose_moves_nothing_before_training(model, photo):
     flow, _ = model.motion(source.small, source.pose.point, source.pose.point, STILL)
     motion, still = torch.zeros(1, MOTION_FEATURES, 64, 64), openings(source.pose.point, 64)
     shapes = source.shapes, still
-    mouth = torch.zeros_like(photo), torch.zeros(1)
+    mouth = model.mouth(source.look, source.pose.point, source.pose.point, 128)
     layers = source.front, source.behind
     _, warped, _, _ = model.synthesis(photo, layers, source.features, shapes, flow, motion, mouth)
     assert (warped - photo).abs().mean() < 0.01  # the soft edge of the person shows both layers

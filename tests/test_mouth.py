@@ -6,8 +6,19 @@ from test_head import face
 from torch import Tensor
 
 from animate.models import landmarks
-from animate.models.geometry import warp
-from animate.models.mouth import AROUND, SHEET, Mouth, between, inner, opened, posed, seen, torn
+from animate.models.geometry import grid, inside, warp
+from animate.models.mouth import (
+    AROUND,
+    SHEET,
+    Mouth,
+    between,
+    inner,
+    opened,
+    posed,
+    seen,
+    torn,
+    window,
+)
 from animate.training.data import Pairs
 from animate.training.mouths import Mouths
 
@@ -36,8 +47,8 @@ def test_what_is_taken_from_between_the_lips_is_laid_back_there() -> None:
     smooth = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
     photo = torch.nn.functional.interpolate(smooth, SIDE, mode="bicubic", align_corners=True)
     for point in (mouth(), turned(mouth())):
-        back = warp(inner(photo, point), between(point, SIDE), padding="border")
-        place = between(point, SIDE)
+        place = between(point, grid(SIDE, SIDE))
+        back = warp(inner(photo, point), place, padding="border")
         well_within = (place.abs() < 0.8).all(-1)[:, None].expand_as(photo)
         assert well_within.sum() > 200
         torch.testing.assert_close(back[well_within], photo[well_within], atol=0.03, rtol=0)
@@ -61,11 +72,33 @@ def test_sheets_are_pictures_and_frames_do_not_mind_each_other(gap: float) -> No
     model, photo = Mouth().eval(), torch.rand(1, 3, SIDE, SIDE)
     look = model.look(photo, mouth(gap))
     both = torch.cat([mouth(gap), turned(mouth())])
-    drawn, _ = model(look, mouth(gap), both, SIDE)
-    assert drawn.shape == (2, 3, SIDE, SIDE)
-    assert ((drawn >= 0) & (drawn <= 1)).all()
-    torch.testing.assert_close(drawn[:1], model(look, mouth(gap), both[:1], SIDE)[0])
+    found = model(look, mouth(gap), both, SIDE)
+    rows, columns = found.rows, found.columns
+    assert found.drawn.shape == (2, 3, rows.stop - rows.start, columns.stop - columns.start)
+    assert ((found.drawn >= 0) & (found.drawn <= 1)).all()
+    one = model(look, mouth(gap), both[:1], SIDE)
+    within = found.drawn[:1, :, one.rows.start - rows.start :, one.columns.start - columns.start :]
+    same = within[..., : one.drawn.shape[2], : one.drawn.shape[3]]
+    torch.testing.assert_close(one.drawn, same)
     assert seen(photo, mouth()).shape == (1, 3, *SHEET)
+
+
+@torch.inference_mode()
+def test_the_window_holds_every_open_mouth_and_little_else() -> None:
+    points = torch.cat([mouth(), turned(mouth())])
+    rows, columns = window(points, SIDE)
+    lips = inside(points[:, list(landmarks.OPENINGS[0])], SIDE, SIDE)
+    around = torch.nn.functional.max_pool2d(lips, 7, stride=1, padding=3)  # softened, enlarged
+    assert around[:, rows, columns].sum() == around.sum()
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) < SIDE**2 / 4
+    for away in (points - 3, points + 3, points * torch.nan):  # beyond the picture, or nowhere
+        rows, columns = window(away, SIDE)
+        assert 0 <= rows.start < rows.stop <= SIDE
+        assert 0 <= columns.start < columns.stop <= SIDE
+
+
+def test_the_window_is_the_whole_picture_while_learning() -> None:
+    assert window(mouth(), SIDE) == (slice(0, SIDE), slice(0, SIDE))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,14 @@ import animate.portrait  # noqa: F401  (the name stays the function all the same
 from animate import clips, portrait
 from animate.errors import AnimateError
 from animate.models.first_order_gated import FirstOrderGated
-from animate.stage import BATCH, Stage, find_device, find_precision, quick_at_bfloat16
+from animate.stage import (
+    BATCH,
+    Stage,
+    find_device,
+    find_precision,
+    quick_at_bfloat16,
+    quick_at_int8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +158,37 @@ def test_devices_and_precisions_have_names() -> None:
     with pytest.raises(AnimateError, match="device"):
         find_device("cuda:99")
     with pytest.raises(AnimateError, match="precision"):
+        find_precision("float8", torch.device("cpu"))
+    with pytest.raises(AnimateError, match="another motion model"):
         find_precision("int8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("able", "wanted"),
+    [
+        ({"avx512_vnni"}, torch.int8),
+        ({"avx_vnni"}, torch.int8),
+        ({"avx512_bf16", "avx512_vnni"}, torch.int8),
+        ({"avx512_bf16"}, torch.bfloat16),
+        ({"avx2"}, torch.float32),
+    ],
+)
+def test_bytes_are_for_models_and_processors_that_have_them(
+    monkeypatch: pytest.MonkeyPatch, able: set[str], wanted: torch.dtype
+) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: dict.fromkeys(able, True), raising=False
+    )
+    if not quick_at_int8({"avx512_vnni": True}):
+        pytest.skip("this torch has no products of bytes")
+    assert find_precision("auto", cpu, eight_bits=True) is wanted
+    assert find_precision("auto", cpu) is not torch.int8
+    if wanted is torch.int8:
+        assert find_precision("int8", cpu, eight_bits=True) is torch.int8
+    else:
+        with pytest.raises(AnimateError, match="VNNI"):
+            find_precision("int8", cpu, eight_bits=True)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record, tensor
 from animate.evaluation.report import Report, write
-from animate.stage import Stage, find_device, find_precision, find_threads, ready
+from animate.stage import Stage, find_device, find_threads
 
 BASELINES = ("photo", "driver")
 CHUNK = 8  # frames measured at a time
@@ -55,8 +55,7 @@ def evaluate(
     cases = protocol.cross(data, pairs) if pairs else protocol.reconstruction(data)
     place = find_device(device)
     network, info = checkpoints.load(checkpoint, device=str(place))
-    kind = find_precision(precision, place)
-    stage = Stage(ready(network), kind, find_threads("auto", place))
+    stage = Stage.of(network, precision, find_threads("auto", place))
     meter = Meter(
         same=pairs is None,
         size=network.size,
@@ -80,8 +79,8 @@ def evaluate(
         settings={
             "checkpoint": str(checkpoint), "model": info.model, "model_sha256": info.sha256,
             "data": Path(data).name, "pairs": pairs and Path(pairs).name,
-            "size": network.size, "every": every, "limit": limit,
-            "identity_every": identity_every, "precision": str(kind), "device": place.type,
+            "size": network.size, "every": every, "limit": limit, "identity_every": identity_every,
+            "precision": str(stage.precision), "device": place.type,
             "landmarks": meter.landmarker and meter.landmarker.name,
             "identity": meter.identity and meter.identity.name, "seed": seed,
         },

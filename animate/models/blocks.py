@@ -12,9 +12,12 @@ from torch import (
     is_autocast_enabled,
     nn,
     no_grad,
+    uint8,
 )
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from animate.models.eight_bits import Conv, real, to_bytes
 
 
 class ConvNorm(nn.Module):
@@ -24,11 +27,14 @@ class ConvNorm(nn.Module):
         self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.conv = Conv(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.relu = relu
+        self.conv.follows = "relu"
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.conv.packed:
+            return self.conv(x)
         x = self.norm(self.conv(x))
         return F.relu(x, inplace=True) if self.relu else x
 
@@ -37,6 +43,26 @@ class ConvNorm(nn.Module):
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv.eval(), self.norm.eval())
             self.norm = nn.Identity()
+
+
+class WithPicture(ConvNorm):
+    """A 3x3 ConvNorm of features (B, C, S, S) and of a picture (B, 3, 2S, 2S) beside them.
+
+    Of the picture 6x6 pixels are seen, as if 2x2 of them were one with four times the channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.conv.follows = "none"
+        self.pixels = nn.Conv2d(3, outputs, 6, 2, 2, bias=False)
+
+    def forward(self, x: Tensor, picture: Tensor) -> Tensor:  # type: ignore[override]
+        return F.relu(self.norm(self.conv(x) + self.pixels(picture)), inplace=True)
+
+    def fuse(self) -> None:
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.pixels.weight = fuse_conv_bn_eval(self.pixels.eval(), self.norm.eval()).weight
+        super().fuse()
 
 
 class Residual(nn.Module):
@@ -49,6 +75,9 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        last: Conv = self.body[1].conv  # type: ignore[assignment]
+        if last.packed:
+            return last(self.body[0](x), onto=to_bytes(x))
         return F.relu(x + self.body(x), inplace=True)
 
 
@@ -99,7 +128,16 @@ def beside(*features: Tensor) -> Tensor:
     device, kind = features[0].device.type, features[0].dtype
     if is_autocast_enabled(device):
         kind = get_autocast_dtype(device)
+    if uint8 in (x.dtype for x in features):
+        features, kind = tuple(map(to_bytes, features)), uint8
     return cat([x.to(kind, memory_format=channels_last) for x in features], 1)
+
+
+def shuffle(x: Tensor) -> Tensor:
+    """Channels (B, 4 C, S, S) as 2x2 pixels, (B, C, 2S, 2S); whatever the layout of x, quickly."""
+    count, channels, side, _ = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(count, side, side, channels // 4, 2, 2)
+    return pixels.permute(0, 3, 1, 4, 2, 5).reshape(count, channels // 4, 2 * side, 2 * side)
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -112,12 +150,19 @@ def smooth(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def soften(x: Tensor) -> Tensor:
+    """The mean over 3x3 pixels of (B, C, S, S), with nothing around."""
+    x = F.pad(x, (1, 1, 1, 1))
+    x = x[..., :-2, :] + x[..., 1:-1, :] + x[..., 2:, :]
+    return (x[..., :-2] + x[..., 1:-1] + x[..., 2:]) / 9
+
+
 def fit(features: Tensor, side: int) -> Tensor:
     """Resize (B, C, S, S) to another side."""
     if features.shape[2] > side:
-        return F.adaptive_avg_pool2d(features, side)
+        return F.adaptive_avg_pool2d(real(features), side)
     if features.shape[2] < side:
-        return F.interpolate(features, side, mode="bilinear", align_corners=True)
+        return F.interpolate(real(features), side, mode="bilinear", align_corners=True)
     return features
 
 

@@ -57,6 +57,7 @@ class MotionModel(nn.Module, ABC):
 
     size: int
     fine: bool = False  # whether autocast leaves the points of `track` about as they are
+    eight_bits: bool = False  # whether there is a `pack`
     regions: tuple[str, ...] = ()  # what `retarget` can amplify: {"mouth": 1.5}
 
     @abstractmethod
@@ -110,6 +111,10 @@ class MotionModel(nn.Module, ABC):
     def fuse(self) -> MotionModel:
         """Prepare for inference only (fold normalisation into convolutions); returns self."""
         return self
+
+    def pack(self) -> None:
+        """Multiply bytes in place of floats, from now on and for inference only; after `fuse`."""
+        raise NotImplementedError
 
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())

@@ -28,15 +28,19 @@ from animate.models.blocks import (
     ConvNorm,
     Residual,
     UNet,
+    WithPicture,
     beside,
     fit,
     fuse,
+    shuffle,
     smooth,
+    soften,
     upsample,
     zero,
 )
 from animate.models.camera import SIDE, align, everywhere, pan
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
+from animate.models.eight_bits import Conv, pack, plus
 from animate.models.geometry import (
     exact,
     fit_affine,
@@ -50,7 +54,7 @@ from animate.models.geometry import (
 from animate.models.head import crown, mirrored, mute, stiff
 from animate.models.keypoints import KeypointDetector
 from animate.models.layers import Layers, person
-from animate.models.mouth import Mouth
+from animate.models.mouth import Inside, Mouth
 from animate.models.residual import correct, trust
 
 MAP = 64  # side of the dense-motion maps
@@ -87,8 +91,8 @@ class DenseMotion(nn.Module):
         self.variance = variance
         self.taught = len(landmarks.TAUGHT)
         self.body = UNet(points + 5, (32, 64, 128, 192), MOTION_FEATURES)
-        self.weight = nn.Conv2d(MOTION_FEATURES, points + 2, 1)
-        self.shift = nn.Conv2d(MOTION_FEATURES, 2, 1)
+        self.weight = Conv(MOTION_FEATURES, points + 2, 1)
+        self.shift = Conv(MOTION_FEATURES, 2, 1)
         zero(self.weight)
         zero(self.shift)
         # log-weight of a keypoint falls with its distance; of the face as a whole and of the
@@ -164,7 +168,7 @@ class Synthesis(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encode2 = ConvNorm(12, 32)
+        self.encode2 = ConvNorm(3, 32, kernel=6, stride=2)
         self.encode4 = ConvNorm(32, 64, stride=2)
         self.encode8 = nn.Sequential(ConvNorm(64, 128, stride=2), Residual(128))
         self.join8 = ConvNorm(128 + MOTION_FEATURES, 128)
@@ -172,15 +176,15 @@ class Synthesis(nn.Module):
         self.join4 = nn.Sequential(ConvNorm(64 + MOTION_FEATURES + 7, 64), ConvNorm(64, 64))
         self.narrow = ConvNorm(64, 32, kernel=1)
         self.join2 = nn.Sequential(ConvNorm(32 + 7, 32), ConvNorm(32, 32))
-        self.refine = nn.Conv2d(32, 2, 1)
-        self.last = ConvNorm(32 + 12, 16)
+        self.refine = Conv(32, 2, 1)
+        self.last = WithPicture(32, 16)
         self.paint = nn.Conv2d(16, 4 * 4, 3, padding=1)  # of 2x2 pixels
         zero(self.refine)
         zero(self.paint)  # begin with the warped photo
 
     def encode(self, photo: Tensor) -> tuple[Tensor, ...]:
         """Features at half, quarter and an eighth of the side."""
-        half = self.encode2(F.pixel_unshuffle(photo - 0.5, 2))
+        half = self.encode2(photo - 0.5)
         quarter = self.encode4(half)
         return half, quarter, self.encode8(quarter)
 
@@ -192,44 +196,46 @@ class Synthesis(nn.Module):
         shapes: tuple[Tensor, Tensor],
         flow: Tensor,
         motion: Tensor,
-        mouth: tuple[Tensor, Tensor],
+        mouth: Inside,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Image, moved photo (B, 3, S, S), the photo's share and the silhouette (B, 1, S, S).
 
         `layers` are the person (B, 1, S, S), whom the flow moves, and what is behind
         (B, 3, S, S), as the camera shows it. `shapes` are the photo's (`shapes`) and the driver's
-        openings (B, 3, S/2, S/2). `mouth` is its inside (B, 3, S, S), and how torn (B,) the photo's
-        own would be.
+        openings (B, 3, S/2, S/2).
         """
-        (front, behind), (ours, openings), (inner, torn) = layers, shapes, mouth
+        (front, behind), (ours, openings) = layers, shapes
         half, quarter, eighth = (move(f, flow) for f in features)
         before, her = move(ours, flow).split([3, 1], 1)
         # what the photo can't show: the soft rim of a closed mouth, stretched, is not an open one
         shown = (2 * before - 1).clamp(min=0)
-        shown[:, 0] *= 1 - torn[:, None, None]
+        shown[:, 0] *= 1 - mouth.torn[:, None, None]
         fresh = (openings - shown).clamp(min=0)
         open2 = torch.cat([before, openings, her], 1)
         x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
         motion = fit(motion, quarter.shape[2])
-        x = self.join4(beside(upsample(x) + quarter, motion, F.avg_pool2d(open2, 2)))
-        x = self.join2(beside(upsample(self.narrow(x)) + half, open2))
+        x = self.join4(beside(plus(upsample(x), quarter), motion, F.avg_pool2d(open2, 2)))
+        x = self.join2(beside(plus(upsample(self.narrow(x)), half), open2))
         shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
         flow = resize_flow(resize_flow(flow, *x.shape[2:]) + shift, *photo.shape[2:])
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
         silhouette = moved[:, 3:] * crown(flow, front)
         warped = torch.lerp(behind, moved[:, :3], silhouette)
-        x = self.last(beside(x, F.pixel_unshuffle(warped - 0.5, 2)))
-        x = F.pixel_shuffle(self.paint(x), 2).float().contiguous()
-        fresh = smooth(fresh)
-        stroke, drawn = x[:, :3].tanh(), fresh[:, :1]
-        gate = (x[:, 3:] + 6 * fresh.amax(1, keepdim=True)).sigmoid()
-        image = torch.lerp(warped + gate * stroke, inner, drawn)
+        x = shuffle(self.paint(self.last(x, warped - 0.5)).float())
+        gate = (x[:, 3:] + 6 * smooth(fresh.amax(1, keepdim=True))).sigmoid()
+        stroke = gate * x[:, :3].tanh()
+        image, drawn = warped + stroke, smooth(fresh[:, :1])
+        lips = ..., mouth.rows, mouth.columns
+        image[lips] = torch.lerp(warped[lips] + stroke[lips], mouth.drawn, drawn[lips])
         return image, warped, 1 - torch.maximum(gate, drawn), silhouette
 
 
+@exact
 def view(frames: Tensor) -> Tensor:
     """Small grey pictures of frames (T, 3, S, S): (T, 1, SIDE, SIDE) uint8."""
-    grey = fit(frames.mean(1, keepdim=True).float(), SIDE)
+    step = frames.shape[-1] // SIDE
+    mean = torch.full((1, 3, step, step), 1 / (3 * step**2), device=frames.device)
+    grey = F.conv2d(frames.float(), mean, stride=step)
     return grey.mul(255).round().to(torch.uint8)
 
 
@@ -249,8 +255,8 @@ def around(point: Tensor) -> Tensor:
 
 def openings(point: Tensor, side: int) -> Tensor:
     """The insides of mouth and eyes of poses (B, K, 2), (B, 3, side, side) in [0, 1]."""
-    rims = [inside(point[:, list(rim)], side, side) for rim in landmarks.OPENINGS]
-    return F.avg_pool2d(torch.stack(rims, 1), 3, stride=1, padding=1)
+    rims = point[:, landmarks.OPENINGS]  # (B, 3, n, 2)
+    return soften(inside(rims.flatten(0, 1), side, side).unflatten(0, rims.shape[:2]))
 
 
 def shapes(point: Tensor, front: Tensor) -> Tensor:
@@ -263,6 +269,7 @@ class FirstOrderGated(MotionModel):
 
     regions = ("head", *landmarks.REGIONS)
     fine = True
+    eight_bits = True
 
     def __init__(self, size: int = 256, free: int = 0, variance: float = 0.005) -> None:
         super().__init__()
@@ -381,3 +388,11 @@ class FirstOrderGated(MotionModel):
     def fuse(self) -> FirstOrderGated:
         fuse(self)
         return self
+
+    def pack(self) -> None:
+        points, motion, paint = self.keypoints.body, self.motion.body, self.synthesis
+        pack(points.down, points.middle, points.reduce, points.up[:-1])
+        pack(motion.down, motion.middle, motion.reduce, motion.up)
+        pack(self.motion.weight, self.motion.shift)
+        pack(paint.join8, paint.deep, paint.join4, paint.narrow, paint.join2)
+        pack(paint.refine, paint.last)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from animate.models.blocks import ConvNorm, UNet, fit
+from animate.models.eight_bits import real
 from animate.models.geometry import exact, expectation
 
 VIEW = 256  # side of the image that the detector sees
@@ -20,7 +20,7 @@ class KeypointDetector(nn.Module):
 
     def __init__(self, points: int) -> None:
         super().__init__()
-        self.stem = ConvNorm(12, 32, stride=2)  # of 2x2 pixels: lids and lips need them all
+        self.stem = ConvNorm(3, 32, kernel=6, stride=4)  # lids and lips need every pixel
         self.body = UNet(32, (32, 64, 128, 192), 32)
         self.heat = nn.Conv2d(32, points, 1)
 
@@ -35,8 +35,8 @@ class KeypointDetector(nn.Module):
 
     @exact
     def _finest(self, image: Tensor) -> Tensor:
-        return self.body.first(self.stem(F.pixel_unshuffle(fit(image, VIEW) - 0.5, 2)))
+        return self.body.first(self.stem(fit(image, VIEW) - 0.5))
 
     @exact
     def _heat(self, below: Tensor, finest: Tensor) -> Tensor:
-        return self.heat(self.body.join(below.float(), finest))
+        return self.heat(self.body.join(real(below).float(), finest))

@@ -8,13 +8,15 @@ photo's own mouth: its light, and teeth where they show.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate.models import landmarks
 from animate.models.blocks import upsample
-from animate.models.geometry import exact, grid, resize_flow, warp
+from animate.models.geometry import exact, grid, warp
 
 SHEET = (32, 64)  # lip to lip, corner to corner
 CODE = 64
@@ -27,6 +29,16 @@ AROUND = [
     *landmarks.MOUTH,
     *(landmarks.TAUGHT.index(n) for n in (1, 2, 98, 327, 168, 152, 149, 378, 50, 280, 205, 425)),
 ]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Sheets laid between the lips of B pictures."""
+
+    drawn: Tensor  # (B, 3, h, w) of a window around all mouths; beyond the lips it means nothing
+    rows: slice
+    columns: slice
+    torn: Tensor  # (B,) in [0, 1]: how much the photos' own mouths would be torn there
 
 
 class Mouth(nn.Module):
@@ -60,17 +72,12 @@ class Mouth(nn.Module):
             x = step(upsample(x) if number else x, style)
         return self.colour(x).float().sigmoid()
 
-    def forward(
-        self, look: Tensor, ours: Tensor, theirs: Tensor, side: int
-    ) -> tuple[Tensor, Tensor]:
-        """From the photos' poses (B, K, 2) to the drivers': the sheets laid between the lips,
-        (B, 3, side, side), and how much the photos' own mouths would be torn there, (B,).
-
-        Elsewhere the sheets mean nothing.
-        """
-        place = resize_flow(between(theirs, side // 2), side, side)  # smooth enough for that
-        sheet = warp(self.sheet(look, theirs), place, padding="border")
-        return sheet, torn(ours, theirs)
+    def forward(self, look: Tensor, ours: Tensor, theirs: Tensor, side: int) -> Inside:
+        """From the photos' poses (B, K, 2) to the drivers', in pictures of side x side pixels."""
+        rows, columns = window(theirs, side)
+        place = between(theirs, grid(side, side, theirs.device)[rows, columns])
+        drawn = warp(self.sheet(look, theirs), place, padding="border")
+        return Inside(drawn, rows, columns, torn(ours, theirs))
 
 
 class Drawn(nn.Module):
@@ -137,7 +144,8 @@ def opened(point: Tensor) -> Tensor:
 @exact
 def torn(ours: Tensor, theirs: Tensor) -> Tensor:
     """How torn the inside of mouths of poses (B, K, 2) would be in other poses: (B,) in [0, 1]."""
-    ratio = opened(theirs) / opened(ours).clamp(min=1e-3)
+    before, after = opened(torch.cat([ours, theirs])).split([len(ours), len(theirs)])
+    ratio = after / before.clamp(min=1e-3)
     return ((ratio - TORN[0]) / (TORN[1] - TORN[0])).clamp(0, 1)
 
 
@@ -154,24 +162,40 @@ def inner(photo: Tensor, point: Tensor) -> Tensor:
     return warp(photo.float(), flow.unflatten(1, SHEET), padding="border")
 
 
+def window(point: Tensor, side: int) -> tuple[slice, slice]:
+    """Rows and columns of pictures in which the lips of poses (B, K, 2) part, and a bit around.
+
+    All while learning, so that shapes stay the same.
+    """
+    if torch.is_grad_enabled():
+        return slice(0, side), slice(0, side)
+    lips = point[:, landmarks.OPENINGS[0]].flatten(0, 1).nan_to_num().clamp(-1, 1)
+    at = (lips + 1) * (side / 2)
+    first = (at.amin(0) - side / 32).clamp(min=0).floor().int().tolist()
+    last = (at.amax(0) + side / 32).clamp(max=side).ceil().int().tolist()
+    columns, rows = (slice(a, b) for a, b in zip(first, last, strict=True))
+    return rows, columns
+
+
 @exact
-def between(point: Tensor, side: int) -> Tensor:
-    """Where on the sheet each pixel of a picture lies, (B, side, side, 2)."""
-    z = grid(side, side, point.device).flatten(0, 1)
+def between(point: Tensor, z: Tensor) -> Tensor:
+    """Where on the sheet of poses (B, K, 2) places z (h, w, 2) of a picture lie, (B, h, w, 2)."""
+    shape = z.shape[:2]
+    z = z.flatten(0, 1)
     u, down = from_mouth(point, z.expand(len(point), -1, -1)).unbind(-1)
     upper, lower = rims(point, u)
     v = (down - upper) / (lower - upper).clamp(min=0.02)
-    return (2 * torch.stack([u, v], -1) - 1).clamp(-1.5, 1.5).unflatten(1, (side, side))
+    return (2 * torch.stack([u, v], -1) - 1).clamp(-1.5, 1.5).unflatten(1, shape)
 
 
 @exact
 def rims(point: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """How far down both lips' inner rims are at places u (B, n) along the mouth, (B, n) each."""
-    found = []
-    for chain in (UPPER, LOWER):
-        at, height = from_mouth(point, point[:, chain]).unbind(-1)  # (B, 5)
-        after = (u[..., None] >= at[:, None, 1:4]).sum(-1)  # the piece, 0 to 3
-        x0, x1 = at.gather(1, after), at.gather(1, after + 1)
-        y0, y1 = height.gather(1, after), height.gather(1, after + 1)
-        found.append(y0 + (y1 - y0) * ((u - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1))
-    return found[0], found[1]
+    lips = from_mouth(point, point[:, UPPER + LOWER]).unflatten(1, (2, -1))
+    at, height = lips.unbind(-1)  # (B, 2, 5) each
+    u = u[:, None]
+    after = (u[..., None] >= at[:, :, None, 1:4]).sum(-1)  # the piece, 0 to 3: (B, 2, n)
+    x0, x1 = at.gather(2, after), at.gather(2, after + 1)
+    y0, y1 = height.gather(2, after), height.gather(2, after + 1)
+    found = y0 + (y1 - y0) * ((u - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1)
+    return found[:, 0], found[:, 1]

@@ -12,12 +12,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
-from animate.stage import PRECISIONS as RENDERING
 from animate.stage import find_precision
 from animate.training.data import Pairs
 from animate.training.distributed import Team
 
-PRECISIONS = (*RENDERING, "float16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 Terms = dict[str, Tensor]
 
 
