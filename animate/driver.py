@@ -32,7 +32,7 @@ EVERY = 5  # frames: how finely the reference frame is searched
 LIKE = 0.02  # in half crops: a pose this near to the photo's needs no better one
 FOLLOW = 6.0  # Hz of cut-off for each half crop a second: lips and lids must not lag
 COVERED = Fraction(1, 5)  # seconds before and after it is lost that a face is not to be trusted
-SEARCHED = 60  # seconds of the driver in which the reference frame is searched
+SEARCHED = 20  # seconds of the driver in which the reference frame is searched
 
 NO_FACE = (
     "give its place as faces.clip_box=[x,y,width,height], use faces=centre if the clip is cropped "

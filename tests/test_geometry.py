@@ -5,6 +5,7 @@ import torch
 
 from animate.models.geometry import (
     ThinPlateSpline,
+    bounds,
     expectation,
     fit_affine,
     fit_similarity,
@@ -62,6 +63,17 @@ def test_a_square_is_filled_and_its_outside_is_not():
     assert filled[0, 20:44, 20:44].min() == 1
     assert filled.mean().item() == pytest.approx(0.25, abs=0.02)
     assert inside(square * 0, 64, 64).max() == 0  # nothing is open
+
+
+def test_only_what_is_around_a_polygon_is_looked_at_and_nothing_is_missed():
+    stars = torch.randn(6, 9, 2, generator=torch.Generator().manual_seed(4))  # partly beyond
+    stars[3:] *= 0.2
+    everywhere = inside(stars, 40, 56)
+    with torch.no_grad():
+        assert torch.equal(inside(stars, 40, 56), everywhere)
+        rows, columns = bounds(stars[3:], 40, 56)
+    assert everywhere[3:, rows, columns].sum() == everywhere[3:].sum()
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) < 40 * 56
 
 
 def test_points_keep_their_precision_under_autocast():

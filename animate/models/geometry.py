@@ -110,12 +110,29 @@ def inside(polygon: Tensor, height: int, width: int) -> Tensor:
     """
     y = torch.linspace(-1, 1, height, device=polygon.device)
     x = torch.linspace(-1, 1, width, device=polygon.device)
+    result = polygon.new_zeros(len(polygon), height, width)
+    rows, columns = slice(0, height), slice(0, width)
+    if polygon.device.type == "cpu" and not torch.is_grad_enabled():
+        rows, columns = bounds(polygon, height, width)  # elsewhere nothing is inside
+    y, x = y[rows], x[columns]
     a, b = polygon[..., None, :], polygon.roll(-1, 1)[..., None, :]
     straddles = (a[..., 1] > y) != (b[..., 1] > y)  # (B, n, H)
     slope = (b[..., 0] - a[..., 0]) / (b[..., 1] - a[..., 1] + 1e-9)
     at = torch.where(straddles, a[..., 0] + slope * (y - a[..., 1]), -torch.inf)
     crossed = x < at[..., None]  # (B, n, H, W)
-    return (crossed.sum(1, dtype=torch.uint8) % 2).float()
+    result[:, rows, columns] = (crossed.sum(1, dtype=torch.uint8) % 2).to(result.dtype)
+    return result
+
+
+def bounds(point: Tensor, height: int, width: int, margin: int = 1) -> tuple[slice, slice]:
+    """Rows and columns, one at least, that hold all points (..., 2) and `margin` pixels more."""
+    at = (point.flatten(0, -2).nan_to_num().clamp(-1, 1) + 1) / 2
+    slices = []
+    for low, high, size in zip(*at.aminmax(dim=0), (width, height), strict=True):
+        first, last = int(low * (size - 1)), int(high * (size - 1)) + 1
+        slices.append(slice(max(0, first - margin), min(size, last + margin + 1)))
+    columns, rows = slices
+    return rows, columns
 
 
 @exact

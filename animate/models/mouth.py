@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from animate.models import landmarks
 from animate.models.blocks import upsample
-from animate.models.geometry import exact, grid, warp
+from animate.models.geometry import bounds, exact, grid, warp
 
 SHEET = (32, 64)  # lip to lip, corner to corner
 CODE = 64
@@ -169,12 +169,7 @@ def window(point: Tensor, side: int) -> tuple[slice, slice]:
     """
     if torch.is_grad_enabled():
         return slice(0, side), slice(0, side)
-    lips = point[:, landmarks.OPENINGS[0]].flatten(0, 1).nan_to_num().clamp(-1, 1)
-    at = (lips + 1) * (side / 2)
-    first = (at.amin(0) - side / 32).clamp(min=0).floor().int().tolist()
-    last = (at.amax(0) + side / 32).clamp(max=side).ceil().int().tolist()
-    columns, rows = (slice(a, b) for a, b in zip(first, last, strict=True))
-    return rows, columns
+    return bounds(point[:, landmarks.OPENINGS[0]], side, side, side // 32)
 
 
 @exact
