@@ -55,6 +55,9 @@ class WithPicture(ConvNorm):
         super().__init__(inputs, outputs)
         self.conv.follows = "none"
         self.pixels = nn.Conv2d(3, outputs, 6, 2, 2, bias=False)
+        bound = (9 * inputs + 36 * 3) ** -0.5  # both begin as parts of one convolution
+        for part in (self.conv, self.pixels):
+            nn.init.uniform_(part.weight, -bound, bound)
 
     def forward(self, x: Tensor, picture: Tensor) -> Tensor:  # type: ignore[override]
         return F.relu(self.norm(self.conv(x) + self.pixels(picture)), inplace=True)

@@ -14,8 +14,8 @@ VIEW = 256  # side of the image that the detector sees
 class KeypointDetector(nn.Module):
     """Keypoints as expectations of heat maps, with the image seen at VIEW x VIEW pixels.
 
-    The finest level keeps out of autocast: with it points tremble a tenth more, with the coarser
-    ones 2 to 4 parts of a hundred.
+    The finest level stays in floats: in bfloat16 with it points tremble a tenth more, with the
+    coarser ones alone 2 to 4 parts of a hundred; those in eight bits, 18 (of 0.1 pixels).
     """
 
     def __init__(self, points: int) -> None:
