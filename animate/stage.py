@@ -262,7 +262,7 @@ def quick_at_int8(able: Mapping[str, Any]) -> bool:
 
     Without them sums of two products are cut at 16 bits.
     """
-    there = hasattr(torch.ops.onednn, "qconv_prepack")
+    there = hasattr(torch.ops.onednn, "qconv2d_pointwise")
     return there and bool(able.get("avx512_vnni") or able.get("avx_vnni"))
 
 

@@ -11,10 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw, ImageFilter
+
+from animate.stage import quick_at_int8
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = "30000/1001"
+
+needs_vnni = pytest.mark.skipif(
+    not quick_at_int8(getattr(torch.cpu, "get_capabilities", dict)()),
+    reason="products of bytes need a processor with VNNI",
+)
 
 
 def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import needs_vnni
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,12 +16,7 @@ from animate.faces import cut, locator
 from animate.models.blocks import ConvNorm, Residual, UNet, WithPicture, beside, fuse
 from animate.models.eight_bits import CEILING, STEP, Conv, pack, plus, real, to_bytes
 from animate.photos import read_photo
-from animate.stage import Retarget, Stage, quick_at_int8
-
-needs_vnni = pytest.mark.skipif(
-    not quick_at_int8(getattr(torch.cpu, "get_capabilities", dict)()),
-    reason="products of bytes need a processor with VNNI",
-)
+from animate.stage import Retarget, Stage
 
 
 @pytest.fixture(autouse=True)

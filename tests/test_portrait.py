@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import draw_face, draw_frames
+from conftest import draw_face, draw_frames, needs_vnni
 
 import animate.portrait  # noqa: F401  (the name stays the function all the same)
 from animate import clips, portrait
@@ -37,23 +38,26 @@ def model() -> FirstOrderGated:
     return network.eval()
 
 
-def frames(model: FirstOrderGated, threads: int, precision: torch.dtype, **retarget: bool) -> Any:
-    stage = Stage(model, precision, threads)
+PRECISIONS = ["float32", "bfloat16", pytest.param("int8", marks=needs_vnni)]
+
+
+def frames(model: FirstOrderGated, threads: int, precision: str, **retarget: bool) -> Any:
+    stage = Stage.of(copy.deepcopy(model), precision, threads)
     given = {"relative": True, "adapt_scale": True, **retarget}
     moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(9)), None, **given)
     return np.stack(list(moved))
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
-def test_the_number_of_threads_never_shows(model: FirstOrderGated, precision: torch.dtype) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_number_of_threads_never_shows(model: FirstOrderGated, precision: str) -> None:
     one = frames(model, 1, precision)
     assert one.shape == (9, 128, 128, 3)
     for threads in (2, 3):
         assert (one == frames(model, threads, precision)).all()
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
-def test_nor_does_that_of_torch(model: FirstOrderGated, precision: torch.dtype) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_nor_does_that_of_torch(model: FirstOrderGated, precision: str) -> None:
     before = torch.get_num_threads()
     results = []
     try:
