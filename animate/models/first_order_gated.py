@@ -390,6 +390,7 @@ class FirstOrderGated(MotionModel):
         return self
 
     def pack(self) -> None:
+        """All but what sees pixels or offsets, the finest keypoints, and what is done once."""
         points, motion, paint = self.keypoints.body, self.motion.body, self.synthesis
         pack(points.down, points.middle, points.reduce, points.up[:-1])
         pack(motion.down, motion.middle, motion.reduce, motion.up)
