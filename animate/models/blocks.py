@@ -29,8 +29,8 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.conv = Conv(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
-        self.conv.follows = "relu"  # packed, without one of its own, it is followed by a shortcut's
         self.relu = relu
+        self.conv.follows = "relu"  # its own, or the one behind the shortcut of a Residual
 
     def forward(self, x: Tensor) -> Tensor:
         if self.conv.packed:

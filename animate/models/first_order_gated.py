@@ -226,7 +226,8 @@ class Synthesis(nn.Module):
         stroke = gate * x[:, :3].tanh()
         image, drawn = warped + stroke, smooth(fresh[:, :1])
         lips = ..., mouth.rows, mouth.columns
-        image[lips] = torch.lerp(warped[lips] + stroke[lips], mouth.drawn, drawn[lips])
+        painted = warped[lips] + stroke[lips]  # not image[lips]: gradients need what is replaced
+        image[lips] = torch.lerp(painted, mouth.drawn, drawn[lips])
         return image, warped, 1 - torch.maximum(gate, drawn), silhouette
 
 
