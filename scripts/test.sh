@@ -6,5 +6,5 @@ bash scripts/setup.sh dev
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-# the tests' networks are tiny: one thread of torch is done with them sooner than two
-OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest "$@"
+# the tests' networks are tiny: processes with one thread of torch are done sooner than threads
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest -n auto --dist worksteal "$@"
