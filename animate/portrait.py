@@ -26,6 +26,7 @@ from animate.sound import unheard
 from animate.stage import BATCH as BATCH
 from animate.stage import PRECISIONS as PRECISIONS
 from animate.stage import Retarget, Stage, find_device, find_threads
+from animate.threads import meanwhile
 from animate.verification import history
 from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
@@ -154,6 +155,7 @@ def portrait(
     sound, lost = voice(drivers[0], video, out)
     for line in (lines := lines + lost):
         say(line)
+    made_of = meanwhile(ingredients, photos, paths)
     source = Tally()
     if video:
         frames = on_video(stage, video, photo_face, drivers[0], how, window, source)
@@ -190,7 +192,7 @@ def portrait(
             rate=shown,
             signer=signer,
             label=words,
-            ingredients=ingredients(photos, paths),
+            ingredients=made_of.result(),
             producer=producer,
             source=SYNTHETIC if window is None or compare else COMPOSITE,
             sound=sound,

@@ -1,4 +1,4 @@
-"""Work on several batches at once, and have the results in order."""
+"""Work on several batches at once and have the results in order, or on something else meanwhile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -41,6 +41,14 @@ def in_order(
         finally:
             for left in waiting:
                 left.cancel()
+
+
+def meanwhile(work: Callable[..., Result], *given: Any) -> Future[Result]:
+    """Begin with work(*given) in a thread of its own; its result, or error, is for whoever asks."""
+    pool = ThreadPoolExecutor(1)
+    result = pool.submit(work, *given)
+    pool.shutdown(wait=False)
+    return result
 
 
 class _Alone:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from animate.threads import in_order
+from animate.threads import in_order, meanwhile
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -24,6 +24,15 @@ def test_results_keep_their_order(threads: int) -> None:
 def test_work_goes_on_side_by_side() -> None:
     both = threading.Barrier(2, timeout=10)
     assert list(in_order(lambda item: both.wait() >= 0, range(4), 2)) == [True] * 4
+
+
+def test_something_else_goes_on_meanwhile() -> None:
+    both = threading.Barrier(2, timeout=10)
+    done = meanwhile(lambda item: (both.wait(), item)[1], 5)
+    both.wait()
+    assert done.result() == 5
+    with pytest.raises(ValueError, match="x"):
+        meanwhile(int, "x").result()
 
 
 def test_items_are_asked_for_only_a_few_ahead() -> None:

@@ -153,16 +153,17 @@ def decode_others(soft: np.ndarray) -> np.ndarray:
 def _viterbi(soft: np.ndarray, at: np.ndarray, bit: np.ndarray) -> np.ndarray:
     """(R, n) R messages at once, thrice around the ring; message r has bit[r] at place at[r]."""
     before, signs = _trellis()
-    gains = (soft.reshape(-1, RATE) @ signs.T).reshape(-1, len(before), 2)  # (n, 256, 2)
+    gains = (soft.reshape(-1, RATE) @ signs.T).reshape(-1, 2, len(before) // 2, 2)
     length, states = len(gains), np.arange(len(before))
     barred = (states[None] >> MEMORY - 1) != bit[:, None]  # (R, 256) the newest bit is on top
     score = np.zeros((len(at), len(before)))
     chosen = np.empty((3 * length, *score.shape), np.uint8)
     for step in range(len(chosen)):
-        either = score[:, before] + gains[step % length]  # (R, 256, 2)
+        # states s and s + 128 come from 2 s or 2 s + 1
+        either = score.reshape(-1, 1, len(before) // 2, 2) + gains[step % length]  # (R, 2, 128, 2)
         zero, one = either[..., 0], either[..., 1]
-        chosen[step] = one > zero
-        score = np.maximum(zero, one)
+        chosen[step] = (one > zero).reshape(score.shape)
+        score = np.maximum(zero, one).reshape(score.shape)
         here = at == step % length
         score[here] -= 1e9 * barred[here]
     state = score.argmax(1)
