@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
+Item = TypeVar("Item")
 ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1  # malloc.h of glibc
+EVERY = 250  # frames
 
 
 def keep_memory() -> None:
@@ -15,10 +19,26 @@ def keep_memory() -> None:
     has a heap of its own: without this a run takes a tenth more time and a fifth more memory on a
     CPU. Another system or C library is left as it is.
     """
-    if sys.platform != "linux":
-        return
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    set_option = _glibc("mallopt")
     if set_option is not None:
         set_option(ARENA_MAX, 1)
         set_option(MMAP_MAX, 0)
         set_option(TRIM_THRESHOLD, -1)  # never
+
+
+def swept(frames: Iterable[Item]) -> Iterator[Item]:
+    """The same frames; now and then the pages of the heap's gaps go back to the kernel.
+
+    Blocks of many sizes and ages leave gaps that later ones don't fit: a run that follows a face
+    uses 250 MiB at a time, and held 600 after half a minute, 1,090 after four.
+    """
+    sweep = _glibc("malloc_trim")
+    for number, frame in enumerate(frames, 1):
+        yield frame
+        if sweep is not None and number % EVERY == 0:
+            sweep(0)
+
+
+def _glibc(name: str) -> Any:
+    """A function of glibc's, None where there is another C library."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -17,6 +17,7 @@ from animate.driver import Driver, Playing, Tally, open_driver
 from animate.errors import AnimateError
 from animate.faces import advice, locator
 from animate.faces.paste import Window
+from animate.memory import swept
 from animate.motion_template import Template
 from animate.provenance.credentials import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
@@ -183,7 +184,7 @@ def portrait(
     )
     hidden = None if progress else True  # None: shown on a terminal only
     length = drivers[0].length if video is None else video.length
-    with tqdm(frames, total=length, unit="frame", disable=hidden) as counted:
+    with tqdm(swept(frames), total=length, unit="frame", disable=hidden) as counted:
         done = publish(
             out,
             counted,
