@@ -128,7 +128,7 @@ def in_photo(
     for actor in cast:
         box = Box(actor.box.left * scale[0], actor.box.top * scale[1], actor.box.side * scale[0])
         still = stage.render(actor.source, actor.own)[0]
-        pastes.append(Paste(box, still, photo.shape, window))
+        pastes.append(Paste(box, still, photo, window))
 
     def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
         frame = photo
@@ -213,7 +213,7 @@ def on_video(
         still, crop = stage.render(actor.source, together([actor.own, motion]))
         if window is None:
             return crop
-        return Paste(actor.box, still, frame.shape, window)(frame, crop)
+        return Paste(actor.box, still, frame, window)(frame, crop)
 
     yield from in_order(shown, moves(), stage.threads)
 

@@ -25,23 +25,20 @@ def photo() -> np.ndarray:
 
 def test_the_own_pose_gives_the_photo(photo: np.ndarray) -> None:
     still = cut(photo, BOX, SIZE)
-    assert (
-        np.abs(Paste(BOX, still, photo.shape, Window())(photo, still).astype(int) - photo).max()
-        <= 1
-    )
+    assert np.abs(Paste(BOX, still, photo, Window())(photo, still).astype(int) - photo).max() <= 1
 
 
 def test_colours_that_the_model_gets_wrong_do_not_show(photo: np.ndarray) -> None:
     """What it does to the still face, too, is no movement."""
     pale = (cut(photo, BOX, SIZE) * 0.8 + 30).astype(np.uint8)
-    pasted = Paste(BOX, pale, photo.shape, Window())(photo, pale)
+    pasted = Paste(BOX, pale, photo, Window())(photo, pale)
     assert np.abs(pasted.astype(int) - photo).max() <= 1
 
 
 def test_around_the_face_every_bit_stays(photo: np.ndarray) -> None:
     still = cut(photo, BOX, SIZE)
     moved = np.roll(still, 4, 1)
-    pasted = Paste(BOX, still, photo.shape, Window())(photo, moved)
+    pasted = Paste(BOX, still, photo, Window())(photo, moved)
     outside = np.ones(photo.shape[:2], bool)
     outside[30:191, 40:202] = False
     assert (pasted[outside] == photo[outside]).all()
@@ -51,7 +48,7 @@ def test_around_the_face_every_bit_stays(photo: np.ndarray) -> None:
 def test_movement_comes_to_rest_before_the_rim(photo: np.ndarray) -> None:
     smooth = np.repeat(np.repeat(cut(photo, Box(0, 0, 240), 60), 4, 0), 4, 1)
     still = cut(smooth, BOX, SIZE)
-    pasted = Paste(BOX, still, smooth.shape, Window(margin=0.3))(smooth, np.roll(still, 6, 0))
+    pasted = Paste(BOX, still, smooth, Window(margin=0.3))(smooth, np.roll(still, 6, 0))
     change = np.abs(pasted.astype(int) - smooth).max(-1)
     middle, rim = change[80:140, 90:150].max(), change[32:36, 44:198].max()
     assert middle > 40
@@ -60,7 +57,7 @@ def test_movement_comes_to_rest_before_the_rim(photo: np.ndarray) -> None:
 
 def test_detail_finer_than_the_crop_survives(photo: np.ndarray) -> None:
     still = cut(photo, BOX, 32)
-    pasted = Paste(BOX, still, photo.shape, Window())(photo, np.roll(still, 1, 1))
+    pasted = Paste(BOX, still, photo, Window())(photo, np.roll(still, 1, 1))
     fine = lambda p: np.abs(np.diff(p[80:140, 90:150].astype(int), axis=1)).mean()  # noqa: E731
     assert fine(pasted) > 0.8 * fine(photo)
 
@@ -70,7 +67,7 @@ def test_what_the_photo_does_not_show_gets_no_detail_of_it(photo: np.ndarray) ->
     still = cut(photo, BOX, SIZE)
     opened = still.copy()
     opened[24:40, 20:44] = 200
-    pasted = Paste(BOX, still, photo.shape, Window())(photo, opened)
+    pasted = Paste(BOX, still, photo, Window())(photo, opened)
     inside = pasted[98:122, 98:142].astype(int)  # two pixels of the crop within
     assert np.abs(inside - 200).max() <= 12
     assert photo[98:122, 98:142].astype(int).std() > 12
@@ -83,7 +80,7 @@ def test_a_square_may_leave_the_photo(left: float, top: float, side: float) -> N
     still = np.full((16, 16, 3), 9, np.uint8)
     if left + side <= 1 or top + side <= 1:
         return
-    pasted = Paste(box, still, photo.shape, Window())(photo, still)
+    pasted = Paste(box, still, photo, Window())(photo, still)
     assert pasted.shape == photo.shape
     assert not pasted.any()
 

@@ -75,12 +75,12 @@ class Paste:
     Q stands alone.
     """
 
-    def __init__(self, box: Box, still: np.ndarray, shape: tuple[int, ...], window: Window) -> None:
-        """The crop `still` (S, S, 3) uint8 in the photo's own pose, and its box in photos of
-        `shape` (H, W, ...)."""
+    def __init__(self, box: Box, still: np.ndarray, photo: np.ndarray, window: Window) -> None:
+        """The crop `still` (S, S, 3) in the photo's own pose, its box, and the photo (H, W, 3);
+        both uint8."""
         import cv2
 
-        height, width = shape[:2]
+        height, width = photo.shape[:2]
         size = still.shape[0]
         self.still, self.grey = still, cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
         left, top = max(0, int(np.floor(box.left))), max(0, int(np.floor(box.top)))
@@ -90,6 +90,7 @@ class Paste:
             raise AnimateError("the face's square lies outside the photo: give another faces.box")
         self.part = slice(top, bottom), slice(left, right)
         self.size = right - left, bottom - top
+        self.photo, self.fine = photo, doubled(photo[self.part])
         outside = (  # beyond the photo's edge nothing has to join
             box.left < 1,
             box.top < 1,
@@ -106,11 +107,12 @@ class Paste:
             ]
         )
         y, x = np.mgrid[: self.size[1], : self.size[0]].astype(np.float32)
-        self.here = np.stack([x, y], -1)
+        self.here = 2 * np.stack([x, y], -1)  # in pixels of `fine`
         self.grid = np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), -1)
 
     def __call__(self, photo: np.ndarray, crop: np.ndarray) -> np.ndarray:
-        """The photo (H, W, 3) with its face as in the crop (S, S, 3); both uint8."""
+        """The photo (H, W, 3), in which others may have moved, with its face as in the crop
+        (S, S, 3); both uint8."""
         import cv2
 
         grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
@@ -120,8 +122,9 @@ class Paste:
         seen = cv2.remap(self.still, self.grid + flow, None, cv2.INTER_LINEAR, None, rim)
         rest = crop.astype(np.float32) - seen
         new = novel(flow, rest)[..., None]
-        move = self._enlarge(self.window * flow / self.scale)
-        moved = cv2.remap(photo[self.part], self.here + move, None, cv2.INTER_CUBIC, None, rim)
+        move = self._enlarge(self.window * flow * (2 / self.scale))
+        fine = self.fine if photo is self.photo else doubled(photo[self.part])
+        moved = cv2.remap(fine, self.here + move, None, cv2.INTER_LINEAR, None, rim)
         alone = self._enlarge(self.window * new)
         moved = cv2.blendLinear(moved, self._enlarge(crop), 1 - alone, alone)
         rest = self._enlarge(self.window * (1 - new) * rest)
@@ -137,6 +140,24 @@ class Paste:
         return cv2.warpAffine(field, self.place, self.size, None, how, cv2.BORDER_REPLICATE)
 
 
+def doubled(picture: np.ndarray) -> np.ndarray:
+    """(2 H - 1, 2 W - 1, 3) uint8: pixels between those of a picture (H, W, 3), cubic (a = -0.75).
+
+    Linear samples of it are as sharp as cubic ones of the picture, and taken five times as fast.
+    """
+    import cv2
+
+    between = np.array([[-3, 19, 19, -3]], np.float32) / 32
+    height, width = picture.shape[:2]
+    out = np.empty((2 * height - 1, 2 * width - 1, 3), np.uint8)
+    out[::2, ::2] = picture
+    rim = cv2.BORDER_REPLICATE
+    out[::2, 1::2] = cv2.filter2D(picture, -1, between, None, (1, 0), 0, rim)[:, :-1]
+    rows = np.ascontiguousarray(out[::2])
+    out[1::2] = cv2.filter2D(rows, -1, between.T.copy(), None, (0, 1), 0, rim)[:-1]
+    return out
+
+
 def novel(flow: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """(S, S) in [0, 1]: how far a crop shows what a flow (S, S, 2) can't bring from another.
 
@@ -146,7 +167,7 @@ def novel(flow: np.ndarray, rest: np.ndarray) -> np.ndarray:
 
     across = np.diff(flow, axis=1, append=flow[:, -1:])
     down = np.diff(flow, axis=0, append=flow[-1:])
-    tear = np.sqrt(np.maximum(np.square(across).sum(-1), np.square(down).sum(-1)))
-    left = cv2.blur(np.abs(rest).mean(-1), (3, 3))
+    tear = np.sqrt(np.maximum(*[np.einsum("yxc,yxc->yx", d, d) for d in (across, down)]))
+    left = cv2.blur(cv2.transform(np.abs(rest), np.full((1, 3), 1 / 3)), (3, 3))
     new = np.maximum((tear - TEAR) / TEAR, (left - LEFT) / LEFT).clip(0, 1)
     return cv2.GaussianBlur(cv2.dilate(new, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
