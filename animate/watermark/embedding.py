@@ -203,14 +203,22 @@ def pattern(
     spectrum[waves.index] = shape(power).reshape(-1)[waves.index] * weight * sign
     spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # what the pixels can hold
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
-    planes = np.stack([((rows @ plane) @ columns.T).real for plane in spectrum], -1)
-    planes *= _enlarged(mask, height, width)[..., None]
-    luma, all_of_it = np.sum(planes[..., 0] ** 2), np.sum((planes @ BACKWARD.T) ** 2) / 3
+    planes = np.stack([_real(rows @ plane, columns) for plane in spectrum])  # Y, Cb, Cr (3, H, W)
+    planes *= _enlarged(mask, height, width)
+    flat = planes.reshape(3, -1)
+    power_of = flat @ flat.T  # (3, 3): sums of products over all pixels
+    luma, all_of_it = power_of[0, 0], np.trace(BACKWARD @ power_of @ BACKWARD.T) / 3
     share = SHARE * (2 / 3 if short > SMALL else 1)
+    to_rgb = BACKWARD.copy()
     if luma > 0:  # pictures below 67 pixels can't hold its waves
-        planes[..., 0] *= np.sqrt(share / (1 - share) * max(all_of_it / luma - 1, 0))
-    change = planes @ BACKWARD.T.astype(np.float32)
-    return change / np.sqrt(np.mean(change**2))
+        to_rgb[:, 0] *= np.sqrt(share / (1 - share) * max(all_of_it / luma - 1, 0))
+    to_rgb /= np.sqrt(np.trace(to_rgb @ power_of @ to_rgb.T) / flat.size)
+    return (flat.T @ to_rgb.T.astype(np.float32)).reshape(height, width, 3)
+
+
+def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(H, W) the real part of a @ b.T, complex (H, n) and (W, n)."""
+    return np.hstack([a.real, -a.imag]) @ np.hstack([b.real, b.imag]).T
 
 
 def lying(seen: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
@@ -265,7 +273,9 @@ def _published(picture: np.ndarray) -> np.ndarray:
 def _levels(change: np.ndarray, strength: float, gone: np.ndarray) -> np.ndarray:
     """A change of rms 1, as strong as `strength` says, and another, in whole grey levels."""
     change = change * math.sqrt(strength**2 - 1 / 12)  # 1/12: rounding
-    return np.rint(np.clip(change, -4 * strength, 4 * strength) + gone).astype(np.int16)
+    np.clip(change, -4 * strength, 4 * strength, out=change)
+    change += gone
+    return np.rint(change, out=change).astype(np.int16)
 
 
 def _waves(size: int, short: int) -> np.ndarray:
