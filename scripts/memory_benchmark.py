@@ -3,6 +3,7 @@
     python scripts/memory_benchmark.py                        # 10 s and 10 min, animate.portrait
     python scripts/memory_benchmark.py --stage media          # decoding, marking, encoding alone
     python scripts/memory_benchmark.py --clips a.mp4 b.mp4    # driving videos of one's own
+    python scripts/memory_benchmark.py --photo photo.jpg --clips a.mp4    # whose faces are followed
 
 Each run is a process of its own, on Linux. Printed as rows of a table: the peak resident memory of
 the process and of the ffmpeg it starts, in MiB.
@@ -29,7 +30,6 @@ from animate.publish import publish, video
 from animate.watermark import Claim, Mark, Payload
 
 RATE = Fraction(25)
-FACES = "centre"  # what is generated here is no face
 CLAIM = Claim.now(
     generator="animate memory_benchmark", model="none", model_sha256="", photo_sha256="",
     clip_sha256="", consent="nobody is shown, or the examples",
@@ -73,7 +73,7 @@ def watch_ffmpeg() -> list[float]:
     return peaks
 
 
-def measured(stage: str, photo: Path, clip: Path, out: Path, checkpoint: str) -> None:
+def measured(stage: str, faces: str, photo: Path, clip: Path, out: Path, checkpoint: str) -> None:
     """Run once in this process and print what it took, as JSON."""
     keep_memory()  # as the command does
     start, ffmpeg = time.monotonic(), watch_ffmpeg()
@@ -88,7 +88,7 @@ def measured(stage: str, photo: Path, clip: Path, out: Path, checkpoint: str) ->
         from animate import portrait
 
         done = portrait(
-            photo, clip, out, checkpoint=checkpoint, faces=FACES, paste="crop", force=True
+            photo, clip, out, checkpoint=checkpoint, faces=faces, paste="crop", force=True
         )
     seconds = time.monotonic() - start
     took = {"frames": done.frames, "own": peak(), "ffmpeg": max(ffmpeg), "seconds": seconds}
@@ -99,18 +99,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 600], help="[10 600]")
     parser.add_argument("--clips", type=Path, nargs="+", help="instead of generated ones")
+    parser.add_argument("--photo", type=Path, help="instead of a generated one, which is no face")
     parser.add_argument("--side", type=int, default=256, help="of generated clips, pixels [256]")
     parser.add_argument("--stage", choices=("portrait", "media"), default="portrait")
     parser.add_argument("--checkpoint", default="first_order_gated", help="[first_order_gated]")
     parser.add_argument("--one", type=Path, nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    faces = "auto" if options.photo else "centre"
     if options.one:
-        measured(options.stage, *options.one, options.checkpoint)
+        measured(options.stage, faces, *options.one, options.checkpoint)
         return
     print("| clip | frames | animate, MiB | ffmpeg, MiB | seconds |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write(folder / "photo.png", moving(1, 256), None)
+        photo = options.photo or folder / "photo.png"
+        if not options.photo:
+            write(photo, moving(1, 256), None)
         for clip in options.clips or options.seconds:
             if isinstance(clip, int):
                 path, label = folder / f"{clip}.mp4", f"{clip} s of {options.side}x{options.side}"
@@ -118,8 +122,9 @@ def main() -> None:
             else:
                 path, label = clip, clip.name
             command = [sys.executable, __file__, "--stage", options.stage]
-            command += ["--checkpoint", options.checkpoint, "--one"]
-            command += [str(folder / "photo.png"), str(path), str(folder / "out.mp4")]
+            command += ["--checkpoint", options.checkpoint]
+            command += ["--photo", str(photo)] if options.photo else []
+            command += ["--one", str(photo), str(path), str(folder / "out.mp4")]
             said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             took = json.loads(said.splitlines()[-1])
             print(f"| {label} | {took['frames']} | {took['own']:.0f} | {took['ffmpeg']:.0f} "
