@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from conftest import draw_face
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from animate.errors import AnimateError
 from animate.faces import Box, cut
-from animate.faces.paste import Paste, Window
+from animate.faces.paste import Paste, Window, doubled
 
 SIZE = 64
 BOX = Box(40.5, 30.25, 160)
@@ -100,3 +101,13 @@ def test_windows_that_are_none_are_refused() -> None:
     with pytest.raises(AnimateError, match="paste"):
         Window.of("collage", "square", 0.2)
     assert Window.of("crop", "square", 0.2) is None
+
+
+def test_pixels_between_pixels_are_cubic() -> None:
+    picture = np.random.default_rng(3).integers(60, 190, (40, 30, 3), np.uint8)
+    fine = doubled(picture)
+    assert (fine[::2, ::2] == picture).all()
+    y, x = np.mgrid[:79, :59].astype(np.float32) / 2
+    cubic = cv2.remap(picture, x, y, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
+    assert np.abs(fine.astype(int) - cubic).max() <= 2  # rounded twice
+    assert doubled(picture[:1, :1]).shape == (1, 1, 3)
