@@ -29,8 +29,9 @@ def keep_memory() -> None:
 def swept(frames: Iterable[Item]) -> Iterator[Item]:
     """The same frames; now and then the pages of the heap's gaps go back to the kernel.
 
-    Blocks of many sizes and ages leave gaps that later ones don't fit: a run that follows a face
-    uses 250 MiB at a time, and held 600 after half a minute, 1,090 after four.
+    In the one heap of `keep_memory` blocks of many sizes and ages leave gaps that later ones don't
+    fit: a run that follows a face uses 250 MiB at a time, and held 600 after half a minute, 1,090
+    after four.
     """
     sweep = _glibc("malloc_trim")
     for number, frame in enumerate(frames, 1):
