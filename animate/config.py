@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -94,23 +95,23 @@ def run_arguments(overrides: Sequence[str] = ()) -> dict[str, Any]:
     return arguments
 
 
-def settings(
-    name: str, overrides: Sequence[str] = (), paths: Collection[str] = ()
-) -> dict[str, Any]:
+def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The tree that configs/NAME.yaml, its groups and the overrides make, as plain containers.
 
-    The values of `paths` are taken verbatim. Raises AnimateError for unknown keys and choices and
-    for required values (???) left open.
+    Text is taken as it stands: paths and sentences hold spaces, commas, `=`, braces and quotes,
+    which Hydra's grammar would take apart. Raises AnimateError for unknown keys and choices and for
+    required values (???) left open.
     """
-    verbatim, others = {}, []
+    known = {place for place, _ in _leaves(_compose(name, []))}
+    texts, others = {}, []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if equals and key in paths and value != "null":
-            verbatim[key] = value
+        if equals and key in known and _is_text(value):
+            texts[key] = value
         else:
             others.append(text)
     tree = _compose(name, others)
-    for place, value in verbatim.items():
+    for place, value in texts.items():
         *above, last = place.split(".")
         node = tree
         for step in above:
@@ -120,6 +121,24 @@ def settings(
     if missing:
         raise AnimateError(f"`animate {name}` needs {missing[0]}: add {missing[0]}=VALUE")
     return tree
+
+
+def _is_text(value: str) -> bool:
+    if value in ("", "null", "true", "false") or value[0] + value[-1] in ("[]", "{}", "''", '""'):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
+def _quoted(text: str) -> str:
+    """A text in quotes as Hydra's grammar has them; `${...}` in it names no variable."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # OmegaConf's escape, then Hydra's
+    text = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    text = re.sub(r"(\\+)$", r"\1\1", text)
+    return f"'{text}'"
 
 
 def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], None]) -> Path:
@@ -134,6 +153,7 @@ def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], 
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
+    overrides = [_swept(text) for text in overrides]
     first = [text.split(",")[0] if "=" in text else text for text in overrides]
     plain = [text for text in first if not text.startswith(("hydra", "+", "~"))]
     out = Path(settings(name, plain)["out"])
@@ -149,6 +169,16 @@ def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], 
     finally:
         sys.argv = given
     return out
+
+
+def _swept(override: str) -> str:
+    """An override of a sweep; each of its values in quotes where it is a path or a sentence."""
+    key, equals, joined = override.partition("=")
+    values = joined.split(",")
+    odd = any(_is_text(value) and re.search(r"[\s=:'\"\\{}$]", value) for value in values)
+    if not equals or not odd or re.match(r"\w+\(|[\[{]", joined):
+        return override
+    return f"{key}=" + ",".join(_quoted(v) if _is_text(v) else v for v in values)
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

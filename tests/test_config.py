@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
-from animate.config import GROUPS, choices, run_arguments
+from animate.config import GROUPS, choices, run_arguments, settings, sweep
 from animate.errors import AnimateError
 
 # what options of the command say, or arguments that are no settings
@@ -113,3 +114,40 @@ def test_what_comes_out_is_plain() -> None:
         return value is None or type(value) in (str, int, float, bool)
 
     assert all(map(plain, run_arguments(["faces.box=[1,2,3,4]"]).values()))
+
+
+ODD = ["a b", "a,b", "a=b", "it's", "{a}: [b] (c)", "x\\", "\\'", "${oc.env:HOME}", "~/ä", "#1"]
+TEXTS = {
+    "train": ("out", "start", "data.clips", "data.held_out", "data.landmarks", "data.person",
+              "data.cache", "loss.weights"),
+    "evaluate": ("checkpoint", "data", "out", "pairs", "landmarks_file", "lpips", "inception"),
+    "prepare": ("videos", "rights"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ODD)
+@pytest.mark.parametrize("command", TEXTS)
+def test_texts_of_the_other_commands_stay_as_they_are(command: str, text: str) -> None:
+    tree = settings(command, [f"{key}={text}" for key in TEXTS[command]])
+    for key in TEXTS[command]:
+        node = tree
+        for step in key.split("."):
+            node = node[step]
+        assert node == text
+
+
+def test_numbers_and_choices_of_the_other_commands_are_none() -> None:
+    tree = settings("train", ["out=x", "data=drawn", "hours=0.5", "start=null", "optim.rate=4e-4"])
+    assert (tree["data"]["clips"], tree["hours"], tree["start"]) == ("drawn", 0.5, None)
+    assert tree["optim"]["rate"] == 4e-4
+
+
+def test_texts_of_a_sweep_stay_as_they_are(tmp_path: Path) -> None:
+    met = []
+    odd = tmp_path / "a b=c {d}"
+    given = [f"out={tmp_path}/all runs", f"data.clips={odd},it's", "seed=1,2", "data.person=p (1)"]
+    sweep("train", given, met.append)
+    assert {(m["data"]["clips"], m["seed"]) for m in met} == {
+        (clips, seed) for clips in (str(odd), "it's") for seed in (1, 2)
+    }
+    assert {m["data"]["person"] for m in met} == {"p (1)"}

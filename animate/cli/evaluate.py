@@ -22,8 +22,7 @@ def register(commands: Any) -> None:
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import settings
 
-    paths = ("checkpoint", "data", "out", "pairs", "landmarks_file", "lpips", "inception")
-    chosen = settings("evaluate", overrides(arguments, others), paths)
+    chosen = settings("evaluate", overrides(arguments, others))
     from animate.evaluation.evaluate import evaluate
 
     report = evaluate(**chosen, progress=True)

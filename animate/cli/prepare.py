@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import settings
 
-    chosen = settings("prepare", overrides(arguments, others), ("videos", "rights"))
+    chosen = settings("prepare", overrides(arguments, others))
     from animate.training.cutting import Wanted
     from animate.training.prepare import prepare
 

@@ -10,10 +10,6 @@ from typing import Any
 
 from animate.cli.arguments import command, overrides
 
-PATHS = (
-    "out", "start", "data.clips", "data.held_out", "data.landmarks", "data.cache", "loss.weights",
-)  # fmt: skip
-
 
 def register(commands: Any) -> None:
     train = command(commands, "train", call, "train a motion model", "train")
@@ -43,7 +39,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
         print(compare(out), end="")
         return 0
-    chosen = settings("train", given, PATHS)
+    chosen = settings("train", given)
     from animate.training.recipe import run
 
     print(run(chosen))
