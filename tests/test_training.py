@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import ROOT
 
 from animate import models
@@ -233,6 +234,21 @@ def test_every_experiment_names_arguments_that_exist(experiment):
     Augment(**chosen["data"]["augment"])
     if chosen["loss"].get("discriminator"):
         Discriminator(**chosen["loss"]["discriminator"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("keypoints", losses.Guidance),
+        ("mouths", Mouths),
+        ("published", losses.Published),
+        ("reenactment", losses.Reenactment),
+    ],
+)
+def test_a_loss_is_configured_by_all_arguments_of_its_constructor(name, kind):
+    tree = yaml.safe_load((ROOT / "configs/loss" / f"{name}.yaml").read_text())
+    assert tree.pop("name") == name
+    assert set(tree) == set(inspect.signature(kind).parameters)
 
 
 def test_the_published_recipe_is_the_published_one():
