@@ -81,6 +81,14 @@ def test_a_revoked_key_signs_nothing_and_says_so_to_verifiers(own_home: Path) ->
         keys.signer()
 
 
+def test_an_expired_key_is_refused_by_name(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = keys.init("Ada")
+    ends = key.expires()
+    monkeypatch.setattr(keys.Public, "expires", lambda public: ends - timedelta(days=365 * 20))
+    with pytest.raises(AnimateError, match=rf"key {key.id} expired on \d{{4}}-\d\d-\d\d.*rotate"):
+        keys.signer(key.id)
+
+
 def test_a_pass_phrase_locks_signing_and_the_mark_key(
     own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

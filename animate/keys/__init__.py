@@ -234,6 +234,11 @@ def signer(identity: str | None = None, *, passphrase: str | None = None) -> Sig
         raise AnimateError(f"there is no key {identity}: see `animate keys list`")
     if known[identity].revoked:
         raise AnimateError(f"key {identity} is revoked: use another, see `animate keys list`")
+    ends = known[identity].expires()
+    if ends <= datetime.now(timezone.utc):
+        raise AnimateError(
+            f"key {identity} expired on {ends:%Y-%m-%d}: make a new one with `keys rotate`"
+        )
     path = home() / "keys" / identity / "key.pem"
     private = open_key(_read(path), passphrase, path)
     return Signer(known[identity], private, derive(private))

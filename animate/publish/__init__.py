@@ -204,10 +204,7 @@ def _read_back(draft: Path, out: Path, mark: Mark, claim: Claim, manifest: bytes
         )
     if report.tags.comments != (claim.json(),) or len(report.tags.aigc) != 1 or not report.aigc:
         raise VerificationError(f"{out} was not published, its tags lost the claim: use .mp4")
-    if report.verdict not in ("authentic", "marked") or report.signature.state in (
-        "none",
-        "invalid",
-    ):
+    if report.verdict not in ("authentic", "marked") or report.signature.state not in SIGNED:
         why = ", ".join([*report.reasons, *report.signature.problems])
         raise VerificationError(f"{out} was not published, its signature does not hold: {why}")
     return report
