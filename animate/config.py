@@ -27,7 +27,7 @@ RUN: dict[str, tuple[str, tuple[type, ...]]] = {
     "retarget.adapt_scale": ("adapt_scale", (bool,)),
     "retarget.reference": ("reference", (str, int)),
     "retarget.smoothing": ("smoothing", (float, int, type(None))),
-    "retarget.head": ("head", (float, int)),
+    "retarget.head": ("head", (float, int, str)),
     "retarget.mouth": ("mouth", (float, int)),
     "retarget.eyes": ("eyes", (float, int)),
     "paste.name": ("paste", (str,)),

@@ -48,6 +48,7 @@ class Tally:
     missing: int = 0
     first_missing: int | None = None
     cuts: int = 0
+    held: int = 0  # frames in which the head could not go as far as it was asked to
     unlike: float = 0.0  # how far the reference pose is from the photo's, where one was searched
 
     def count(self, sighting: Sighting, first: int = 0) -> None:
@@ -66,6 +67,11 @@ class Tally:
             found.append(
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
                 f"{self.first_missing})"
+            )
+        if self.held:
+            found.append(
+                f"{self.held} of the {whose}'s {self.frames} frames with the head held near its "
+                "own place, where it would be cut off (retarget.head=auto keeps its own movement)"
             )
         if self.cuts:
             found.append(f"{self.cuts} scene cut" + "s" * (self.cuts > 1))

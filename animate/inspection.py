@@ -16,7 +16,7 @@ from animate.models.geometry import resize_flow
 from animate.pictures import grid
 from animate.publish import Published, check, publish
 from animate.scene import Actor, dotted, fitted, look
-from animate.stage import Pose, Retarget, Stage, find_device
+from animate.stage import Pose, Retarget, Stage, find_device, find_head
 from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
 
@@ -36,7 +36,7 @@ def inspect(
     relative: bool = True,
     adapt_scale: bool = True,
     reference: int | str = "auto",
-    head: float = 1.0,
+    head: float | str = "auto",
     mouth: float = 1.0,
     eyes: float = 1.0,
     faces: str = "auto",
@@ -65,7 +65,9 @@ def inspect(
     photo, clip, out = Path(photo), Path(clip), Path(out)
     if not 1 <= frames <= 32:
         raise AnimateError(f"{frames} frames to inspect: use 1 to 32")
-    how = Retarget(relative, adapt_scale, {"head": head, "mouth": mouth, "eyes": eyes})
+    how = Retarget(
+        relative, adapt_scale, {"head": find_head(head, False), "mouth": mouth, "eyes": eyes}
+    )
     playing = Playing(missing, truncated, start, end, reference=reference)
     view = look(photo, locator(faces, box, which, weights), everyone=False)
     driver = open_driver(clip, locator(faces, clip_box, clip_which, weights), playing)

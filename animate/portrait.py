@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from animate.scene import Actor, View, as_tiles, compared, in_photo, look, on_vi
 from animate.sound import unheard
 from animate.stage import BATCH as BATCH
 from animate.stage import PRECISIONS as PRECISIONS
-from animate.stage import Retarget, Stage, find_device, find_threads
+from animate.stage import Retarget, Stage, find_device, find_head, find_threads
 from animate.threads import meanwhile
 from animate.verification import history
 from animate.watermark import DEFAULT as STRENGTH
@@ -58,7 +58,7 @@ def portrait(
     adapt_scale: bool = True,
     reference: int | str = "auto",
     smoothing: float | None = None,
-    head: float = 1.0,
+    head: float | str = "auto",
     mouth: float = 1.0,
     eyes: float = 1.0,
     faces: str = "auto",
@@ -101,12 +101,13 @@ def portrait(
 
     Motion: `relative`, `adapt_scale` and `reference` (a frame of the clip, from 0, or "auto": the
     one most like the photo) say how it is carried over, `smoothing` is a cut-off in Hz, `head`,
-    `mouth` and `eyes` multiply it; `start` to `end` seconds of the clip are played `times` over,
-    with `pingpong` there and back. Faces: `box` and `clip_box` are (x, y, width, height) in pixels
-    where the locator `faces` is not to look for them; `which` is "largest" or a number from the
-    left. A frame `missing` its face is held, skipped or fails. Result: `paste` puts the face back
-    into the "photo", at most `size` pixels a side, or gives the plain "crop"; `compare` ("plain" or
-    "keypoints") shows photo, driver and result side by side.
+    `mouth` and `eyes` multiply it (`head` "auto" is 1 for photos and 0 for a video's person, who
+    keeps her own movement: another's would part the head from her neck); `start` to `end` seconds
+    of the clip are played `times` over, with `pingpong` there and back. Faces: `box` and `clip_box`
+    are (x, y, width, height) in pixels where the locator `faces` is not to look for them; `which`
+    is "largest" or a number from the left. A frame `missing` its face is held, skipped or fails.
+    Result: `paste` puts the face back into the "photo", at most `size` pixels a side, or gives the
+    plain "crop"; `compare` ("plain" or "keypoints") shows photo, driver and result side by side.
 
     `threads` batches of frames are worked on at once. `consent` is kept in the file as it stands.
     `key` is whose signature and mark the result gets: your newest key's ("auto"; the toolkit's
@@ -123,7 +124,9 @@ def portrait(
     words = Label.of(**label) if isinstance(label, Mapping) else label
     everyone, place, window = which == "all", find_device(device), Window.of(paste, mask, margin)
     lanes = find_threads(threads, place)
-    how = Retarget(relative, adapt_scale, {"head": head, "mouth": mouth, "eyes": eyes})
+    how = Retarget(
+        relative, adapt_scale, {"head": find_head(head, False), "mouth": mouth, "eyes": eyes}
+    )
     playing = Playing(missing, truncated, start, end, times, pingpong, smoothing, reference)
     photo_face = locator(faces, box, "largest" if everyone else which, weights)
     clip_face = locator(faces, clip_box, clip_which, weights)
@@ -147,6 +150,8 @@ def portrait(
         if isinstance(driver.media, Template):
             driver.media.check(info.model, info.sha256)
     stage = Stage.of(network, precision, lanes)
+    if video and relative and "head" in network.regions:
+        how = replace(how, amplify={**how.amplify, "head": find_head(head, True)})
     cast = [Actor.of(stage, view.photo, face) for view in views for face in view.boxes]
     if compare and len(cast) > 1:
         raise AnimateError(

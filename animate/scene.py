@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import tee
 from pathlib import Path
@@ -16,12 +16,13 @@ from animate.clips import Clip
 from animate.driver import Driver, Tally, resample
 from animate.errors import AnimateError
 from animate.faces import Box, Detected, Face, Locator, Sighting, cut
-from animate.faces.paste import Paste, Window
+from animate.faces.paste import Paste, Spot, Window
 from animate.models.contract import Motion
 from animate.photos import read_photo
-from animate.stage import Pose, Retarget, Stage, together
+from animate.stage import Pose, Retarget, Stage, between, together
 from animate.threads import in_order
 
+REACH = 0.15  # half crops: how far from its own place a head may be shown before its neck tears
 PANEL = 256  # pixels of a picture's side, at least, where several are compared
 
 
@@ -124,17 +125,15 @@ def in_photo(
     """
     photo = shrunk(view.photo, side)
     scale = photo.shape[1] / view.photo.shape[1], photo.shape[0] / view.photo.shape[0]
-    pastes = []
+    spots = []
     for actor in cast:
         box = Box(actor.box.left * scale[0], actor.box.top * scale[1], actor.box.side * scale[0])
         still = stage.render(actor.source, actor.own)[0]
-        pastes.append(Paste(box, still, photo, window))
+        spots.append(Spot(box, still, photo.shape, window))
+    paste = Paste(spots, photo)
 
     def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
-        frame = photo
-        for paste, (crop, _) in zip(pastes, moved, strict=True):
-            frame = paste(frame, crop)
-        return frame
+        return paste([crop for crop, _ in moved])
 
     yield from in_order(pasted, zip(*crops, strict=False), stage.threads)
 
@@ -178,10 +177,12 @@ def on_video(
     """A video's person moved, frame by frame; without a window as a crop.
 
     With the head amplified by 0 she keeps her own movement, and takes the expression alone;
-    otherwise the driver's movement takes the place of hers. Frames without a face stay as they are
-    and are counted. Ends with the shorter of the two.
+    otherwise the driver's movement takes the place of hers, no further than REACH from her own: her
+    neck and shoulders still go with hers. Frames without a face stay as they are; they and those
+    held back are counted. Ends with the shorter of the two.
     """
-    keeps = how.amplify.get("head", 1) == 0
+    keeps = how.keeps_head
+    still = replace(how, relative=True, amplify={**how.amplify, "head": 0})
 
     def seen(sighting: Sighting) -> tuple[Sighting, Actor | None]:
         actor = Actor.of(stage, sighting.frame, sighting.box) if sighting.found else None
@@ -203,7 +204,17 @@ def on_video(
                 start = actor
             first = pose.motion if first is None or pose.fresh else first
             own = (actor if keeps else start).source
-            yield sighting, actor, stage.retarget(own, pose.motion, first, how)
+            motion = stage.retarget(own, pose.motion, first, how)
+            far = 0.0 if keeps else stage.apart(actor.own, motion)
+            if far > REACH:
+                tally.held += 1
+                kept = actor.own
+                if "head" in stage.model.regions:
+                    kept = stage.retarget(actor.source, pose.motion, first, still)
+                motion = between(kept, motion, REACH / far)
+            elif how.relative and not keeps:
+                motion = between(actor.own, motion, 1)  # seen with what is around her now
+            yield sighting, actor, motion
 
     def shown(move: tuple[Sighting, Actor | None, Motion | None]) -> np.ndarray:
         sighting, actor, motion = move
@@ -213,7 +224,7 @@ def on_video(
         still, crop = stage.render(actor.source, together([actor.own, motion]))
         if window is None:
             return crop
-        return Paste(actor.box, still, frame, window)(frame, crop)
+        return Paste([Spot(actor.box, still, frame.shape, window)], frame)([crop])
 
     yield from in_order(shown, moves(), stage.threads)
 

@@ -49,6 +49,11 @@ class Retarget:
             )
 
     @property
+    def keeps_head(self) -> bool:
+        """Whether the head stays as the photo has it."""
+        return self.amplify.get("head", 1) == 0
+
+    @property
     def changed(self) -> dict[str, float]:
         return {name: gain for name, gain in self.amplify.items() if gain != 1}
 
@@ -159,6 +164,11 @@ class Stage:
         with torch.inference_mode():
             return float(self.model.unlike(own, motion))
 
+    def apart(self, own: Motion, motion: Motion) -> float:
+        """How far the head of one pose is from that of another, in half crops."""
+        with torch.inference_mode():
+            return float(self.model.apart(own, motion))
+
     def explain(self, source: Any, motion: Motion) -> Insight:
         """What `render` does with the same arguments, without autocast."""
         with torch.inference_mode():
@@ -206,9 +216,24 @@ def with_values(like: Motion, row: torch.Tensor) -> Motion:
     return replace(like, **filled)
 
 
+def between(one: Motion, other: Motion, share: float) -> Motion:
+    """One pose and a `share` in [0, 1] of the way to another; its pictures are those of the one."""
+    parts, ends = _numbers(one), _numbers(other)
+    return replace(one, **{name: torch.lerp(parts[name], ends[name], share) for name in ends})
+
+
 def _numbers(motion: Motion) -> dict[str, torch.Tensor]:
     parts = {f.name: getattr(motion, f.name) for f in fields(motion)}
     return {name: part for name, part in parts.items() if part.is_floating_point()}
+
+
+def find_head(head: float | str, keeps: bool) -> float:
+    """The factor of the head's movement; "auto" is 0 where a person `keeps` her own, else 1."""
+    if head == "auto":
+        return 0.0 if keeps else 1.0
+    if isinstance(head, (bool, str)):
+        raise AnimateError(f"retarget.head is {head}: use auto, or a factor such as 0 or 1")
+    return head
 
 
 def find_device(name: str) -> torch.device:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from animate.errors import AnimateError
 from animate.faces import Box, cut
-from animate.faces.paste import Paste, Window, doubled
+from animate.faces.paste import Paste, Spot, Window, doubled
 
 SIZE = 64
 BOX = Box(40.5, 30.25, 160)
@@ -24,33 +24,39 @@ def photo() -> np.ndarray:
     return fine
 
 
+def pasted(
+    box: Box, still: np.ndarray, photo: np.ndarray, window: Window, crop: np.ndarray
+) -> np.ndarray:
+    return Paste([Spot(box, still, photo.shape, window)], photo)([crop])
+
+
 def test_the_own_pose_gives_the_photo(photo: np.ndarray) -> None:
     still = cut(photo, BOX, SIZE)
-    assert np.abs(Paste(BOX, still, photo, Window())(photo, still).astype(int) - photo).max() <= 1
+    assert np.abs(pasted(BOX, still, photo, Window(), still).astype(int) - photo).max() <= 1
 
 
 def test_colours_that_the_model_gets_wrong_do_not_show(photo: np.ndarray) -> None:
     """What it does to the still face, too, is no movement."""
     pale = (cut(photo, BOX, SIZE) * 0.8 + 30).astype(np.uint8)
-    pasted = Paste(BOX, pale, photo, Window())(photo, pale)
-    assert np.abs(pasted.astype(int) - photo).max() <= 1
+    result = pasted(BOX, pale, photo, Window(), pale)
+    assert np.abs(result.astype(int) - photo).max() <= 1
 
 
 def test_around_the_face_every_bit_stays(photo: np.ndarray) -> None:
     still = cut(photo, BOX, SIZE)
     moved = np.roll(still, 4, 1)
-    pasted = Paste(BOX, still, photo, Window())(photo, moved)
+    result = pasted(BOX, still, photo, Window(), moved)
     outside = np.ones(photo.shape[:2], bool)
     outside[30:191, 40:202] = False
-    assert (pasted[outside] == photo[outside]).all()
-    assert (pasted[60:160, 80:160] != photo[60:160, 80:160]).any()
+    assert (result[outside] == photo[outside]).all()
+    assert (result[60:160, 80:160] != photo[60:160, 80:160]).any()
 
 
 def test_movement_comes_to_rest_before_the_rim(photo: np.ndarray) -> None:
     smooth = np.repeat(np.repeat(cut(photo, Box(0, 0, 240), 60), 4, 0), 4, 1)
     still = cut(smooth, BOX, SIZE)
-    pasted = Paste(BOX, still, smooth, Window(margin=0.3))(smooth, np.roll(still, 6, 0))
-    change = np.abs(pasted.astype(int) - smooth).max(-1)
+    result = pasted(BOX, still, smooth, Window(margin=0.3), np.roll(still, 6, 0))
+    change = np.abs(result.astype(int) - smooth).max(-1)
     middle, rim = change[80:140, 90:150].max(), change[32:36, 44:198].max()
     assert middle > 40
     assert rim < middle / 4
@@ -58,9 +64,9 @@ def test_movement_comes_to_rest_before_the_rim(photo: np.ndarray) -> None:
 
 def test_detail_finer_than_the_crop_survives(photo: np.ndarray) -> None:
     still = cut(photo, BOX, 32)
-    pasted = Paste(BOX, still, photo, Window())(photo, np.roll(still, 1, 1))
+    result = pasted(BOX, still, photo, Window(), np.roll(still, 1, 1))
     fine = lambda p: np.abs(np.diff(p[80:140, 90:150].astype(int), axis=1)).mean()  # noqa: E731
-    assert fine(pasted) > 0.8 * fine(photo)
+    assert fine(result) > 0.8 * fine(photo)
 
 
 def test_what_the_photo_does_not_show_gets_no_detail_of_it(photo: np.ndarray) -> None:
@@ -68,8 +74,8 @@ def test_what_the_photo_does_not_show_gets_no_detail_of_it(photo: np.ndarray) ->
     still = cut(photo, BOX, SIZE)
     opened = still.copy()
     opened[24:40, 20:44] = 200
-    pasted = Paste(BOX, still, photo, Window())(photo, opened)
-    inside = pasted[98:122, 98:142].astype(int)  # two pixels of the crop within
+    result = pasted(BOX, still, photo, Window(), opened)
+    inside = result[98:122, 98:142].astype(int)  # two pixels of the crop within
     assert np.abs(inside - 200).max() <= 12
     assert photo[98:122, 98:142].astype(int).std() > 12
 
@@ -81,9 +87,55 @@ def test_a_square_may_leave_the_photo(left: float, top: float, side: float) -> N
     still = np.full((16, 16, 3), 9, np.uint8)
     if left + side <= 1 or top + side <= 1:
         return
-    pasted = Paste(box, still, photo, Window())(photo, still)
-    assert pasted.shape == photo.shape
-    assert not pasted.any()
+    result = pasted(box, still, photo, Window(), still)
+    assert result.shape == photo.shape
+    assert not result.any()
+
+
+@pytest.mark.parametrize("apart", [70, 100, 130])
+def test_faces_whose_squares_overlap_are_as_sharp_as_alone(apart: int) -> None:
+    photo = np.random.default_rng(1).integers(0, 255, (200, 340, 3), np.uint8)
+    boxes = [Box(20, 20, 160), Box(20 + apart, 30, 140)]
+    stills = [cut(cv2.blur(photo, (9, 9)), box, 128) for box in boxes]
+    moved = [np.roll(still, (2, -3), (0, 1)) for still in stills]
+    spots = [
+        Spot(box, still, photo.shape, Window()) for box, still in zip(boxes, stills, strict=True)
+    ]
+    together = Paste(spots, photo)(moved)
+    sharp = lambda p: np.abs(np.diff(p[60:140, 60:240].astype(int), axis=1)).mean()  # noqa: E731
+    for box, spot, crop in zip(boxes, spots, moved, strict=True):
+        alone = Paste([spot], photo)([crop])
+        assert sharp(together) > 0.7 * sharp(alone)
+        y, x = round(box.top + box.side / 2), round(box.left + box.side / 2)
+        near = slice(y - 12, y + 12), slice(x - 12, x + 12)
+        assert np.array_equal(together[near], alone[near])
+    turned = Paste(spots[::-1], photo)(moved[::-1])
+    assert np.abs(turned.astype(int) - together).max() <= 12  # whoever comes first
+
+
+def test_faces_apart_are_moved_as_each_alone(photo: np.ndarray) -> None:
+    boxes = [Box(0, 0, 90), Box(120, 110, 100)]
+    stills = [cut(photo, box, SIZE) for box in boxes]
+    spots = [
+        Spot(box, still, photo.shape, Window()) for box, still in zip(boxes, stills, strict=True)
+    ]
+    one, other = (np.roll(still, 2, 1) for still in stills)
+    both = Paste(spots, photo)([one, other])
+    assert np.array_equal(both, Paste(spots[1:], Paste(spots[:1], photo)([one]))([other]))
+
+
+def test_between_faces_there_is_no_seam() -> None:
+    y, x = np.mgrid[:200, :340].astype(np.float32)
+    photo = np.stack([x / 2 + y / 4, y, x / 3 + y / 3], -1).astype(np.uint8)
+    boxes = [Box(20, 20, 160), Box(120, 20, 160)]
+    stills = [cut(photo, box, 128) for box in boxes]
+    spots = [
+        Spot(box, still, photo.shape, Window()) for box, still in zip(boxes, stills, strict=True)
+    ]
+    moved = [np.roll(stills[0], 5, 1), np.roll(stills[1], -5, 1)]
+    change = Paste(spots, photo)(moved).astype(int) - photo
+    steps = np.abs(np.diff(change[50:150, 60:240], axis=1))
+    assert steps.max() <= 6
 
 
 @pytest.mark.parametrize("mask", ["square", "oval"])

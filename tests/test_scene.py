@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import draw_face, draw_frames, write_clip
 from PIL import Image
 
-from animate import clips, portrait
+from animate import checkpoints, clips, portrait
+from animate.driver import Playing, Tally, open_driver
 from animate.errors import AnimateError
-from animate.scene import shrunk, side_by_side, tiled
+from animate.faces import locator
+from animate.scene import REACH, on_video, shrunk, side_by_side, tiled
+from animate.stage import Retarget, Stage
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +97,55 @@ def test_a_videos_person_moves_at_the_videos_rate(
     assert (made.rate, made.width, made.height) == (25, 160, 160)
     assert 5 <= done.frames <= 6
     assert made.sound
+
+
+def test_a_videos_person_keeps_the_movement_of_her_head(
+    world: Path, tmp_path: Path, stalls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+
+    def watched(*given: Any) -> Any:
+        kept.append(given[4].keeps_head)
+        return on_video(*given)
+
+    monkeypatch.setattr(sys.modules["animate.portrait"], "on_video", watched)
+    for number, how in enumerate([{}, {"head": 1}, {"relative": False}]):
+        out = tmp_path / f"{number}.mp4"
+        run(world, stalls / "source.mp4", world / "clip.mp4", out, **how)
+    assert kept == [True, False, False]
+    with pytest.raises(AnimateError, match=r"retarget\.head is still"):
+        run(world, world / "photo.png", world / "clip.mp4", tmp_path / "d.mp4", head="still")
+
+
+@pytest.mark.parametrize("away", [0.02, 0.7])
+def test_a_head_is_not_shown_far_from_its_neck(
+    world: Path, stalls: Path, monkeypatch: pytest.MonkeyPatch, away: float
+) -> None:
+    stage = Stage.of(checkpoints.load(world / "tiny.safetensors")[0])
+    how, tally, shown = Retarget(amplify={"head": 1.0}), Tally(), []
+    retarget = Stage.retarget
+
+    def further(self: Stage, source: Any, motion: Any, first: Any, how: Retarget) -> Any:
+        moved = retarget(self, source, motion, first, how)
+        if how.keeps_head:
+            return moved
+        view = torch.zeros_like(moved.view)  # of another frame
+        return replace(moved, point=moved.point + torch.tensor([away, 0]), view=view)
+
+    def render(self: Stage, source: Any, motion: Any) -> np.ndarray:
+        shown.append(motion)
+        return np.zeros((2, self.model.size, self.model.size, 3), np.uint8)
+
+    monkeypatch.setattr(Stage, "retarget", further)
+    monkeypatch.setattr(Stage, "render", render)
+    clip = clips.open_clip(stalls / "source.mp4")
+    driver = open_driver(world / "clip.mp4", locator("auto"), Playing(end=0.2))
+    count = len(list(on_video(stage, clip, locator("auto"), driver, how, None, tally)))
+    for motion in shown:
+        assert stage.apart(motion[:1], motion[1:]) < REACH + 0.03
+        assert torch.equal(motion.view[0], motion.view[1])  # what is around her stays
+    assert (count, tally.held) == (len(shown), count * (away > REACH))
+    assert any("head held" in line for line in tally.words()) == (away > REACH)
 
 
 def test_a_picture_moves_a_picture(world: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ MASKS = ("square", "oval")
 # From here to twice as much the photo's own detail gives way to the crop's:
 TEAR = 0.5  # of the flow, pixels from one pixel to the next
 LEFT = 15  # grey levels that the flow leaves unexplained
+BETWEEN = 0.1  # sides of a square: how much nearer to a face a pixel is that is all its own
 
 
 @dataclass(frozen=True)
@@ -59,38 +61,26 @@ class Window:
         return (fade * fade * (3 - 2 * fade)).astype(np.float32)
 
 
-class Paste:
-    """Moves the photo itself, at its own resolution, as the small animated crop shows.
+class Spot:
+    """A face's square in a photo (H, W, 3), and how the small crop says that it moves."""
 
-    With the crop in the photo's own pose as the model renders it, R, and the crop of a frame, Q,
-    optical flow f (Kroeger et al. 2016) says where each pixel of Q comes from in R. The photo P
-    moves by the same flow, and what the flow doesn't explain (a shadow, a wrinkle) is added:
+    def __init__(self, box: Box, still: np.ndarray, shape: Sequence[int], window: Window) -> None:
+        """The crop `still` (S, S, 3) uint8 in the photo's own pose, its box, and the photo's shape.
 
-        P(z + w f) + w (Q - R(z + f)),
-
-    where the window w fades from 1 to 0 towards the rim of the crop. So the photo keeps its detail
-    and its colours, what moves at the rim comes to rest before it, and the rest of the picture
-    stays as it is, bit for bit; the photo's own pose gives the photo. Where the flow tears or finds
-    nothing alike (a mouth that opens, what a head uncovers) the photo has no detail to give: there
-    Q stands alone.
-    """
-
-    def __init__(self, box: Box, still: np.ndarray, photo: np.ndarray, window: Window) -> None:
-        """The crop `still` (S, S, 3) in the photo's own pose, its box, and the photo (H, W, 3);
-        both uint8."""
+        Raises AnimateError where the box lies outside.
+        """
         import cv2
 
-        height, width = photo.shape[:2]
+        height, width = shape[:2]
         size = still.shape[0]
-        self.still, self.grey = still, cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
+        self.box, self.still, self.grey = box, still, cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
         left, top = max(0, int(np.floor(box.left))), max(0, int(np.floor(box.top)))
         right = min(width, int(np.ceil(box.left + box.side)))
         bottom = min(height, int(np.ceil(box.top + box.side)))
         if left >= right or top >= bottom:
             raise AnimateError("the face's square lies outside the photo: give another faces.box")
-        self.part = slice(top, bottom), slice(left, right)
+        self.part = Part(left, top, right, bottom)
         self.size = right - left, bottom - top
-        self.photo, self.fine = photo, doubled(photo[self.part])
         outside = (  # beyond the photo's edge nothing has to join
             box.left < 1,
             box.top < 1,
@@ -106,13 +96,10 @@ class Paste:
                 [0, scale, scale * (top + 0.5 - box.top) - 0.5],
             ]
         )
-        y, x = np.mgrid[: self.size[1], : self.size[0]].astype(np.float32)
-        self.here = 2 * np.stack([x, y], -1)  # in pixels of `fine`
         self.grid = np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), -1)
 
-    def __call__(self, photo: np.ndarray, crop: np.ndarray) -> np.ndarray:
-        """The photo (H, W, 3), in which others may have moved, with its face as in the crop
-        (S, S, 3); both uint8."""
+    def change(self, crop: np.ndarray, window: np.ndarray) -> Change:
+        """What a crop (S, S, 3) uint8 asks of the photo within a window (S, S, 1) in [0, 1]."""
         import cv2
 
         grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
@@ -122,15 +109,12 @@ class Paste:
         seen = cv2.remap(self.still, self.grid + flow, None, cv2.INTER_LINEAR, None, rim)
         rest = crop.astype(np.float32) - seen
         new = novel(flow, rest)[..., None]
-        move = self._enlarge(self.window * flow * (2 / self.scale))
-        fine = self.fine if photo is self.photo else doubled(photo[self.part])
-        moved = cv2.remap(fine, self.here + move, None, cv2.INTER_LINEAR, None, rim)
-        alone = self._enlarge(self.window * new)
-        moved = cv2.blendLinear(moved, self._enlarge(crop), 1 - alone, alone)
-        rest = self._enlarge(self.window * (1 - new) * rest)
-        result = photo.copy()
-        result[self.part] = cv2.add(moved, rest, dtype=cv2.CV_8U)
-        return result
+        return Change(
+            self._enlarge(window * flow * (2 / self.scale)),
+            self._enlarge(window * new),
+            self._enlarge(crop),
+            self._enlarge(window * (1 - new) * rest),
+        )
 
     def _enlarge(self, field: np.ndarray) -> np.ndarray:
         """A field over the crop, over its part of the photo."""
@@ -138,6 +122,156 @@ class Paste:
 
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(field, self.place, self.size, None, how, cv2.BORDER_REPLICATE)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one crop asks of its part of the photo, each (h, w) or (h, w, channels)."""
+
+    move: np.ndarray  # where from, in half pixels from each
+    alone: np.ndarray  # in [0, 1]: where the crop stands alone
+    crop: np.ndarray  # as large as the part
+    rest: np.ndarray  # what is added to the moved photo
+
+
+class Paste:
+    """Moves the photo itself, at its own resolution, as the small animated crops show.
+
+    With the crop in the photo's own pose as the model renders it, R, and the crop of a frame, Q,
+    optical flow f (Kroeger et al. 2016) says where each pixel of Q comes from in R. The photo P
+    moves by the same flow, and what the flow doesn't explain (a shadow, a wrinkle) is added:
+
+        P(z + w f) + w (Q - R(z + f)),
+
+    where the window w fades from 1 to 0 towards the rim of the crop. So the photo keeps its detail
+    and its colours, what moves at the rim comes to rest before it, and the rest of the picture
+    stays as it is, bit for bit; the photo's own pose gives the photo. Where the flow tears or finds
+    nothing alike (a mouth that opens, what a head uncovers) the photo has no detail to give: there
+    Q stands alone.
+
+    Where squares of several faces overlap, each pixel goes with the nearest of them (`parted`), and
+    the photo is moved once, by the sum of their w f: moving what has been moved would blur it.
+    """
+
+    def __init__(self, spots: Sequence[Spot], photo: np.ndarray) -> None:
+        """The faces that move, and the photo (H, W, 3) uint8."""
+        self.spots, self.photo = spots, photo
+        self.areas = [Area(photo, part, some) for part, some in joined(spots)]
+        self.windows = parted(spots)
+
+    def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """The photo with its faces as in the crops, (S, S, 3) uint8, one for each spot."""
+        faces = zip(self.spots, self.windows, crops, strict=True)
+        changes = [spot.change(crop, window) for spot, window, crop in faces]
+        result = self.photo.copy()
+        for area in self.areas:
+            some = [(self.spots[index].part, changes[index]) for index in area.spots]
+            result[area.part.slices] = area.moved(some)
+        return result
+
+
+@dataclass(frozen=True)
+class Part:
+    """A rectangle of whole pixels, without its right and bottom ends."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def within(self, other: Part) -> tuple[slice, slice]:
+        """The slices of this part in one that holds it."""
+        x, y = other.left, other.top
+        return slice(self.top - y, self.bottom - y), slice(self.left - x, self.right - x)
+
+    def overlaps(self, other: Part) -> bool:
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
+    def around(self, other: Part) -> Part:
+        """The rectangle around both."""
+        return Part(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+
+class Area:
+    """A part of a photo that is moved as one, for the spots of these numbers."""
+
+    def __init__(self, photo: np.ndarray, part: Part, spots: list[int]) -> None:
+        self.part, self.spots, self.fine = part, spots, doubled(photo[part.slices])
+        y, x = np.mgrid[: part.bottom - part.top, : part.right - part.left].astype(np.float32)
+        self.here = 2 * np.stack([x, y], -1)  # in pixels of `fine`
+
+    def moved(self, changes: Sequence[tuple[Part, Change]]) -> np.ndarray:
+        """This part, changed in the parts of each spot."""
+        import cv2
+
+        where = self.here.copy()
+        for part, change in changes:
+            where[part.within(self.part)] += change.move
+        rim = cv2.BORDER_REPLICATE
+        picture = cv2.remap(self.fine, where, None, cv2.INTER_LINEAR, None, rim)
+        for part, change in changes:
+            at = part.within(self.part)
+            mixed = cv2.blendLinear(picture[at], change.crop, 1 - change.alone, change.alone)
+            picture[at] = cv2.add(mixed, change.rest, dtype=cv2.CV_8U)
+        return picture
+
+
+def joined(spots: Sequence[Spot]) -> list[tuple[Part, list[int]]]:
+    """The parts of a photo to be moved as one, and the numbers of the spots in each."""
+    found: list[tuple[Part, list[int]]] = []
+    for index, spot in enumerate(spots):
+        part, some = spot.part, [index]
+        while touched := [area for area in found if area[0].overlaps(part)]:
+            for area in touched:
+                found.remove(area)
+                part, some = part.around(area[0]), [*area[1], *some]
+        found.append((part, sorted(some)))
+    return found
+
+
+def parted(spots: Sequence[Spot]) -> list[np.ndarray]:
+    """The spots' windows (S, S, 1), each given up where another's face is nearer.
+
+    Nearer is counted in sides of each square from its middle, and over BETWEEN of them the one
+    fades into the other: there their windows add up to what both cover.
+    """
+    windows = []
+    for spot in spots:
+        window = spot.window
+        for other in spots:
+            if other is not spot and other.part.overlaps(spot.part):
+                window = window * (1 - _given_up(spot, other))
+        windows.append(window)
+    return windows
+
+
+def _given_up(spot: Spot, other: Spot) -> np.ndarray:
+    """(S, S, 1) in [0, 1]: how far pixels of a spot's crop belong to another."""
+    import cv2
+
+    size, there = spot.grid.shape[0], other.grid.shape[0]
+    at = (spot.grid + 0.5) / size - 0.5  # sides from the middle
+    step = spot.box.side / other.box.side
+    gap = [
+        (spot.box.left + spot.box.side / 2 - other.box.left - other.box.side / 2) / other.box.side,
+        (spot.box.top + spot.box.side / 2 - other.box.top - other.box.side / 2) / other.box.side,
+    ]
+    theirs = at * step + np.array(gap, np.float32)
+    nearer = np.linalg.norm(at, axis=-1) - np.linalg.norm(theirs, axis=-1)
+    share = np.clip(0.5 + nearer / (2 * BETWEEN), 0, 1)
+    seen = ((theirs + 0.5) * there - 0.5).astype(np.float32)
+    window = cv2.remap(other.window, seen, None, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT)
+    return (window * share * share * (3 - 2 * share))[..., None].astype(np.float32)
 
 
 def doubled(picture: np.ndarray) -> np.ndarray:

@@ -104,6 +104,14 @@ class MotionModel(nn.Module, ABC):
         matrix, centre, middle = fit_similarity(point, home.expand_as(point))
         return (middle + (point - centre) @ matrix.mT - home).square().sum(-1).mean(-1).sqrt()
 
+    def apart(self, own: Motion, motion: Motion) -> Tensor:
+        """How far the heads of T poses are from that of the one pose `own`, (T,), in half crops.
+
+        The root mean square over the points of models whose poses have a `point` (T, K, 2).
+        """
+        home, point = own.point, motion.point  # type: ignore[attr-defined]
+        return (point - home).square().sum(-1).mean(-1).sqrt()
+
     def remarks(self, own: Motion) -> list[str]:
         """What is known from a photo's pose to go badly, a sentence each, with what to do."""
         return []

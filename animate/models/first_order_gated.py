@@ -347,6 +347,11 @@ class FirstOrderGated(MotionModel):
         back = torch.lerp(back, correct(back, view(source.behind).float() / 255, theirs), sure)
         return flow, (source.front, move(source.behind, back))
 
+    def apart(self, own: Points, motion: Points) -> Tensor:  # type: ignore[override]
+        steady = list(landmarks.STEADY)
+        home, point = own.point[:, steady], motion.point[:, steady]
+        return (point - home).square().sum(-1).mean(-1).sqrt()
+
     def remarks(self, own: Points) -> list[str]:  # type: ignore[override]
         lines = []
         if landmarks.eye_opening(own.point)[0] < landmarks.CLOSED:
