@@ -41,6 +41,7 @@ class Clip:
     truncated: str = "error"
     first: int = 0  # the span that `frames` yields, counted in frames at `rate`
     beyond: int | None = None  # the first one that it doesn't
+    turns: int = 0  # quarter turns to the left that `frames` makes, after width and height
 
     def span(self, start: float = 0, end: float | None = None) -> Clip:
         """The part from `start` to `end` seconds, to the nearest frame; None is the clip's end.
@@ -61,6 +62,10 @@ class Clip:
             raise AnimateError(f"{self.path} ends before {start} s: use an earlier clip.start")
         return replace(self, first=first, beyond=beyond, length=length)
 
+    def turned(self, turns: int) -> Clip:
+        """The clip with its frames turned to the left so many times."""
+        return replace(self, turns=(self.turns + turns) % 4)
+
     @property
     def heard(self) -> Sound | None:
         """The sound of the span."""
@@ -74,7 +79,10 @@ class Clip:
         a time. Raises AnimateError naming the frame where the clip is cut off or damaged, after the
         frames before it; with truncated="accept" goes on with what can be decoded.
         """
-        return _pictures(self) if self.path.is_dir() else _video(self)
+        pictures = _pictures(self) if self.path.is_dir() else _video(self)
+        if not self.turns:
+            return pictures
+        return (np.ascontiguousarray(np.rot90(picture, self.turns)) for picture in pictures)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from animate import clips
 from animate.clips import Clip, Sound
 from animate.errors import AnimateError
-from animate.faces import Face, Locator, Sighting, cut
+from animate.faces import Face, Locator, Sighting, cut, quarter_turns
 from animate.models.contract import Motion
 from animate.motion_template import Reel, Template, read_template
 from animate.photos import PHOTO_SUFFIXES, read_photo
@@ -48,6 +48,7 @@ class Tally:
     missing: int = 0
     first_missing: int | None = None
     cuts: int = 0
+    turns: int = 0  # quarter turns to the left that make it upright
     held: int = 0  # frames in which the head could not go as far as it was asked to
     unlike: float = 0.0  # how far the reference pose is from the photo's, where one was searched
 
@@ -63,6 +64,9 @@ class Tally:
     def words(self, whose: str = "clip") -> list[str]:
         """What is worth telling."""
         found = []
+        if self.turns:
+            how = "upside down" if self.turns == 2 else "on its side"
+            found.append(f"the {whose} lies {how}, and was turned upright to be read")
         if self.missing:
             found.append(
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
@@ -273,8 +277,12 @@ def open_driver(path: Path, locator: Locator, playing: Playing) -> Driver:
         return Driver(path, rate, length, None, sha256, template, locator, playing)
     if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir():
         picture, rate = read_photo(path), clips.FOLDER_RATE
-        return Driver(path, rate, 1, None, clips.sha256(path), picture, locator, playing)
+        turns = quarter_turns(locator, [picture])
+        picture, tally = np.ascontiguousarray(np.rot90(picture, turns)), Tally(turns=turns)
+        digest = clips.sha256(path)
+        return Driver(path, rate, 1, None, digest, picture, locator, playing, tally=tally)
     clip = clips.open_clip(path, truncated=playing.truncated).span(playing.start, playing.end)
+    clip = clip.turned(quarter_turns(locator, clip.frames()))
     length = _played(clip.length, playing) if playing.missing != "skip" else None
     sound, silent, codec = clip.heard, None, unheard(clip.heard)
     if sound and codec:
@@ -282,7 +290,8 @@ def open_driver(path: Path, locator: Locator, playing: Playing) -> Driver:
     elif sound and (playing.missing == "skip" or not playing.once):
         sound, silent = None, "it can't follow frames that are skipped or played again"
     digest = clips.sha256(path)
-    return Driver(path, clip.rate, length, sound, digest, clip, locator, playing, silent)
+    tally = Tally(turns=clip.turns)
+    return Driver(path, clip.rate, length, sound, digest, clip, locator, playing, silent, tally)
 
 
 def _played(length: int | None, playing: Playing) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from animate import __version__, checkpoints, clips, keys
 from animate.clips import Clip, Sound
 from animate.driver import Driver, Playing, Tally, open_driver
 from animate.errors import AnimateError
-from animate.faces import advice, locator
+from animate.faces import advice, locator, quarter_turns
 from animate.faces.paste import Window
 from animate.memory import swept
 from animate.motion_template import Template
@@ -131,6 +132,8 @@ def portrait(
     photo_face = locator(faces, box, "largest" if everyone else which, weights)
     clip_face = locator(faces, clip_box, clip_which, weights)
     video = clips.open_clip(photos[0], truncated=truncated) if is_video(photos) else None
+    if video:
+        video = video.turned(quarter_turns(photo_face, video.frames()))
     if video and (compare or everyone or len(paths) > 1):
         raise AnimateError(
             f"{photos[0]} is a video, where one driver moves one face: leave out --compare, --also "
@@ -162,7 +165,7 @@ def portrait(
     for line in (lines := lines + lost):
         say(line)
     made_of = meanwhile(ingredients, photos, paths)
-    source = Tally()
+    source = Tally(turns=video.turns if video else 0)
     if video:
         frames = on_video(stage, video, photo_face, drivers[0], how, window, source)
     else:
@@ -218,13 +221,18 @@ def foreseen(
     how: Retarget,
 ) -> list[str]:
     """What will look bad, and what to do about it."""
-    lines = []
+    lines, actors = [], iter(cast)
     for view in views:
-        if view.faces:
-            others = len(view.faces) - len(view.boxes)
-            lines += advice.of_photo(view.faces[0], others, view.photo.shape)
-    for actor in cast:
-        lines += stage.model.remarks(actor.own)
+        others = len(view.faces) - len(view.boxes)
+        for index, actor in enumerate(islice(actors, len(view.boxes))):
+            if not view.faces:  # a box was given
+                lines += stage.model.remarks(actor.own)
+                continue
+            one = view.faces[index]
+            name = advice.named(one, view.faces)
+            lines += advice.of_photo(one, others, view.photo.shape, name)
+            astray = advice.of_marks(one, actor.marks(stage), name)
+            lines += astray or stage.model.remarks(actor.own, name)
     if how.relative and drivers[0].playing.reference != "auto" and views and views[0].faces:
         face = drivers[0].first_face()
         lines += advice.of_pair(views[0].faces[0], face) if face else []

@@ -40,6 +40,15 @@ class Actor:
         crop = cut(photo, box, stage.model.size)
         return cls(box, crop, stage.encode(crop), stage.track([crop]))
 
+    def marks(self, stage: Stage) -> np.ndarray | None:
+        """Where the model sees eyes, nose and corners of the mouth, (5, 2) pixels of the photo."""
+        marks = stage.model.marks(self.own)
+        if marks is None:
+            return None
+        side = self.crop.shape[0]
+        at = (marks[0].float().cpu().numpy() + 1) / 2 * (side - 1) + 0.5  # pixels of the crop
+        return np.array([self.box.left, self.box.top]) + at * (self.box.side / side)
+
 
 @dataclass(frozen=True)
 class View:
@@ -179,7 +188,8 @@ def on_video(
     With the head amplified by 0 she keeps her own movement, and takes the expression alone;
     otherwise the driver's movement takes the place of hers, no further than REACH from her own: her
     neck and shoulders still go with hers. Frames without a face stay as they are; they and those
-    held back are counted. Ends with the shorter of the two.
+    held back are counted. What was turned to be read is turned back. Ends with the shorter of the
+    two.
     """
     keeps = how.keeps_head
     still = replace(how, relative=True, amplify={**how.amplify, "head": 0})
@@ -226,7 +236,8 @@ def on_video(
             return crop
         return Paste([Spot(actor.box, still, frame.shape, window)], frame)([crop])
 
-    yield from in_order(shown, moves(), stage.threads)
+    for frame in in_order(shown, moves(), stage.threads):
+        yield np.ascontiguousarray(np.rot90(frame, -clip.turns))
 
 
 def side_by_side(panels: Sequence[np.ndarray]) -> np.ndarray:

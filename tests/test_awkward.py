@@ -92,6 +92,10 @@ photo("a face cut off by the edge")(lambda f: saved(f, "p.png", pasted((200, 240
 photo("a tilted head")(lambda f: saved(f, "p.png", face().rotate(35, fillcolor=(90, 90, 90))))
 photo("lying on its side")(lambda f: saved(f, "p.png", face().transpose(Image.Transpose.ROTATE_90)))
 photo("upside down")(lambda f: saved(f, "p.png", face().transpose(Image.Transpose.ROTATE_180)))
+photo("three faces, one of them on its side")(
+    lambda f: saved(f, "p.png", ImageOps.expand(
+        Image.fromarray(np.concatenate([*[np.asarray(face())] * 2, np.rot90(face())], 1)), 9))
+)  # fmt: skip
 photo("a painting (posterised, brush strokes)")(
     lambda f: saved(f, "p.png", ImageOps.posterize(face().filter(ImageFilter.ModeFilter(7)), 3))
 )
@@ -209,9 +213,13 @@ clip("alpha: QuickTime Animation")(
 )
 clip("a phone's rotation")(
     lambda f: ffmpeg(f / "c.mp4", "-display_rotation", "90", "-i",
-                     str(ffmpeg(f / "t.mp4", "-i", str(plain(f)), "-vf", "transpose=2")),
+                     str(ffmpeg(f / "t.mp4", "-i", str(plain(f)), "-vf", "transpose=1")),
                      "-c", "copy")
 )  # fmt: skip
+clip("on its side, without the rotation")(
+    lambda f: ffmpeg(f / "c.mp4", "-i", str(plain(f)), "-vf", "transpose=1")
+)
+clip("upside down")(lambda f: ffmpeg(f / "c.mp4", "-i", str(plain(f)), "-vf", "hflip,vflip"))
 clip("a variable frame rate")(
     lambda f: ffmpeg(f / "c.mkv", "-i", str(plain(f)), "-vf", "setpts=(N+0.3*mod(N\\,3))/25/TB",
                      "-fps_mode", "vfr")
@@ -291,6 +299,7 @@ def of_clip(path: Path, stage: Stage) -> str:
     parts = [f"works: {count} poses at {driver.rate} a second"]
     parts += [f"{met.missing} without a face"] * bool(met.missing)
     parts += [f"{met.cuts} scene cut"] * bool(met.cuts)
+    parts += [f"turned upright by {90 * met.turns} degrees"] * bool(met.turns)
     parts += [f"the driver's sound is left out: {driver.silent}"] * bool(driver.silent)
     return ", ".join(parts)
 

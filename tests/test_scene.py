@@ -148,6 +148,29 @@ def test_a_head_is_not_shown_far_from_its_neck(
     assert any("head held" in line for line in tally.words()) == (away > REACH)
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_clip_that_lies_moves_as_one_that_stands(world: Path, tmp_path: Path, turns: int) -> None:
+    stage = Stage.of(checkpoints.load(world / "tiny.safetensors")[0])
+    for name, k in (("stands", 0), ("lies", turns)):
+        (tmp_path / name).mkdir()
+        for index, frame in enumerate(draw_frames(4)):
+            Image.fromarray(np.rot90(frame, k).copy()).save(tmp_path / name / f"{index}.png")
+    one, other = (open_driver(tmp_path / n, locator("auto"), Playing()) for n in ("stands", "lies"))
+    assert (one.tally.turns, other.tally.turns) == (0, -turns % 4)
+    assert any("turned upright" in line for line in other.tally.words())
+    pairs = list(zip(one.poses(stage), other.poses(stage), strict=True))
+    assert all(torch.equal(a.motion.point, b.motion.point) for a, b in pairs)
+    still = open_driver(tmp_path / "lies" / "0.png", locator("auto"), Playing())
+    assert torch.equal(next(still.poses(stage)).motion.point, pairs[0][0].motion.point)
+    clip = clips.open_clip(tmp_path / "stands")
+    upright, turned = (
+        list(on_video(stage, clip, locator("auto"), one, Retarget(), None, Tally()))
+        for clip in (clip, clips.open_clip(tmp_path / "lies").turned(-turns))
+    )
+    for a, b in zip(upright, turned, strict=True):
+        assert np.array_equal(np.rot90(a, turns), b)
+
+
 def test_a_picture_moves_a_picture(world: Path, tmp_path: Path) -> None:
     done = run(world, world / "photo.png", world / "photo.png", tmp_path / "o.png")
     assert done.report.agrees

@@ -8,7 +8,7 @@ from pathlib import Path
 from animate.errors import AnimateError
 from animate.faces.crop import Box, cut
 from animate.faces.detect import Detector, Face, Remembered, YuNet
-from animate.faces.locate import Centre, Detected, Given, Locator
+from animate.faces.locate import Centre, Detected, Given, Locator, quarter_turns
 from animate.faces.track import Sighting, follow
 
 LOCATORS = ("auto", "landmarks", "centre")
@@ -27,6 +27,7 @@ __all__ = [
     "cut",
     "follow",
     "locator",
+    "quarter_turns",
 ]
 
 

@@ -4,37 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from animate.faces.detect import Face
+
+ALONE = "the face in the photo"
+ORDINALS = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+)  # fmt: skip
 
 SMALL = 90  # pixels of height below which a face is made of guesses
 TURNED = 0.6  # of the distance between the eyes, where a nose is in a profile
 APART = 0.35  # of it: how differently two heads may be turned
+CLEAR = 0.89  # the detector's score of human faces seen so: 0.90 at least in clips, 0.91 in photos
+ASTRAY = 0.18  # of its height: marks of 334 portraits are at most 0.11 apart
 UNLIKE = 0.09  # in half crops: how differently the points of two faces may lie
 
 
-def of_photo(face: Face, others: int, shape: Sequence[int]) -> list[str]:
-    """What to know of a photo (H, W, ...) with `others` faces beside the chosen one."""
-    lines = []
+def named(face: Face, faces: Sequence[Face]) -> str | None:
+    """What to call a face among those of its photo; None where it is the only one."""
+    if len(faces) < 2:
+        return None
+    number = 1 + sum(other.centre[0] < face.centre[0] for other in faces)
+    if number > len(ORDINALS):
+        return f"face {number} from the left"
+    return f"the {ORDINALS[number - 1]} face from the left"
+
+
+def of_photo(face: Face, others: int, shape: Sequence[int], name: str | None = None) -> list[str]:
+    """What to know of a face in a photo (H, W, ...) that has `others` to choose from."""
+    place, name, lines = name or "the face", name or ALONE, []
     if face.height < SMALL:
         lines.append(
-            f"the face in the photo is {face.height:.0f} pixels high and will look soft: use one "
-            f"of {SMALL} or more"
+            f"{name} is {face.height:.0f} pixels high and will look soft: use one of {SMALL} or "
+            "more"
         )
     if abs(face.turn) > TURNED:
-        lines.append(
-            "the photo shows the face from the side, and hardly moves: use one from the front"
-        )
+        lines.append(f"{name} is seen from the side, and hardly moves: use one from the front")
     box = face.square
     height, width = shape[:2]
     over = max(-box.left, -box.top, box.left + box.side - width, box.top + box.side - height)
     if over > 0.2 * box.side:
-        lines.append("the face is at the edge of the photo, what is missing is made up")
+        lines.append(f"{place} is at the edge of the photo, what is missing is made up")
+    elif face.score < CLEAR and abs(face.turn) <= APART and face.height >= SMALL:
+        lines.append(
+            f"{name} is no clear human face (an animal's, a cartoon's, or hidden in part?) and may "
+            "look bad, its mouth first: use a person's, seen whole"
+        )
     if others > 0:
         lines.append(
             f"the photo shows {others + 1} faces: faces.which=1 to {others + 1} names another, "
             "from the left, faces.which=all moves them all"
         )
     return lines
+
+
+def of_marks(face: Face, seen: np.ndarray | None, name: str | None = None) -> list[str]:
+    """What to know where a motion model has its `seen` marks (5, 2) elsewhere than the detector."""
+    if seen is None:
+        return []
+    away = np.linalg.norm(seen - face.marks, axis=1).max() / face.height
+    if not away > ASTRAY:
+        return []
+    return [
+        f"{name or ALONE} is no clear human face to the motion model, which takes its parts for "
+        "others and will distort it: use one that is seen whole, from the front"
+    ]
 
 
 def of_pair(photo: Face, driver: Face) -> list[str]:

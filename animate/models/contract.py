@@ -112,8 +112,15 @@ class MotionModel(nn.Module, ABC):
         home, point = own.point, motion.point  # type: ignore[attr-defined]
         return (point - home).square().sum(-1).mean(-1).sqrt()
 
-    def remarks(self, own: Motion) -> list[str]:
-        """What is known from a photo's pose to go badly, a sentence each, with what to do."""
+    def marks(self, own: Motion) -> Tensor | None:
+        """Right eye, left eye, nose, corners of the mouth in T poses, (T, 5, 2), where known."""
+        return None
+
+    def remarks(self, own: Motion, name: str | None = None) -> list[str]:
+        """What is known from a photo's pose to go badly, a sentence each, with what to do.
+
+        `name` is what the face is called where the photo shows others, too.
+        """
         return []
 
     def fuse(self) -> MotionModel:

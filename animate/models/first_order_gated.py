@@ -352,18 +352,11 @@ class FirstOrderGated(MotionModel):
         home, point = own.point[:, steady], motion.point[:, steady]
         return (point - home).square().sum(-1).mean(-1).sqrt()
 
-    def remarks(self, own: Points) -> list[str]:  # type: ignore[override]
-        lines = []
-        if landmarks.eye_opening(own.point)[0] < landmarks.CLOSED:
-            lines.append(
-                "the eyes in the photo are closed, and have to be made up: use one with open eyes"
-            )
-        roll = abs(float(landmarks.roll(own.point)[0]))
-        if roll > landmarks.ROLLED:
-            lines.append(
-                f"the head in the photo is tilted by {roll:.0f} degrees: turn the photo upright"
-            )
-        return lines
+    def marks(self, own: Points) -> Tensor:  # type: ignore[override]
+        return landmarks.marks(own.point)
+
+    def remarks(self, own: Points, name: str | None = None) -> list[str]:  # type: ignore[override]
+        return landmarks.remarks(own.point, name)
 
     def forward(self, source: Tensor, driving: Tensor, taught: Tensor | None = None) -> Prediction:
         """Training pass over B pairs, (B, 3, S, S) each, in [0, 1].

@@ -82,6 +82,12 @@ def eye_opening(point: Tensor) -> Tensor:
     return torch.stack(openings).mean(0)
 
 
+def marks(point: Tensor) -> Tensor:
+    """Right eye, left eye, nose and corners of the mouth of poses (T, K, 2): (T, 5, 2)."""
+    parts = (RIGHT_EYE, LEFT_EYE, (1,), (61,), (291,))
+    return torch.stack([point[:, [TAUGHT.index(n) for n in part]].mean(1) for part in parts], 1)
+
+
 @exact
 def roll(point: Tensor) -> Tensor:
     """By how many degrees the heads of poses (T, K, 2) lean to the viewer's right, (T,).
@@ -94,6 +100,21 @@ def roll(point: Tensor) -> Tensor:
     across = left - right
     angle = torch.rad2deg(torch.atan2(across[:, 1], across[:, 0]))
     return torch.where(across.norm(dim=-1) > 0.1, angle, torch.nan)
+
+
+def remarks(point: Tensor, name: str | None = None) -> list[str]:
+    """What goes badly with a photo of the pose (1, K, 2), a sentence each; of the face `name`."""
+    lines = []
+    if eye_opening(point)[0] < CLOSED:
+        whose = f"of {name}" if name else "in the photo"
+        lines.append(f"the eyes {whose} are closed, and have to be made up: use one with open eyes")
+    angle = abs(float(roll(point)[0]))
+    tilted = f"tilted by {angle:.0f} degrees"
+    if angle > ROLLED and name:
+        lines.append(f"{name} is {tilted}, and its mouth breaks: use one that is upright")
+    elif angle > ROLLED:
+        lines.append(f"the head in the photo is {tilted}: turn the photo upright")
+    return lines
 
 
 # Where lips and lids meet: the point above and the one below.
