@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from animate.models import landmarks
+from animate.models import first_order_gated, landmarks
 from animate.models.first_order_gated import MOTION_FEATURES, FirstOrderGated, Points, openings
 from animate.models.layers import fill
 
@@ -214,3 +214,18 @@ def test_regions_are_amplified_apart() -> None:
     assert not set(mouth) & set(eyes)
     still = moved(head=0, mouth=0, eyes=0)
     assert (still - own).abs().mean() < 0.5 * (plain - own).abs().mean()
+
+
+def test_of_two_scenes_the_camera_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = FirstOrderGated(size=128).eval()
+    generator = torch.Generator().manual_seed(1)
+    ours, theirs = torch.rand(2, 1, 3, 128, 128, generator=generator)
+    shift = torch.tensor([[1.0, 0, 0.5], [0, 1, -0.3]])[None]
+    pictures = []
+    for ground in (torch.eye(2, 3)[None], shift):
+        monkeypatch.setattr(first_order_gated, "camera", lambda *poses, g=ground: g)
+        with torch.inference_mode():
+            source = model.encode(ours)
+            pictures.append(model.render(source, model.track(theirs)))
+    assert torch.equal(*pictures)

@@ -323,6 +323,14 @@ class FirstOrderGated(MotionModel):
         """The flow, the image and the photo's share in it."""
         ground = camera(source.pose, motion)
         flow, x = self.motion(source.small, source.pose.point, motion.point, ground)
+        if not torch.equal(
+            ground, still := torch.eye(2, 3, device=ground.device).expand_as(ground)
+        ):
+            ours, theirs = source.pose.view.float() / 255, motion.view.float() / 255
+            sure = trust(flow, correct(flow, ours, theirs), ours, theirs)[..., 0]
+            if bool((sure < 1).any()):  # of two scenes the camera tells nothing
+                ground = torch.lerp(still, ground, sure)
+                flow, x = self.motion(source.small, source.pose.point, motion.point, ground)
         flow, layers = self._seen(source, motion, flow, ground)
         side = source.photo.shape[-1]
         theirs = openings(motion.point, side // 2)
