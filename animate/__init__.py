@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from animate.errors import AnimateError, VerificationError
-    from animate.portrait import portrait
-    from animate.verification import verify
+    from animate.inference.portrait import portrait
+    from animate.verification.verify import verify
 
 __version__ = "0.1.0"
 __all__ = ["AnimateError", "VerificationError", "portrait", "verify"]
@@ -17,8 +15,8 @@ __all__ = ["AnimateError", "VerificationError", "portrait", "verify"]
 _HOMES = {
     "AnimateError": "animate.errors",
     "VerificationError": "animate.errors",
-    "portrait": "animate.portrait",
-    "verify": "animate.verification",
+    "portrait": "animate.inference.portrait",
+    "verify": "animate.verification.verify",
 }
 
 
@@ -31,15 +29,3 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
-
-
-class _Package(ModuleType):
-    """Keeps `animate.portrait` the function, also after the module of that name is imported."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "portrait" and isinstance(value, ModuleType):
-            value = value.portrait
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

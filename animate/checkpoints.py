@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from animate.errors import AnimateError
-from animate.paths import folder
+from animate.system.paths import folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -156,7 +156,7 @@ def import_foreign(
     NAME.discriminator.safetensors beside `out`. `align_corners` is how the weights were trained to
     sample: True for the published files (torch 1.0). Raises AnimateError; then nothing is written.
     """
-    from animate.models import published
+    from animate.models.first_order import convert as published
 
     path, out = Path(path), Path(out)
     beside = out.with_name(f"{out.name.removesuffix('.safetensors')}.discriminator.safetensors")

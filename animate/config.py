@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
-from animate.paths import folder
+from animate.system.paths import folder
 
 # The place of each value in configs/run.yaml, the argument of `portrait` it becomes and its types;
 # "label.text" becomes the item "text" of the argument "label".

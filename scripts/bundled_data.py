@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from animate.clips import sha256
 from animate.errors import AnimateError
+from animate.media.clips import sha256
 
 FIELDS = ("split", "name", "identity", "source", "rights", "sha256")
 

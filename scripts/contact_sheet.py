@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from animate import __version__, checkpoints, clips
+from animate import __version__, checkpoints
 from animate.faces import cut, locator
+from animate.inference.predictor import Stage
+from animate.media import clips
 from animate.publish import publish
-from animate.stage import Stage
 from animate.watermark import Claim, Mark, Payload
 
 

@@ -22,14 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from animate import keys
 from animate.errors import AnimateError
-from animate.provenance import tags, xmp
+from animate.provenance import keys, tags, xmp
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Record, read_alone
 from animate.provenance.fingerprint import Fingerprint
 from animate.publish import publish
-from animate.verification import verify
+from animate.verification.verify import verify
 from animate.watermark import TOOLKIT_KEY, Claim, Mark, Payload
 
 CLAIM = Claim("animate fuzz", "none", "", "", "", "2026-01-01T00:00:00Z", "none")

@@ -16,11 +16,12 @@ import torch
 from conftest import ROOT, draw_face, draw_frames, write_clip
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from animate.driver import Playing, open_driver
 from animate.errors import AnimateError
-from animate.faces import advice, locator
-from animate.scene import look
-from animate.stage import Stage
+from animate.faces import locator
+from animate.inference import advice
+from animate.inference.compose import look
+from animate.inference.driver import Playing, open_driver
+from animate.inference.predictor import Stage
 
 PAGE = ROOT / "docs" / "awkward-inputs.md"
 PHOTOS: dict[str, Callable[[Path], Path]] = {}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from animate import clips
-from animate.batch import JOURNAL, REPORT, Job, read_jobs, run_jobs
 from animate.cli import main
 from animate.errors import AnimateError
+from animate.inference.batch import JOURNAL, REPORT, Job, read_jobs, run_jobs
+from animate.media import clips
 
 HEADER = ["photo", "clip", "out", "consent"]
 
@@ -84,7 +84,7 @@ POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from animate.batch import _end_with_us
+from animate.inference.batch import _end_with_us
 if __name__ == "__main__":
     with ProcessPoolExecutor(1, get_context("spawn"), _end_with_us) as pool:
         pool.submit(os.getpid).result()

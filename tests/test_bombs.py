@@ -27,7 +27,7 @@ MEASURE = """
 import json, sys, time, warnings
 from pathlib import Path
 from animate.errors import AnimateError
-from animate.verification import verify
+from animate.verification.verify import verify
 warnings.simplefilter("error")
 for path in map(Path, sys.argv[1:]):
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from animate.errors import AnimateError
-from animate.paths import folder
+from animate.system.paths import folder
 
 spec = importlib.util.spec_from_file_location("bundled_data", ROOT / "scripts/bundled_data.py")
 bundled_data = importlib.util.module_from_spec(spec)

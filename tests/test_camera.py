@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from animate.models.camera import SIDE, affine, align
+from animate.models.first_order_gated.camera import SIDE, affine, align
 from animate.models.geometry import warp
 
 

@@ -20,7 +20,7 @@ from animate import checkpoints
 from animate.cli import main
 from animate.errors import AnimateError
 from animate.models.discriminator import Discriminator
-from animate.models.first_order import FirstOrder
+from animate.models.first_order.model import FirstOrder
 
 JUDGE = {"width": 4, "limit": 16, "levels": 3}
 State = dict[str, Tensor]
@@ -333,7 +333,7 @@ def test_the_imported_network_draws_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_the_published_layout_needs_no_arguments() -> None:
-    from animate.models import published
+    from animate.models.first_order.model import convert as published
 
     with torch.device("meta"):
         model, judge = FirstOrder(), Discriminator(conditioned=True)

@@ -105,7 +105,7 @@ def test_a_run_is_published_and_verified(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    from animate.clips import open_clip
+    from animate.media.clips import open_clip
 
     monkeypatch.setenv("ANIMATE_HOME", str(tmp_path_factory.mktemp("home")))
 
@@ -155,7 +155,7 @@ def test_verify_tells_unmarked_and_unreadable_apart(
 def test_an_interrupt_leaves_nothing(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from animate.models.first_order_gated import FirstOrderGated
+    from animate.models.first_order_gated.model import FirstOrderGated
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

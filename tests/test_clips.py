@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animate import clips
 from animate.errors import AnimateError
+from animate.media import clips
 
 NTSC = Fraction(30000, 1001)
 LOSSLESS = ["-c:v", "libx264", "-crf", "4", "-pix_fmt", "yuv420p"]

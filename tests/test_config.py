@@ -16,7 +16,7 @@ COMMAND = ("compare", "columns", "force", "progress", "say")
 
 
 def test_yaml_and_portrait_have_the_same_defaults() -> None:
-    from animate.portrait import portrait
+    from animate.inference.portrait import portrait
 
     defaults = {
         name: p.default

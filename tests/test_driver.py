@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from animate.checkpoints import load
-from animate.driver import Driver, Playing, open_driver, play, resample, smooth, trusted
 from animate.errors import AnimateError
 from animate.faces import locator
+from animate.inference.driver import Driver, Playing, open_driver, play, resample, smooth, trusted
+from animate.inference.portrait import voice
+from animate.inference.predictor import Pose, Stage, values
+from animate.inference.save_motion import save_motion
+from animate.inference.templates import read_template
 from animate.models.contract import Motion
-from animate.motion_template import read_template
-from animate.portrait import voice
-from animate.rehearsal import save_motion
-from animate.stage import Pose, Stage, values
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,9 @@ def test_smoothing_calms_noise_and_follows_movement() -> None:
 def test_the_reference_is_the_frame_most_like_the_photo(
     world: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("animate.driver.LIKE", 0)  # an untrained model's poses are all alike
+    monkeypatch.setattr(
+        "animate.inference.driver.LIKE", 0
+    )  # an untrained model's poses are all alike
     driver = opened(world / "clip.mp4")
     frames = list(driver.poses(stage))
     own = frames[5].motion

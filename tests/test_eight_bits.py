@@ -11,12 +11,20 @@ from conftest import needs_vnni
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from animate import checkpoints, clips
+from animate import checkpoints
 from animate.faces import cut, locator
-from animate.models.blocks import ConvNorm, Residual, UNet, WithPicture, beside, fuse
-from animate.models.eight_bits import CEILING, STEP, Conv, pack, plus, real, to_bytes
-from animate.photos import read_photo
-from animate.stage import Retarget, Stage
+from animate.inference.predictor import Retarget, Stage
+from animate.media import clips
+from animate.media.photos import read_photo
+from animate.models.first_order_gated.blocks import (
+    ConvNorm,
+    Residual,
+    UNet,
+    WithPicture,
+    beside,
+    fuse,
+)
+from animate.models.first_order_gated.int8 import CEILING, STEP, Conv, pack, plus, real, to_bytes
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from animate.evaluation import motion, pixels, protocol
 from animate.evaluation.faces import MESH, SIXTY_EIGHT, Landmarker, Missing, Scheme, landmarker
 from animate.evaluation.measure import Meter, Record
 from animate.evaluation.statistics import by_identity, estimate
-from animate.verification import verify
+from animate.verification.verify import verify
 
 LINE = Scheme(  # a face of eight points: mouth 0 over 1, eyes' lids 2 over 3, corners 4 to 7
     points=8,

@@ -24,13 +24,13 @@ from animate.faces import (
     Face,
     Given,
     YuNet,
-    advice,
     cut,
     follow,
     locator,
     quarter_turns,
 )
 from animate.faces.detect import Remembered
+from animate.inference import advice
 
 
 def ramp(height: int, width: int) -> np.ndarray:

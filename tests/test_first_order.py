@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from animate.errors import AnimateError
 from animate.models import build
 from animate.models.discriminator import Discriminator
-from animate.models.first_order import FirstOrder, LocalMotion, relative_size
-from animate.models.fomm_blocks import hull_area
-from animate.models.published import PARTS
+from animate.models.first_order.blocks import hull_area
+from animate.models.first_order.convert import PARTS
+from animate.models.first_order.model import FirstOrder, LocalMotion, relative_size
 
 TINY = {
     "size": 64, "keypoints": 4, "detector_width": 4, "detector_limit": 16, "detector_levels": 2,

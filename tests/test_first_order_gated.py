@@ -5,9 +5,15 @@ import math
 import pytest
 import torch
 
-from animate.models import first_order_gated, landmarks
-from animate.models.first_order_gated import MOTION_FEATURES, FirstOrderGated, Points, openings
-from animate.models.layers import fill
+from animate.models.first_order_gated.foreground import fill
+from animate.models.first_order_gated.model import (
+    MOTION_FEATURES,
+    FirstOrderGated,
+    Points,
+    openings,
+)
+from animate.models.first_order_gated.model import model as first_order_gated
+from animate.models.first_order_gated.model import retarget as landmarks
 
 STILL = torch.eye(2, 3)[None]
 VIEW = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)

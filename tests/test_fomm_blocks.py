@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from animate.models.fomm_blocks import WORTH_IT, doubled
+from animate.models.first_order.blocks import WORTH_IT, doubled
 
 
 @pytest.mark.parametrize("side", [WORTH_IT // 2, WORTH_IT])

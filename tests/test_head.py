@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from animate.models import landmarks
-from animate.models.geometry import grid
-from animate.models.head import (
+from animate.models.first_order_gated.hair import (
     BRIDGE,
     CHIN,
     SIDES,
@@ -16,6 +14,8 @@ from animate.models.head import (
     mute,
     stiff,
 )
+from animate.models.first_order_gated.model import retarget as landmarks
+from animate.models.geometry import grid
 
 SIDE = 64
 HAIR = (slice(None), slice(0, 8))  # above a face in the middle

@@ -11,7 +11,7 @@ from PIL import Image
 
 from animate.cli import main
 from animate.errors import AnimateError
-from animate.inspection import SIDE, deformed, inspect, shares
+from animate.inference.inspect import SIDE, deformed, inspect, shares
 from animate.models.geometry import grid
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from animate import keys
 from animate.cli import main
 from animate.errors import AnimateError
-from animate.keys.certificates import certificate, new_key, read_chain, split, to_pem
+from animate.provenance import keys
+from animate.provenance.certificates import certificate, new_key, read_chain, split, to_pem
 from animate.watermark import TOOLKIT_KEY
 
 
@@ -26,7 +26,7 @@ def test_without_a_key_the_toolkits_public_one_is_used(own_home: Path) -> None:
 
 
 def test_the_toolkits_identity_is_the_same_on_every_machine(own_home: Path) -> None:
-    other = "from animate import keys; print(keys.toolkit().public.id)"
+    other = "from animate.provenance import keys; print(keys.toolkit().public.id)"
     said = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == keys.toolkit().public.id
 

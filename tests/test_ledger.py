@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from animate import keys, ledger
 from animate.cli import main
 from animate.errors import AnimateError, VerificationError
+from animate.provenance import keys, ledger
 from animate.watermark import Claim, Payload
 
 CLAIM = Claim("animate 0", "model", "a" * 64, "b" * 64, "c" * 64, "2026-01-01T00:00:00Z", "given")

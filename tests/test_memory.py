@@ -7,7 +7,7 @@ import pytest
 WORK = """
 import resource, sys
 import torch
-from animate.memory import keep_memory
+from animate.system.memory import keep_memory
 if sys.argv[1] == "kept":
     keep_memory()
 def work():
@@ -22,7 +22,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 GAPS = """
 from pathlib import Path
 import torch
-from animate.memory import EVERY, keep_memory, swept
+from animate.system.memory import EVERY, keep_memory, swept
 keep_memory()
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) >> 8  # MiB

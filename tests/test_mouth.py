@@ -5,9 +5,9 @@ import torch
 from test_head import face
 from torch import Tensor
 
-from animate.models import landmarks
-from animate.models.geometry import grid, inside, warp
-from animate.models.mouth import (
+from animate.data.pairs import Pairs
+from animate.models.first_order_gated.model import retarget as landmarks
+from animate.models.first_order_gated.mouth import (
     AROUND,
     SHEET,
     Mouth,
@@ -19,8 +19,8 @@ from animate.models.mouth import (
     torn,
     window,
 )
-from animate.training.data import Pairs
-from animate.training.mouths import Mouths
+from animate.models.geometry import grid, inside, warp
+from animate.training.losses.mouth import Mouths
 
 RIM = (  # of the mouth's opening, in the order of landmarks.OPENINGS
     (-0.2, 0.2), (-0.1, 0.14), (0.0, 0.12), (0.1, 0.14),

@@ -61,7 +61,7 @@ def test_the_wheel_runs_from_another_folder(wheel: Path, world: Path, tmp_path: 
         return done.stdout
 
     where = subprocess.run(
-        [sys.executable, "-c", "import animate.paths as p; print(p.folder('checkpoints'))"],
+        [sys.executable, "-c", "import animate.system.paths as p; print(p.folder('checkpoints'))"],
         cwd=elsewhere,
         env={**os.environ, "PYTHONPATH": str(home)},
         capture_output=True,

@@ -13,11 +13,9 @@ import pytest
 import torch
 from conftest import draw_face, draw_frames, needs_vnni
 
-import animate.portrait  # noqa: F401  (the name stays the function all the same)
-from animate import clips, portrait
+from animate import portrait
 from animate.errors import AnimateError
-from animate.models.first_order_gated import FirstOrderGated
-from animate.stage import (
+from animate.inference.predictor import (
     BATCH,
     Stage,
     find_device,
@@ -25,6 +23,8 @@ from animate.stage import (
     quick_at_bfloat16,
     quick_at_int8,
 )
+from animate.media import clips
+from animate.models.first_order_gated.model import FirstOrderGated
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ import pytest
 from conftest import ROOT
 
 from animate.cli import main
+from animate.data import cutting
+from animate.data.cutting import Piece, Wanted
+from animate.data.prepare import Job, listed, partition
+from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.faces import Box, Face, Sighting
-from animate.training import cutting
-from animate.training.cutting import Piece, Wanted
-from animate.training.prepare import Job, listed, partition
-from animate.training.stores import open_clips
-from animate.verification import verify
+from animate.verification.verify import verify
 
 RATE = Fraction(10)
 BLANK = np.zeros((4, 4, 3), np.uint8)

@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 from conftest import ROOT, draw_frames
 
-from animate import clips, publish
+from animate import publish
 from animate.errors import AnimateError, VerificationError
+from animate.media import clips
 from animate.provenance.credentials import SUFFIXES
 from animate.publish import drafts, still, video
 from animate.publish.video import FORMATS
-from animate.verification import verify
+from animate.verification.verify import verify
 from animate.watermark import Claim, Mark, Payload
 
 NTSC = Fraction(30000, 1001)

@@ -19,7 +19,8 @@ import pytest
 from conftest import draw_frames, write_clip
 from PIL import Image
 
-from animate import clips, keys
+from animate.media import clips
+from animate.provenance import keys
 from animate.provenance.credentials import Ingredient, beside
 from animate.publish import publish
 from animate.watermark import Claim, Mark, Payload

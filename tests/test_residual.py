@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from animate.models.camera import SIDE
+from animate.models.first_order_gated.camera import SIDE
+from animate.models.first_order_gated.flow_refinement import correct, moved, trust
 from animate.models.geometry import grid
-from animate.models.residual import correct, moved, trust
 
 
 def scene(seed: int, cells: int = 20) -> torch.Tensor:

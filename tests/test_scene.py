@@ -13,12 +13,13 @@ import torch
 from conftest import draw_face, draw_frames, write_clip
 from PIL import Image
 
-from animate import checkpoints, clips, portrait
-from animate.driver import Playing, Tally, open_driver
+from animate import checkpoints, portrait
 from animate.errors import AnimateError
 from animate.faces import locator
-from animate.scene import REACH, on_video, shrunk, side_by_side, tiled
-from animate.stage import Retarget, Stage
+from animate.inference.compose import REACH, on_video, shrunk, side_by_side, tiled
+from animate.inference.driver import Playing, Tally, open_driver
+from animate.inference.predictor import Retarget, Stage
+from animate.media import clips
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_a_videos_person_keeps_the_movement_of_her_head(
         kept.append(given[4].keeps_head)
         return on_video(*given)
 
-    monkeypatch.setattr(sys.modules["animate.portrait"], "on_video", watched)
+    monkeypatch.setattr(sys.modules["animate.inference.portrait"], "on_video", watched)
     for number, how in enumerate([{}, {"head": 1}, {"relative": False}]):
         out = tmp_path / f"{number}.mp4"
         run(world, stalls / "source.mp4", world / "clip.mp4", out, **how)

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from animate.data.drawn import drawn_clips
+from animate.data.pairs import Augment, Clips, choose
+from animate.data.stores import Resident, masks, open_clips, who
 from animate.errors import AnimateError
-from animate.training.data import Augment, Clips, choose
-from animate.training.drawn import drawn_clips
-from animate.training.stores import Resident, masks, open_clips, who
 
 
 def pack(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -100,7 +100,7 @@ def test_a_person_with_many_clips_is_drawn_no_more_often() -> None:
     frames = [np.zeros((2, 8, 8, 3), np.uint8)] * 4
     clips = Clips(list("abcd"), frames, people=["x", "x", "x", "y"])
     assert [len(group) for group in clips.groups] == [3, 1]
-    from animate.training.data import Augment, choose
+    from animate.data.pairs import Augment, choose
 
     drawn = choose(clips.lengths, clips.groups, 2000, np.random.default_rng(0), Augment())
     assert (drawn.clip == 3).mean() == pytest.approx(0.5, abs=0.05)

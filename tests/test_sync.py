@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from animate import clips
+from animate.media import clips
 from animate.publish import publish
 from animate.watermark import Claim, Mark, Payload
 

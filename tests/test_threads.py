@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from animate.threads import in_order, meanwhile
+from animate.system.parallel import in_order, meanwhile
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -10,17 +10,17 @@ from conftest import ROOT
 
 from animate import models
 from animate.config import settings
+from animate.data.pairs import Augment, Pairs, ahead, choose, reframe, relight
+from animate.data.stores import open_clips
 from animate.errors import AnimateError
-from animate.models import landmarks
 from animate.models.discriminator import Discriminator
-from animate.models.first_order import FirstOrder
-from animate.models.first_order_gated import FirstOrderGated
+from animate.models.first_order.model import FirstOrder
+from animate.models.first_order_gated.model import FirstOrderGated
+from animate.models.first_order_gated.model import retarget as landmarks
 from animate.models.geometry import ThinPlateSpline, gaussians, grid
-from animate.training import losses
-from animate.training.data import Augment, Pairs, ahead, choose, reframe, relight
 from animate.training.loop import schedule, train
-from animate.training.mouths import Mouths
-from animate.training.stores import open_clips
+from animate.training.losses.mouth import Mouths
+from animate.training.losses.terms import terms as losses
 
 TAUGHT = len(landmarks.TAUGHT)
 

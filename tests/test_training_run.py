@@ -20,13 +20,14 @@ from conftest import ROOT
 from safetensors.torch import load_file
 
 from animate.cli import main
+from animate.data.drawn import drawn_clips
 from animate.errors import AnimateError, VerificationError
-from animate.models.first_order import FirstOrder
-from animate.training import losses, state
+from animate.models.first_order.model import FirstOrder
+from animate.training import state
 from animate.training.distributed import Team
-from animate.training.drawn import drawn_clips
 from animate.training.loop import train
-from animate.verification import verify
+from animate.training.losses.terms import terms as losses
+from animate.verification.verify import verify
 
 TINY = {
     "size": 64, "detector_width": 4, "detector_levels": 2, "motion_width": 4, "motion_levels": 2,
@@ -123,7 +124,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path) -> N
     settings += ["data.size=64", "data.held_out=null", "optim.batch=2", "optim.steps=24"]
     settings += ["experiment=smoke", "save_every=4", "log_every=1"]
     context = get_context("forkserver")
-    context.set_forkserver_preload(["animate.training.recipe", "animate.training.board", "hydra"])
+    context.set_forkserver_preload(["animate.training.recipe", "animate.training.log", "hydra"])
 
     def begin(name: str) -> Any:
         arguments = ["train", *settings, f"out={tmp_path / name}"]
@@ -319,7 +320,7 @@ def test_a_preview_that_can_not_carry_the_mark_stops_nothing(
     def refuse(*_: object, **__: object) -> None:
         raise VerificationError("the mark did not hold")
 
-    monkeypatch.setattr("animate.pictures.publish", refuse)
+    monkeypatch.setattr("animate.publish.sheets.publish", refuse)
     assert main(["train", *SMOKE, f"out={tmp_path / 'r'}"]) == 0
     assert "no preview.png: the mark did not hold" in capsys.readouterr().err
     assert (tmp_path / "r/checkpoint.safetensors").exists()

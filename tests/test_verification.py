@@ -15,12 +15,11 @@ import pytest
 from conftest import draw_face
 from PIL import Image, PngImagePlugin
 
-from animate import keys, ledger
 from animate.errors import AnimateError
-from animate.provenance import tags
+from animate.provenance import keys, ledger, tags
 from animate.provenance.credentials import beside
 from animate.publish import Published, publish
-from animate.verification import Report, frames_of, history, verify
+from animate.verification.verify import Report, frames_of, history, verify
 from animate.watermark import Claim, Embedder, Mark, Payload
 
 CLAIM = Claim("animate 0", "model", "a" * 64, "b" * 64, "c" * 64, "2026-01-01T00:00:00Z", "given")
@@ -335,12 +334,12 @@ def test_the_root_of_one_can_not_vouch_for_the_key_of_another(
     tmp_path: Path, ada: keys.Public, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mallory, whom we trust to be Mallory, makes a certificate with the serial number of Ada's."""
-    from animate.keys.certificates import certificate, new_key, read_chain, to_pem
+    from animate.provenance.certificates import certificate, new_key, read_chain, to_pem
 
     root, leaf = new_key(), new_key()
     top = certificate("root", "Mallory", root, None, root)
     serial = read_chain(ada.certificates)[0].serial_number
-    monkeypatch.setattr("animate.keys.certificates.fingerprint", lambda _: f"{serial:016x}")
+    monkeypatch.setattr("animate.provenance.certificates.fingerprint", lambda _: f"{serial:016x}")
     forged = certificate("leaf", "Ada Example", leaf, top, root)
     monkeypatch.undo()
     monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "own home"))
@@ -363,7 +362,7 @@ def test_the_root_of_one_can_not_vouch_for_the_key_of_another(
 
 
 def test_what_an_input_carried_stays_in_the_history(tmp_path: Path, ada: keys.Public) -> None:
-    from animate.clips import sha256
+    from animate.media.clips import sha256
     from animate.provenance.credentials import Ingredient
 
     photo = published(tmp_path / "photo.png").path

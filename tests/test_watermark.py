@@ -347,7 +347,7 @@ def test_a_mark_wants_a_payload_of_its_own_key_and_version() -> None:
 
 
 def test_marking_is_fast_enough_for_a_live_stream() -> None:
-    """Far from the promise, for busy machines; scripts/watermark_benchmark.py measures."""
+    """Far from the promise, for busy machines; scripts/benchmarks/watermark.py measures."""
     frame = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     embed = Embedder(MARK, 256, 256)
     embed(frame)

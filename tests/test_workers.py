@@ -15,11 +15,11 @@ from conftest import draw_face
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from animate import workers
 from animate.cli import main
 from animate.errors import AnimateError
+from animate.verification.pool import verify_all
+from animate.verification.verify import pool as workers
 from animate.watermark import Claim, Embedder, Mark, Payload
-from animate.workers import verify_all
 
 CLAIM = Claim("animate 0", "none", "", "", "", "2026-01-01T00:00:00Z", "none")
 ODD = ["two words.png", "Grüße 日本.png", "new\nline.png", "-dash.png", "\x1b[31m\x07red.png",

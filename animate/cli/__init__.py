@@ -15,7 +15,7 @@ from typing import NoReturn
 from animate import __version__
 from animate.cli.arguments import Parser, safe
 from animate.errors import AnimateError
-from animate.memory import keep_memory
+from animate.system.memory import keep_memory
 
 COMMANDS = (
     "run",

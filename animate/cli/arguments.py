@@ -64,7 +64,7 @@ def safe(text: str, most: int = 500) -> str:
 def explained(name: str) -> str:
     """The settings of configs/NAME.yaml and its groups with their defaults, in the words there."""
     from animate.config import GROUPS, RUN
-    from animate.paths import folder
+    from animate.system.paths import folder
 
     wide = min(100, shutil.get_terminal_size().columns) - 2
     lines = ["", "settings, with their defaults:"]

@@ -52,7 +52,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     settings = overrides(arguments, others)
     run_arguments(settings)  # a mistake in them is one of every row
-    from animate.batch import REPORT, read_jobs, run_jobs
+    from animate.inference.batch import REPORT, read_jobs, run_jobs
 
     jobs = read_jobs(arguments.jobs, arguments.out, arguments.clip, settings)
     outcomes = run_jobs(

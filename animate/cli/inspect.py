@@ -37,7 +37,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     settings = run_arguments(overrides(arguments, others))
     from inspect import signature
 
-    from animate.inspection import inspect
+    from animate.inference.inspect import inspect
 
     heeded = signature(inspect).parameters
     done = inspect(

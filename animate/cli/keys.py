@@ -46,7 +46,7 @@ def register(commands: Any) -> None:
 
 def make(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import keys
+    from animate.provenance import keys
 
     word = _passphrase() if arguments.passphrase else None
     public = keys.init(
@@ -62,8 +62,8 @@ def make(arguments: argparse.Namespace, others: list[str]) -> int:
 
 def show(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import keys
-    from animate.paths import home
+    from animate.provenance import keys
+    from animate.system.paths import home
 
     own, newest = keys.identities(), keys.current()
     for public in keys.trusted():
@@ -82,7 +82,7 @@ def show(arguments: argparse.Namespace, others: list[str]) -> int:
 
 def hand_over(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import keys
+    from animate.provenance import keys
 
     text = keys.export(arguments.key, mark_key=arguments.with_mark_key)
     if arguments.out is None:
@@ -98,7 +98,7 @@ def hand_over(arguments: argparse.Namespace, others: list[str]) -> int:
 
 def replace(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import keys
+    from animate.provenance import keys
 
     public = keys.rotate(
         stolen=arguments.revoke, passphrase=_passphrase(False) if arguments.passphrase else None
@@ -109,7 +109,7 @@ def replace(arguments: argparse.Namespace, others: list[str]) -> int:
 
 def accept(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import keys
+    from animate.provenance import keys
 
     public = keys.trust(arguments.file)
     print(f"key {public.id} of {public.name!r} is trusted from now on")
@@ -118,7 +118,7 @@ def accept(arguments: argparse.Namespace, others: list[str]) -> int:
 
 def withdraw(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import keys
+    from animate.provenance import keys
 
     if arguments.key not in {p.id for p in keys.trusted()}:
         raise AnimateError(f"there is no key {arguments.key}: see `animate keys list`")

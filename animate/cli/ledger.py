@@ -25,7 +25,7 @@ def register(commands: Any) -> None:
 
 def look_up(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import ledger
+    from animate.provenance import ledger
 
     found = ledger.find(arguments.what) or _of_file(Path(arguments.what))
     for entry in found:
@@ -37,8 +37,9 @@ def look_up(arguments: argparse.Namespace, others: list[str]) -> int:
 
 def _of_file(path: Path) -> list[Any]:
     """By the file's bytes, then by the payload in its pixels."""
-    from animate import clips, ledger
-    from animate.verification import verify
+    from animate.media import clips
+    from animate.provenance import ledger
+    from animate.verification.verify import verify
 
     if not path.is_file():
         return []
@@ -56,7 +57,7 @@ def _brief(entry: Any) -> dict[str, Any]:
 
 def hand_over(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import ledger
+    from animate.provenance import ledger
 
     lines = (json.dumps(entry.plain()) for entry in ledger.entries())
     if arguments.out is None:
@@ -73,7 +74,7 @@ def hand_over(arguments: argparse.Namespace, others: list[str]) -> int:
 
 def check(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
-    from animate import ledger
+    from animate.provenance import ledger
 
     count, head = ledger.verify(arguments.head)
     print(f"{count} entries, whole; note the last hash to notice if the end is cut off: {head}")

@@ -40,7 +40,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     settings = run_arguments(overrides(arguments, others))
     from animate.cli.run import advise
-    from animate.rehearsal import save_motion
+    from animate.inference.save_motion import save_motion
 
     heeded = inspect.signature(save_motion).parameters
     saved = save_motion(

@@ -31,8 +31,8 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import settings
 
     chosen = settings("prepare", overrides(arguments, others))
-    from animate.training.cutting import Wanted
-    from animate.training.prepare import prepare
+    from animate.data.cutting import Wanted
+    from animate.data.prepare import prepare
 
     wanted = Wanted(**chosen.pop("wanted"))
     summary = prepare(arguments.source, arguments.dest, wanted=wanted, **chosen, progress=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from animate.cli.arguments import command, frames, overrides
 from animate.errors import AnimateError
-from animate.paths import home
+from animate.system.paths import home
 
 
 def register(commands: Any) -> None:
@@ -86,7 +86,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
             "add photos by --tile, clips by --also"
         )
     settings = run_arguments(given)
-    from animate.portrait import portrait
+    from animate.inference.portrait import portrait
 
     published = portrait(
         [arguments.photo, *arguments.tile],

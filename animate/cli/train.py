@@ -35,7 +35,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     given = overrides(arguments, others)
     if arguments.multirun:
         out = sweep("train", given, run_one)
-        from animate.training.board import compare
+        from animate.training.log import compare
 
         print(compare(out), end="")
         return 0

@@ -44,11 +44,11 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     if arguments.explain is not None:
         if len(paths) != 1 or not paths[0].is_file():
             raise AnimateError("--explain draws the evidence for one file: give one")
-        from animate.explain import explain
+        from animate.publish.evidence import explain
 
         explain(paths[0], arguments.explain)
-    from animate.cli.paragraph import describe, plain
-    from animate.workers import verify_all
+    from animate.verification.describe import describe, plain
+    from animate.verification.pool import verify_all
 
     found: list[dict[str, Any]] = []
     verdicts = set()

@@ -11,12 +11,12 @@ import torch
 from tqdm import tqdm
 
 from animate import checkpoints
-from animate.clips import chunks
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record, tensor
 from animate.evaluation.report import Report, write
-from animate.stage import Stage, find_device, find_threads
+from animate.inference.predictor import Stage, find_device, find_threads
+from animate.media.clips import chunks
 
 BASELINES = ("photo", "driver")
 CHUNK = 8  # frames measured at a time

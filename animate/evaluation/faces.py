@@ -121,7 +121,7 @@ def _mediapipe(file: Path | None) -> Landmarker:
 def _face_alignment(folder: Path | None) -> Landmarker:
     from torch import hub
 
-    from animate.faces.alignment import NEEDED, Landmarks
+    from animate.faces.fan import NEEDED, Landmarks
 
     place = Path(folder or Path(hub.get_dir()) / "checkpoints")
     there = all(any((place / name).is_file() for name in names) for names in NEEDED)

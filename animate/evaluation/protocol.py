@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from animate import clips
+from animate.data.stores import as_stored, check_manifest, shard, who
 from animate.errors import AnimateError
 from animate.faces import Box, cut
-from animate.training.stores import as_stored, check_manifest, shard, who
+from animate.media import clips
 
 RECONSTRUCTION = (
     "reconstruction: the first frame of each clip is moved to its other frames by absolute motion "
@@ -39,7 +39,7 @@ def reconstruction(data: Path) -> list[Case]:
     """Every clip of a folder with its own first frame.
 
     Clips are video files, folders of frames or arrays in shards. The identity is as in training
-    (training/stores.py, `who`). Raises AnimateError for an empty folder.
+    (data/stores.py, `who`). Raises AnimateError for an empty folder.
     """
     data = Path(data)
     found = []

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from animate import pictures
 from animate.errors import AnimateError
 from animate.evaluation.measure import ClipResult
 from animate.evaluation.statistics import Estimate, by_identity, estimate
-from animate.pictures import Line
-from animate.training.board import environment
+from animate.publish import sheets as pictures
+from animate.publish.sheets import Line
+from animate.training.log import environment
 
 METRICS = {  # in the order of the tables
     "l1": "L1, mean absolute error, images in [0, 1]; lower is better",

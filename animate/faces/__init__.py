@@ -51,6 +51,6 @@ def locator(
         return Centre()
     if name == "auto":
         return Detected(Remembered(YuNet()), which)
-    from animate.faces.alignment import Landmarks
+    from animate.faces.fan import Landmarks
 
     return Detected(Remembered(Landmarks(weights)), which)

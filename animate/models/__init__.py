@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from animate.models.contract import MotionModel
 
 REGISTRY = {
-    "first_order": "animate.models.first_order:FirstOrder",
-    "first_order_gated": "animate.models.first_order_gated:FirstOrderGated",
+    "first_order": "animate.models.first_order.model:FirstOrder",
+    "first_order_gated": "animate.models.first_order_gated.model:FirstOrderGated",
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from animate.models.fomm_blocks import widths
+from animate.models.first_order.blocks import widths
 from animate.models.geometry import gaussians
 
 Judgement = tuple[list[Tensor], Tensor]  # features of every level, and the map of scores

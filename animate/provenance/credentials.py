@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from animate import keys
 from animate.errors import AnimateError
-from animate.keys import Public
+from animate.provenance import keys
 from animate.provenance.fingerprint import Fingerprint
+from animate.provenance.keys import Public
 from animate.watermark import Claim, Payload
 
 RECORD = "org.animate-toolkit.record"
@@ -195,7 +195,7 @@ def read(path: Path, *, manifest: bytes | None = None, sha256: str | None = None
 
 
 def _judge_beside(path: Path, manifest: bytes, sha256: str | None) -> Signature:
-    from animate.clips import sha256 as digest
+    from animate.media.clips import sha256 as digest
 
     found = read_alone(manifest)
     if found.record is None or found.record.sha256 is None:

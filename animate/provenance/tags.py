@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from animate import clips, photos
+from animate.media import clips, photos
 from animate.provenance import xmp
 from animate.provenance.credentials import kind_of
 

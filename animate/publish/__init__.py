@@ -15,19 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from animate import clips, ledger
 from animate.errors import AnimateError, VerificationError
-from animate.keys import Signer, toolkit
+from animate.media import clips
+from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Ingredient, Record, beside, definition
 from animate.provenance.fingerprint import Sampler
+from animate.provenance.keys import Signer, toolkit
 from animate.provenance.xmp import SYNTHETIC
 from animate.publish.drafts import new_draft, rename, sweep, writing
 from animate.publish.sign import embeds, sign
 from animate.publish.still import STILLS, encode_still
 from animate.publish.tags import Texts
 from animate.publish.video import FORMATS, encode_video
-from animate.verification import Report, verify
+from animate.verification.verify import Report, verify
 from animate.watermark import Claim, Embedder, Mark
 from animate.watermark.label import Label, Labeller
 

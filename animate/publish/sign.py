@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError, VerificationError
-from animate.keys import Signer, split
 from animate.provenance.credentials import (
     BESIDE,
     SUFFIXES,
@@ -20,6 +19,7 @@ from animate.provenance.credentials import (
     plain_ingredient,
     settings,
 )
+from animate.provenance.keys import Signer, split
 
 
 def embeds(out: Path) -> bool:

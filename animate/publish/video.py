@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from animate import clips
 from animate.errors import AnimateError
+from animate.media import clips
+from animate.media.sound import PCM, decoded, open_sound
 from animate.publish.drafts import trouble, writing
 from animate.publish.tags import Texts, add_texts
-from animate.sound import PCM, decoded, open_sound
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from animate.data.pairs import Clips, ahead
+from animate.data.stores import Frames
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
-from animate.training.data import Clips, ahead
 from animate.training.distributed import Team
-from animate.training.learning import Loss, School
 from animate.training.state import resume, save
-from animate.training.stores import Frames
+from animate.training.step import Loss, School
 
 LONGEST_SKIP = 20  # steps in a row without a finite gradient that are put up with
 

@@ -12,7 +12,7 @@ from animate.errors import AnimateError
 
 def run(settings: dict[str, Any]) -> Path:
     """Train as the settings say, going on where `out` stands; returns the checkpoint's path."""
-    from animate.training.board import Board
+    from animate.training.log import Board
     from animate.training.loop import train
 
     check_numbers(settings["optim"])
@@ -83,8 +83,8 @@ def motion_model(settings: dict[str, Any]) -> Any:
 
 def loss(settings: dict[str, Any]) -> Any:
     """The loss that `name` names, made with the other settings."""
-    from animate.training.losses import Guidance, Published, Reenactment
-    from animate.training.mouths import Mouths
+    from animate.training.losses.mouth import Mouths
+    from animate.training.losses.terms import Guidance, Published, Reenactment
 
     kinds = {
         "keypoints": Guidance,
@@ -102,9 +102,9 @@ def loss(settings: dict[str, Any]) -> Any:
 
 
 def training_clips(data: dict[str, Any], device: str) -> Any:
-    from animate.training.data import Augment
-    from animate.training.drawn import drawn_clips
-    from animate.training.stores import Resident, open_clips
+    from animate.data.drawn import drawn_clips
+    from animate.data.pairs import Augment
+    from animate.data.stores import Resident, open_clips
 
     try:
         augment = Augment(**data["augment"])
@@ -124,8 +124,8 @@ def training_clips(data: dict[str, Any], device: str) -> Any:
 
 
 def held_out_clips(data: dict[str, Any]) -> Any:
-    from animate.training.drawn import drawn_clips
-    from animate.training.stores import open_clips
+    from animate.data.drawn import drawn_clips
+    from animate.data.stores import open_clips
 
     if not data["held_out"]:
         return None

@@ -1,8 +1,8 @@
 """The mark: a claim about a file, a payload that names it, and pixels that carry the payload."""
 
+from animate.watermark.claim import Claim
 from animate.watermark.detection import THRESHOLD, Detection, detect
 from animate.watermark.embedding import DEFAULT, FLOOR, Embedder, Mark
-from animate.watermark.manifest import Claim
 from animate.watermark.payload import TOOLKIT_KEY, Payload
 from animate.watermark.spectrum import Place
 

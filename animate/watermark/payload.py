@@ -20,7 +20,7 @@ import numpy as np
 from animate.errors import AnimateError
 
 if TYPE_CHECKING:
-    from animate.watermark.manifest import Claim
+    from animate.watermark.claim import Claim
 
 TOOLKIT_KEY = b"animate toolkit key, public: tells that a file was made here, never by whom"
 """The key of everybody's marks. It is published, so anyone can check for a mark and anyone can

@@ -1,0 +1,1 @@
+"""Clips and photos that training and evaluation both read."""

@@ -1,0 +1,1 @@
+"""One run: photo and driver in, published video out."""

@@ -1,0 +1,304 @@
+"""Many runs: rows of a CSV or photos of a folder, side by side, resumed where they stopped."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from html import escape
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+from animate.config import RUN, run_arguments
+from animate.errors import AnimateError
+from animate.media.photos import PHOTO_SUFFIXES, existing
+from animate.publish.drafts import writing
+
+PATHS = ("photo", "clip", "out")
+JOURNAL, REPORT = "batch.jsonl", "report.html"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what `animate run` would be told."""
+
+    photo: Path
+    clip: Path
+    out: Path
+    settings: tuple[str, ...] = ()  # key=value
+
+    @property
+    def key(self) -> str:
+        """What makes it the same job again."""
+        text = json.dumps([str(self.photo), str(self.clip), str(self.out), *self.settings])
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended; `error` is empty when it was published."""
+
+    key: str
+    photo: str
+    clip: str
+    out: str
+    frames: int = 0
+    seconds: float = 0.0
+    verdict: str = ""
+    notes: tuple[str, ...] = ()
+    error: str = ""
+    kept: bool = False  # from an earlier batch
+
+
+def read_jobs(
+    path: Path, folder: Path, clip: Path | None = None, settings: Sequence[str] = ()
+) -> list[Job]:
+    """The rows of a CSV, or a job for each photo of a folder, which `clip` drives.
+
+    Columns are photo, clip, out and keys of configs/run.yaml; an empty cell is the default, or
+    `clip`, or the photo's name. Paths are relative to the CSV, results go to `folder`. `settings`
+    hold for every job, before its own. Raises AnimateError where a job can't be made out.
+    """
+    if path.is_dir():
+        if clip is None:
+            raise AnimateError(f"{path} is a folder of photos: name what drives them by --clip")
+        rows = [
+            {"photo": str(photo.absolute())}
+            for photo in sorted(path.iterdir())
+            if photo.suffix.lower() in PHOTO_SUFFIXES and not photo.name.startswith(".")
+        ]
+    else:
+        rows = _read_rows(path)
+    if not rows:
+        raise AnimateError(f"{path} holds no photo: give a folder of photos, or a CSV with rows")
+    home = Path.cwd() if path.is_dir() else path.parent
+    jobs = [_job(row, n, home, folder, clip, settings) for n, row in enumerate(rows, start=2)]
+    outs = [job.out for job in jobs]
+    twice = next((out for out in outs if outs.count(out) > 1), None)
+    if twice is not None:
+        raise AnimateError(f"two jobs of {path} write to {twice}: name results in a column out")
+    return jobs
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    path = existing(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+            columns = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnimateError(
+            f"{path} can't be read as a CSV in UTF-8 ({error}): use columns photo, clip, out"
+        ) from error
+    unknown = [name for name in columns if name not in (*PATHS, *RUN)]
+    if unknown or "photo" not in columns:
+        what = f"knows no column {unknown[0]}" if unknown else "has no column photo"
+        raise AnimateError(f"{path} {what}: use photo, clip, out and settings such as faces.which")
+    return rows
+
+
+def _job(
+    row: dict[str, str],
+    line: int,
+    home: Path,
+    folder: Path,
+    clip: Path | None,
+    settings: Sequence[str],
+) -> Job:
+    filled = {name: text.strip() for name, text in row.items() if name and text and text.strip()}
+    if "photo" not in filled:
+        raise AnimateError(f"row {line} names no photo: fill that cell, or delete the row")
+    if "clip" not in filled and clip is None:
+        raise AnimateError(f"row {line} names no clip: fill that cell, or use --clip")
+    photo = home / filled["photo"]
+    driver = home / filled["clip"] if "clip" in filled else Path(clip or "").absolute()
+    out = folder / filled.get("out", photo.stem + ".mp4")
+    own = tuple(f"{name}={text}" for name, text in filled.items() if name not in PATHS)
+    return Job(photo, driver, out, (*settings, *own))
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    folder: Path,
+    *,
+    workers: int = 1,
+    force: bool = False,
+    say: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Run the jobs, `workers` at a time, and write the report; one that fails stops no other.
+
+    What an earlier batch in `folder` has published is kept, unless `force`; other files that exist
+    are never replaced. What is begun and what comes of it is noted at once, so that a batch that
+    was stopped, or killed, goes on where it was.
+    """
+    if workers < 1:
+        raise AnimateError(f"{workers} workers: use 1 or more")
+    if folder.is_file():
+        raise AnimateError(f"{folder} is a file: name a folder for the results")
+    journal = folder / JOURNAL
+    with writing(journal):
+        folder.mkdir(parents=True, exist_ok=True)
+        journal.touch()
+    done, begun = ({}, set()) if force else _before(journal)
+    open_jobs = [job for job in jobs if job.key not in done or not job.out.is_file()]
+    outcomes = {job.key: done[job.key] for job in jobs if job not in open_jobs}
+    for outcome in outcomes.values():
+        say(outcome)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    ours = {job.key for job in open_jobs if force or job.key in begun or not job.out.exists()}
+    with journal.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"begun": key}) + "\n" for key in sorted(ours - begun))
+        file.flush()
+        for outcome in _each(open_jobs, workers, threads, ours):
+            file.write(json.dumps(asdict(outcome)) + "\n")
+            file.flush()
+            outcomes[outcome.key] = outcome
+            say(outcome)
+    results = [outcomes[job.key] for job in jobs]
+    with writing(folder / REPORT):
+        (folder / REPORT).write_text(_report(results, folder), encoding="utf-8")
+    return results
+
+
+def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
+    """What an earlier batch has published, and the jobs it was stopped in: if there is a result of
+    those, it is theirs."""
+    found: dict[str, Outcome] = {}
+    begun: set[str] = set()
+    for line in journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []:
+        try:
+            fields = json.loads(line)
+            if "begun" in fields:
+                begun.add(fields["begun"])
+                continue
+            outcome = Outcome(**{**fields, "notes": tuple(fields["notes"]), "kept": True})
+        except (ValueError, TypeError, KeyError):
+            continue  # a line that was cut off when the batch was
+        begun.discard(outcome.key)
+        if not outcome.error:
+            found[outcome.key] = outcome
+    return found, begun
+
+
+def _each(jobs: Sequence[Job], workers: int, threads: int, ours: set[str]) -> Iterator[Outcome]:
+    """The outcomes as they come; a result that exists is replaced where the job is of `ours`."""
+    if workers == 1:
+        for job in jobs:
+            yield work(job, None, job.key in ours)
+        return
+    left = {job.key: job for job in jobs}
+    while left:
+        crashed = False
+        context = get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_us) as pool:
+            running = {
+                pool.submit(work, job, threads, job.key in ours): job for job in left.values()
+            }
+            for future in as_completed(running):
+                try:
+                    outcome = future.result()
+                except BrokenExecutor:  # a worker was killed, and the others with it
+                    crashed = True
+                    continue
+                del left[outcome.key]
+                yield outcome
+        if crashed and workers > 1:
+            workers = 1  # the one that does it is found one by one
+        elif crashed:
+            job = left.pop(next(iter(left)))
+            yield _failed(job, "its process was killed: is there enough memory?")
+
+
+def _end_with_us() -> None:
+    """Let a worker end when the batch is killed, instead of waiting for it for ever."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:
+    """Run one job; whatever goes wrong becomes its outcome."""
+    start = time.monotonic()
+    try:
+        settings = run_arguments(job.settings)
+        import torch
+
+        from animate.inference.portrait import portrait
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        notes: list[str] = []
+        done = portrait(job.photo, job.clip, job.out, force=force, say=notes.append, **settings)
+    except AnimateError as error:
+        return _failed(job, " ".join(str(error).split()))
+    except Exception as error:
+        return _failed(job, f"{type(error).__name__}: {error}")
+    seconds = round(time.monotonic() - start, 2)
+    verdict = done.report.verdict
+    return Outcome(*_names(job), done.frames, seconds, verdict, (*notes, *done.met))
+
+
+def _names(job: Job) -> tuple[str, str, str, str]:
+    return job.key, str(job.photo), str(job.clip), str(job.out)
+
+
+def _failed(job: Job, why: str) -> Outcome:
+    return Outcome(*_names(job), error=why)
+
+
+# ---------------------------------------------------------------- the report
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>animate batch</title>
+<style>
+body{{font:15px sans-serif;margin:2em}}table{{border-collapse:collapse}}
+td,th{{padding:.4em .8em;text-align:left;vertical-align:top;border-bottom:1px solid #ccc}}
+img,video{{height:120px}}.bad{{color:#b00}}
+</style>
+<h1>{good} of {total} published</h1>
+<table><tr><th>photo<th>clip<th>result<th>frames<th>seconds of work<th>verdict</tr>
+{rows}
+</table>
+"""
+
+
+def _report(outcomes: Sequence[Outcome], folder: Path) -> str:
+    """A page with a row for each job; results show as they are, so that nothing is copied."""
+    rows = [_row(outcome, folder) for outcome in outcomes]
+    good = sum(not outcome.error for outcome in outcomes)
+    return PAGE.format(good=good, total=len(rows), rows="\n".join(rows))
+
+
+def _row(outcome: Outcome, folder: Path) -> str:
+    photo = f"{_shown(outcome.photo, folder)}<br>{escape(Path(outcome.photo).name)}"
+    clip = escape(Path(outcome.clip).name)
+    if outcome.error:
+        return f'<tr><td>{photo}<td>{clip}<td class="bad" colspan="4">{escape(outcome.error)}</tr>'
+    notes = "".join(f"<br><small>{escape(note)}</small>" for note in outcome.notes)
+    result = f"{_shown(outcome.out, folder)}<br>{escape(Path(outcome.out).name)}{notes}"
+    cells = (photo, clip, result, outcome.frames, outcome.seconds, escape(outcome.verdict))
+    return "<tr>" + "".join(f"<td>{cell}" for cell in cells) + "</tr>"
+
+
+def _shown(path: str, folder: Path) -> str:
+    from urllib.parse import quote
+
+    try:
+        place = quote(os.path.relpath(path, folder).replace(os.sep, "/"))
+    except ValueError:  # another drive
+        place = Path(path).absolute().as_uri()
+    if Path(path).suffix.lower() in (*PHOTO_SUFFIXES, ".gif"):
+        return f'<img src="{place}" loading="lazy" alt="">'
+    return f'<video src="{place}" preload="metadata" controls muted loop></video>'

@@ -1,0 +1,372 @@
+"""A driver of any kind (video, folder of frames, picture, motion template) as a stream of poses."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from animate.errors import AnimateError
+from animate.faces import Face, Locator, Sighting, cut, quarter_turns
+from animate.inference.predictor import BATCH, Pose, Stage, values, with_values
+from animate.inference.templates import Reel, Template, read_template
+from animate.media import clips
+from animate.media.clips import Clip, Sound
+from animate.media.photos import PHOTO_SUFFIXES, read_photo
+from animate.media.sound import unheard
+from animate.models.contract import Motion
+from animate.system.parallel import in_order
+
+Seen = TypeVar("Seen", Sighting, Pose)
+
+MISSING = ("hold", "skip", "fail")
+EVERY = 5  # frames: how finely the reference frame is searched
+LIKE = 0.02  # in half crops: a pose this near to the photo's needs no better one
+FOLLOW = 6.0  # Hz of cut-off for each half crop a second: lips and lids must not lag
+COVERED = Fraction(1, 5)  # seconds before and after it is lost that a face is not to be trusted
+SEARCHED = 20  # seconds of the driver in which the reference frame is searched
+
+NO_FACE = (
+    "give its place as faces.clip_box=[x,y,width,height], use faces=centre if the clip is cropped "
+    "around it, or another span of it"
+)
+
+
+@dataclass
+class Tally:
+    """What a pass over a driver met."""
+
+    frames: int = 0
+    missing: int = 0
+    first_missing: int | None = None
+    cuts: int = 0
+    turns: int = 0  # quarter turns to the left that make it upright
+    held: int = 0  # frames in which the head could not go as far as it was asked to
+    unlike: float = 0.0  # how far the reference pose is from the photo's, where one was searched
+
+    def count(self, sighting: Sighting, first: int = 0) -> None:
+        """One more frame, of a pass that began with number `first`."""
+        if not sighting.found:
+            self.missing += 1
+            if self.first_missing is None:
+                self.first_missing = first + self.frames
+        self.frames += 1
+        self.cuts += sighting.fresh
+
+    def words(self, whose: str = "clip") -> list[str]:
+        """What is worth telling."""
+        found = []
+        if self.turns:
+            how = "upside down" if self.turns == 2 else "on its side"
+            found.append(f"the {whose} lies {how}, and was turned upright to be read")
+        if self.missing:
+            found.append(
+                f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
+                f"{self.first_missing})"
+            )
+        if self.held:
+            found.append(
+                f"{self.held} of the {whose}'s {self.frames} frames with the head held near its "
+                "own place, where it would be cut off (retarget.head=auto keeps its own movement)"
+            )
+        if self.cuts:
+            found.append(f"{self.cuts} scene cut" + "s" * (self.cuts > 1))
+        return found
+
+
+@dataclass(frozen=True)
+class Playing:
+    """How a driver is played.
+
+    `missing` says what becomes of a frame without a face: "hold" repeats the pose before it, "skip"
+    leaves it out, "fail" raises AnimateError. `start` and `end` are seconds; the span is played
+    `times` over, with `pingpong` each time there and back. `smoothing` is a cut-off in Hz.
+    `reference` is the frame that relative motion starts from, or "auto": the one most like the
+    photo. Raises AnimateError for anything else.
+    """
+
+    missing: str = "hold"
+    truncated: str = "error"
+    start: float = 0
+    end: float | None = None
+    times: int = 1
+    pingpong: bool = False
+    smoothing: float | None = None
+    reference: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.missing not in MISSING:
+            raise AnimateError(f"faces.missing is {self.missing}: use one of {', '.join(MISSING)}")
+        start, end, cutoff, index = self.start, self.end, self.smoothing, self.reference
+        if not (math.isfinite(start) and start >= 0) or (end is not None and not end > start):
+            raise AnimateError(
+                f"clip.start is {start}, clip.end {end}: use seconds, the end after the start"
+            )
+        if isinstance(self.times, bool) or self.times < 1:
+            raise AnimateError(f"the driver is to be played {self.times} times: use 1 or more")
+        if cutoff is not None and not (math.isfinite(cutoff) and cutoff > 0):
+            raise AnimateError(
+                f"retarget.smoothing is {cutoff}: use a frequency in Hz above 0, or null"
+            )
+        if index != "auto" and not (isinstance(index, int) and index >= 0):
+            raise AnimateError(f"retarget.reference is {index}: use auto, or a frame from 0 on")
+
+    @property
+    def once(self) -> bool:
+        return self.times == 1 and not self.pingpong
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Where poses come from; made by `open_driver`."""
+
+    path: Path
+    rate: Fraction
+    length: int | None  # poses in all, as far as is known
+    sound: Sound | None
+    sha256: str
+    media: Clip | np.ndarray | Template
+    locator: Locator
+    playing: Playing
+    silent: str | None = None  # why the sound that there is can't be played
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def first(self) -> int:
+        """The number in the clip of the frame that it begins with."""
+        return 0 if isinstance(self.media, np.ndarray) else self.media.first
+
+    @property
+    def still(self) -> bool:
+        """Whether it is one picture."""
+        return isinstance(self.media, np.ndarray)
+
+    def sightings(self) -> Iterator[Sighting]:
+        """The frames, with the face in each; a template has none."""
+        assert not isinstance(self.media, Template)
+        frames = iter([self.media]) if isinstance(self.media, np.ndarray) else self.media.frames()
+        return self.locator.track(frames, self.rate)
+
+    def poses(self, stage: Stage) -> Iterator[Pose]:
+        """Every pose of a run. Raises AnimateError where no frame shows a face."""
+        how = self.playing
+        poses = smooth(self._once(stage), self.rate, how.smoothing)
+        if isinstance(how.reference, int) and how.reference > 0:  # for all scenes
+            poses = (replace(pose, fresh=False) for pose in poses)
+        return play(poses, how.times, how.pingpong)
+
+    def anchor(self, stage: Stage, own: Motion) -> Motion | None:
+        """The pose that relative motion starts from; None is the first there is.
+
+        A picture has no other frame: what it differs in from the photo's `own` pose is its motion.
+        """
+        index = self.playing.reference
+        if self.still:
+            return own
+        if index == 0:
+            return None
+        return self._most_like(stage, own) if index == "auto" else self._nth(stage, int(index))
+
+    def _once(self, stage: Stage) -> Iterator[Pose]:
+        if isinstance(self.media, Template):
+            return self.media.poses(stage.model)
+        return self._followed(stage)
+
+    def _followed(self, stage: Stage) -> Iterator[Pose]:
+        def seen(some: list[Sighting]) -> list[Pose | None]:
+            crops = [cut(s.frame, s.box, stage.model.size) for s in some if s.found]
+            poses = iter(stage.seen(crops))
+            return [replace(next(poses), fresh=s.fresh) if s.found else None for s in some]
+
+        batches = in_order(seen, clips.chunks(self._counted(), BATCH), stage.threads)
+        last: Pose | None = None
+        waiting = 0  # frames before the first face
+        for pose in trusted(chain.from_iterable(batches), round(COVERED * self.rate)):
+            if pose is not None:
+                last = pose
+                yield from repeat(last, waiting + 1)
+                waiting = 0
+            elif self.playing.missing == "skip":
+                continue
+            elif last is None:
+                waiting += 1
+            else:
+                yield replace(last, fresh=False)  # held
+        if last is None:
+            raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
+
+    def _counted(self) -> Iterator[Sighting]:
+        for sighting in self.sightings():
+            if not sighting.found and self.playing.missing == "fail":
+                number = self.first + self.tally.frames
+                raise AnimateError(
+                    f"frame {number} ({float(number / self.rate):.2f} s) of {self.path} shows no "
+                    "face: use faces.missing=hold or skip, or another span of it"
+                )
+            self.tally.count(sighting, self.first)
+            yield sighting
+
+    def _most_like(self, stage: Stage, own: Motion) -> Motion:
+        """The pose most like the photo's `own`, of every fifth frame; stops early at a good one.
+
+        The crops are those of a run, so that relative motion starts where the run starts.
+        """
+        poses: Iterator[Pose]
+        if isinstance(self.media, Template):
+            poses = islice(self._first_scene(self.media.poses(stage.model)), 0, None, EVERY)
+        else:
+            poses = stage.poses(
+                cut(s.frame, s.box, stage.model.size)
+                for s in islice(self._first_scene(self.sightings()), 0, None, EVERY)
+                if s.found
+            )
+        best, least = None, math.inf
+        for pose in poses:
+            away = stage.unlike(own, pose.motion)
+            if away < least:
+                best, least = pose.motion, away
+            if away < LIKE:
+                break
+        if best is None:
+            raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
+        self.tally.unlike = least
+        return best
+
+    def _first_scene(self, frames: Iterable[Seen]) -> Iterator[Seen]:
+        """Frames up to the first cut, behind which there may be another person."""
+        for index, frame in enumerate(islice(frames, int(SEARCHED * self.rate))):
+            if index and frame.fresh:
+                return
+            yield frame
+
+    def _nth(self, stage: Stage, index: int) -> Motion:
+        """The pose of frame `index`, from 0. Raises AnimateError when it isn't there."""
+        pose = next(islice(replace(self, tally=Tally())._once(stage), index, None), None)
+        if pose is None:
+            raise AnimateError(
+                f"{self.path} has no frame {index}: use a smaller retarget.reference"
+            )
+        return pose.motion
+
+    def first_face(self) -> Face | None:
+        """The first frame's face, where a detector looks for it."""
+        if isinstance(self.media, Template):
+            return None
+        first = next(self.sightings(), None)
+        return None if first is None else first.face
+
+
+def open_driver(path: Path, locator: Locator, playing: Playing) -> Driver:
+    """A video, a folder of frames, a picture, or a template of `animate motion save` (.npz).
+
+    Raises AnimateError for what is none of them.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npz":
+        template = read_template(path).span(playing.start, playing.end)
+        length = _played(len(template), playing)
+        rate, sha256 = template.rate, template.clip_sha256
+        return Driver(path, rate, length, None, sha256, template, locator, playing)
+    if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir():
+        picture, rate = read_photo(path), clips.FOLDER_RATE
+        turns = quarter_turns(locator, [picture])
+        picture, tally = np.ascontiguousarray(np.rot90(picture, turns)), Tally(turns=turns)
+        digest = clips.sha256(path)
+        return Driver(path, rate, 1, None, digest, picture, locator, playing, tally=tally)
+    clip = clips.open_clip(path, truncated=playing.truncated).span(playing.start, playing.end)
+    clip = clip.turned(quarter_turns(locator, clip.frames()))
+    length = _played(clip.length, playing) if playing.missing != "skip" else None
+    sound, silent, codec = clip.heard, None, unheard(clip.heard)
+    if sound and codec:
+        sound, silent = None, f"it is {codec}, which can't be decoded"
+    elif sound and (playing.missing == "skip" or not playing.once):
+        sound, silent = None, "it can't follow frames that are skipped or played again"
+    digest = clips.sha256(path)
+    tally = Tally(turns=clip.turns)
+    return Driver(path, clip.rate, length, sound, digest, clip, locator, playing, silent, tally)
+
+
+def _played(length: int | None, playing: Playing) -> int | None:
+    back = max(0, length - 2) if length and playing.pingpong else 0
+    return None if length is None else (length + back) * playing.times
+
+
+def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Iterator[Pose]:
+    """The poses `times` over, with `pingpong` each time there and back.
+
+    They are kept on disk for what comes after the first pass, so that memory doesn't grow. The end
+    poses of a ping-pong aren't repeated.
+    """
+    if times == 1 and not pingpong:
+        yield from poses
+        return
+    with Reel() as reel:
+        for pose in poses:
+            reel.append(pose.motion)
+            yield pose
+        there, back = range(len(reel)), range(len(reel) - 2, 0, -1)
+        rounds: Iterable[Sequence[int]] = [back] if pingpong else []
+        for turn in chain(rounds, *repeat([there, *rounds], times - 1)):
+            yield from (Pose(reel[index]) for index in turn)
+
+
+def smooth(poses: Iterable[Pose], rate: Fraction, cutoff: float | None) -> Iterator[Pose]:
+    """Poses through one-euro filters (Casiez et al. 2012), one per number; a new scene starts anew.
+
+    `cutoff` is in Hz: movement slower than it stays, faster movement opens the filter. None leaves
+    the poses alone.
+    """
+    if cutoff is None:
+        yield from poses
+        return
+    from OneEuroFilter import OneEuroFilter
+
+    filters: list[Callable[[float], float]] = []
+    for pose in poses:
+        numbers = values(pose.motion)
+        if pose.fresh or not filters:
+            filters = [OneEuroFilter(float(rate), cutoff, FOLLOW) for _ in numbers]
+        calm = [one(number) for one, number in zip(filters, numbers.tolist(), strict=True)]
+        yield replace(pose, motion=with_values(pose.motion, torch.tensor(calm)))
+
+
+def trusted(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:
+    """Poses, without the `edge` before and after `edge` or more that are missing (None).
+
+    There the face is half covered, and a pose to be held would be none of a face. After a cut, and
+    where no pose has been given yet, they stay.
+    """
+    waiting: deque[Pose | None] = deque()
+    gone, doubtful, given = 0, 0, False
+    for pose in found:
+        if waiting and len(waiting) >= 2 * edge:
+            given = given or waiting[0] is not None
+            yield waiting.popleft()
+        if pose is None:
+            gone += 1
+        else:
+            doubtful = edge if given and gone >= edge else max(0, doubtful - 1)
+            doubtful = 0 if pose.fresh else doubtful
+            gone = 0
+        waiting.append(None if doubtful else pose)
+        if given and gone == edge > 0:
+            waiting = deque(p if p is not None and p.fresh else None for p in waiting)
+    yield from waiting
+
+
+def resample(poses: Iterable[Pose], rate: Fraction, to: Fraction) -> Iterator[Pose]:
+    """Poses at `rate` a second as poses at `to` a second, each the latest there is."""
+    count = 0
+    for index, pose in enumerate(poses):
+        while count * rate < (index + 1) * to:
+            yield pose
+            pose = replace(pose, fresh=False)
+            count += 1

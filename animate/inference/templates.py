@@ -1,0 +1,220 @@
+"""Motion templates: a tracked driver in a file, so that one pass serves any number of photos."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+
+from animate.errors import AnimateError
+from animate.inference.predictor import Pose, values, with_values
+from animate.models.contract import Motion, MotionModel
+
+FORMAT = 1  # of the file
+
+
+class Reel:
+    """Poses of one model on disk, in a nameless file; read in any order, memory stays the same."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self.like: Motion | None = None
+        self.count = 0
+
+    def __enter__(self) -> Reel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def append(self, motion: Motion) -> None:
+        """Keep one pose."""
+        self.like = motion if self.like is None else self.like
+        self.file.seek(0, os.SEEK_END)
+        self.file.write(values(motion).tobytes())
+        self.count += 1
+
+    def __getitem__(self, index: int) -> Motion:
+        assert self.like is not None
+        size = values(self.like).nbytes
+        self.file.seek(index * size)
+        row = np.frombuffer(self.file.read(size), np.float32)
+        return with_values(self.like, torch.tensor(row))
+
+
+@dataclass(frozen=True)
+class Template:
+    """The poses that a checkpoint found in a clip, `first` to `beyond` of those in the file."""
+
+    path: Path
+    model: str
+    model_sha256: str
+    clip_sha256: str
+    rate: Fraction
+    numbers: int  # of each pose
+    first: int
+    beyond: int
+    fresh: tuple[int, ...]  # where new scenes begin
+
+    def __len__(self) -> int:
+        return self.beyond - self.first
+
+    def span(self, start: float, end: float | None) -> Template:
+        """The part between two times in seconds. Raises AnimateError when it is empty."""
+        first = self.first + round(Fraction(start) * self.rate)
+        last = self.beyond if end is None else self.first + round(Fraction(end) * self.rate)
+        beyond = min(self.beyond, last)
+        if first >= beyond:
+            raise AnimateError(f"{self.path} has no pose from {start} s on: use an earlier span")
+        return replace(self, first=first, beyond=beyond)
+
+    def check(self, model: str, sha256: str) -> None:
+        """Raise AnimateError where another checkpoint is to render the poses."""
+        if (model, sha256) != (self.model, self.model_sha256):
+            raise AnimateError(
+                f"{self.path} holds poses of another checkpoint ({self.model}, "
+                f"{self.model_sha256[:12]}): save it again with `animate motion save`"
+            )
+
+    def poses(self, model: MotionModel) -> Iterator[Pose]:
+        """The poses, one at a time, as the model's own."""
+        like = _kind(model)
+        if values(like).size != self.numbers:
+            raise AnimateError(f"{self.path} holds poses of another shape: save it again")
+        with zipfile.ZipFile(self.path) as archive, archive.open("poses.npy") as file:
+            np.lib.format.read_magic(file)  # type: ignore[arg-type]
+            np.lib.format.read_array_header_1_0(file)  # type: ignore[arg-type]
+            size = 4 * self.numbers
+            file.seek(self.first * size, os.SEEK_CUR)
+            for index in range(self.first, self.beyond):
+                row = np.frombuffer(file.read(size), "<f4")
+                if row.size != self.numbers:
+                    raise AnimateError(f"{self.path} ends at pose {index}: save it again")
+                motion = with_values(like, torch.tensor(row))
+                yield Pose(motion, index in self.fresh and index > self.first)
+
+
+def _kind(model: MotionModel) -> Motion:
+    """A pose of a model, for its shape."""
+    with torch.inference_mode():
+        side = model.size
+        return model.track(torch.full((1, 3, side, side), 0.5, device=model.device))
+
+
+def save_template(
+    out: Path,
+    poses: Iterable[Pose],
+    *,
+    model: str,
+    model_sha256: str,
+    clip_sha256: str,
+    rate: Fraction,
+    force: bool = False,
+) -> Template:
+    """Write poses as they come to the .npz `out`: an array (T, n) and a line of JSON, no pickle.
+
+    Raises AnimateError where `out` exists (without `force`), is no .npz, or can't be written.
+    """
+    check_template(out, force)
+    draft = out.parent / f".{out.name[:80]}.{secrets.token_hex(4)}.part"
+    try:
+        with Reel() as reel:
+            fresh = []
+            for pose in poses:
+                if pose.fresh:
+                    fresh.append(len(reel))
+                reel.append(pose.motion)
+            if reel.like is None:
+                raise AnimateError(f"there are no poses to write to {out}: use another driver")
+            count, numbers = len(reel), values(reel.like).size
+            template = Template(
+                out, model, model_sha256, clip_sha256, rate, numbers, 0, count, tuple(fresh)
+            )
+            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+                with archive.open("poses.npy", "w", force_zip64=True) as file:
+                    _write_rows(file, reel.file, count, numbers)
+                archive.writestr("about.json", _about(template))
+        os.replace(draft, out)
+    except OSError as error:
+        raise AnimateError(f"{out} can't be written ({error.strerror}): use another") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    return template
+
+
+def check_template(out: Path, force: bool) -> None:
+    """Raise AnimateError where a template can't be saved as `out`."""
+    if out.suffix.lower() != ".npz":
+        raise AnimateError(f"{out}: a motion template ends in .npz")
+    if not out.parent.is_dir():
+        raise AnimateError(f"there is no folder {out.parent}: make it first, or use another")
+    if not os.access(out.parent, os.W_OK):
+        raise AnimateError(f"{out.parent} can't be written to: use another folder")
+    if os.path.lexists(out) and not force:
+        raise AnimateError(f"{out} exists: use --force to replace it, or another name")
+
+
+def _about(template: Template) -> str:
+    about = asdict(template)
+    del about["path"], about["first"]
+    return json.dumps({"format": FORMAT, **about, "rate": str(template.rate)})
+
+
+def _write_rows(file: Any, rows: Any, count: int, numbers: int) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (count, numbers)}
+    np.lib.format.write_array_header_1_0(file, header)
+    rows.seek(0)
+    while block := rows.read(1 << 20):
+        file.write(block)
+
+
+def read_template(path: Path) -> Template:
+    """What a template says of itself; the poses stay on disk. Raises AnimateError for others."""
+    if not path.is_file():
+        raise AnimateError(f"there is no {path}: check the path")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            about = json.loads(archive.read("about.json"))
+            if about.pop("format") != FORMAT:
+                raise AnimateError(f"{path} is of another version: save it again")
+            with archive.open("poses.npy") as file:
+                shape = _shape(file)  # type: ignore[arg-type]
+            about["rate"], about["fresh"] = Fraction(about["rate"]), tuple(about["fresh"])
+            template = Template(path=path, first=0, **about)
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        TypeError,
+        EOFError,
+        ZeroDivisionError,
+    ) as error:
+        raise AnimateError(
+            f"{path} is no motion template: make one with `animate motion save`"
+        ) from error
+    if shape != (template.beyond, template.numbers) or template.rate <= 0:
+        raise AnimateError(f"{path} is damaged: save it again with `animate motion save`")
+    return template
+
+
+def _shape(file: BinaryIO) -> tuple[int, ...]:
+    np.lib.format.read_magic(file)
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    if kind != np.dtype("<f4"):
+        raise ValueError("not float32")
+    return tuple(shape)

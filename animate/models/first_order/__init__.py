@@ -1,0 +1,1 @@
+"""First-order motion as published (Siarohin et al. 2019)."""

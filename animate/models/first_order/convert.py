@@ -1,0 +1,138 @@
+"""What the published first-order files hold, as arguments and tensors of our own models."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from animate.errors import AnimateError
+from animate.models.discriminator import Discriminator
+from animate.models.first_order.blocks import widths
+from animate.models.first_order.model import FirstOrder
+
+State = dict[str, Tensor]
+PARTS = ("generator", "kp_detector")
+
+# What torch.load raises on files that are not what they seem.
+BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The dictionary in a file of `torch.save`, read as data.
+
+    Raises AnimateError for code, for objects besides tensors and for anything else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise AnimateError(
+            f"{path} is no plain torch file, or holds code or objects besides tensors, and was "
+            "not opened: get the original file from its authors"
+        ) from error
+    except BROKEN as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it ends too soon"
+        raise AnimateError(f"cannot read {path}: {reason.splitlines()[0]}; get it again") from error
+    if not isinstance(content, dict):
+        raise AnimateError(f"{path} is not a first-order checkpoint: import vox-cpk.pth.tar")
+    return content
+
+
+def first_order(content: Mapping[str, Any]) -> tuple[dict[str, Any], State]:
+    """Constructor arguments and state of a FirstOrder from the file's `PARTS`.
+
+    Raises KeyError where a part or one of the tensors that tell the layout is missing.
+    """
+    state = {f"{p}.{n}": t for p in PARTS for n, t in _plain(content[p]).items()}
+    heat, frames = (state[f"kp_detector.{head}.weight"] for head in ("kp", "jacobian"))
+    found = {
+        "keypoints": len(heat),
+        "shared_jacobian": len(frames) == 4 and len(heat) > 1,
+        "residuals": _count(state, "generator.bottleneck.r{}.conv1.weight"),
+        **_scales(state, "", "downs", "generator.", state["generator.first.conv.weight"]),
+    }
+    for prefix, hourglass in (
+        ("detector_", "kp_detector.predictor."),
+        ("motion_", "generator.dense_motion_network.hourglass."),
+    ):
+        levels = _count(state, hourglass + "decoder.up_blocks.{}.conv.weight")
+        top = state[f"{hourglass}decoder.up_blocks.{levels - 1}.conv.weight"]
+        found |= _scales(state, prefix, f"{prefix}levels", f"{hourglass}encoder.", top)
+    return _without_defaults(found, FirstOrder), state
+
+
+def discriminator(content: Mapping[str, Any]) -> tuple[dict[str, Any], State] | None:
+    """The same of a Discriminator; None where the file was stripped of it."""
+    state = _plain(content.get("discriminator") or {})
+    if not state:
+        return None
+    spectral = any(name.endswith(".weight_u") for name in state)
+    for name in [name for name in state if name.endswith(".weight_u")]:
+        _complete_spectral(state, name.removesuffix("_u"))
+    scales = sorted({name.split(".")[1] for name in state}, reverse=True)
+    first = "discs.{}.down_blocks.{{}}.conv.{}".format(
+        scales[0], "weight_orig" * spectral or "weight"
+    )
+    levels = _count(state, first)
+    weights = [state[first.format(level)] for level in range(levels)]
+    width, inputs = len(weights[0]) // 2, weights[0].shape[1]
+    found = {
+        "scales": tuple(float(scale.replace("-", ".")) for scale in scales),
+        "width": width,
+        "levels": levels,
+        "spectral": spectral,
+        "conditioned": inputs > 3,
+        **({"keypoints": inputs - 3} if inputs > 3 else {}),
+    }
+    if len(weights[-1]) < width << levels:
+        found["limit"] = len(weights[-1])
+    return _without_defaults(found, Discriminator), state
+
+
+def _plain(state: Mapping[str, Any]) -> State:
+    """Tensors without the prefix of a parallel wrapper; floats as float32."""
+    tensors = {n.removeprefix("module."): t for n, t in state.items() if isinstance(t, Tensor)}
+    return {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
+
+
+def _count(state: State, pattern: str) -> int:
+    """How many levels a numbered name has."""
+    level = 0
+    while pattern.format(level) in state:
+        level += 1
+    return level
+
+
+def _scales(state: State, prefix: str, key: str, down: str, top: Tensor) -> dict[str, Any]:
+    """The width, limit and number of levels that channels reveal."""
+    pattern = down + "down_blocks.{}.conv.weight"
+    levels, width = _count(state, pattern), len(top)
+    found = {f"{prefix}width": width, key: levels}
+    deepest = len(state[pattern.format(levels - 1)])
+    default = signature(FirstOrder).parameters[f"{prefix}limit"].default
+    if deepest != widths(width, default, levels)[-1]:
+        found[f"{prefix}limit"] = deepest
+    return found
+
+
+def _complete_spectral(state: State, weight: str) -> None:
+    """Files of early torch keep the normalised weight and lack the right singular vector, which
+    one step of power iteration gives (Miyato et al. 2018, algorithm 1)."""
+    state.pop(weight, None)
+    if f"{weight}_v" not in state:
+        matrix = state[f"{weight}_orig"].flatten(1)
+        state[f"{weight}_v"] = normalize(matrix.T @ state[f"{weight}_u"], dim=0, eps=1e-12)
+
+
+def _without_defaults(arguments: dict[str, Any], kind: type[nn.Module]) -> dict[str, Any]:
+    parameters = signature(kind).parameters
+    return {k: v for k, v in arguments.items() if v != parameters[k].default}

@@ -1,0 +1,1 @@
+"""First-order motion with a gate between warped photo and painting; the default."""

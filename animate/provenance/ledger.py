@@ -1,0 +1,230 @@
+"""What was published from here: a local SQLite file whose entries are chained and signed.
+
+A file that lost its metadata still says its payload, and the ledger then gives the claim back, with
+the signed manifest. Each entry's hash covers the one before, so that an entry can't be changed,
+removed or put in between unnoticed; that the newest ones were cut off shows only to whoever noted
+the last hash (`animate ledger verify` prints it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from animate.errors import AnimateError, VerificationError
+from animate.provenance import keys
+from animate.system.paths import home
+from animate.watermark import Claim
+
+VERSION = 1  # of the tables; PRAGMA user_version
+WAIT = 60.0  # seconds for other writers
+START = "0" * 64
+TABLES = """
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY,     -- 1, 2, 3, ... without gaps
+    created TEXT NOT NULL,          -- the claim's time, ISO 8601
+    payload TEXT NOT NULL,          -- what the pixels say, 16 hex digits
+    content_id TEXT NOT NULL,       -- 8 of them: the claim's
+    sha256 TEXT NOT NULL,           -- of the published file
+    claim TEXT NOT NULL,            -- canonical JSON
+    manifest BLOB NOT NULL,         -- the signed C2PA manifest store
+    key TEXT NOT NULL,              -- who signed
+    before TEXT NOT NULL,           -- the hash of the entry before
+    hash TEXT NOT NULL UNIQUE,
+    signature BLOB NOT NULL         -- of the hash
+);
+CREATE INDEX by_payload ON entries (payload);
+CREATE INDEX by_content_id ON entries (content_id);
+CREATE INDEX by_sha256 ON entries (sha256);
+CREATE TRIGGER no_change BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+CREATE TRIGGER no_removal BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published file."""
+
+    number: int
+    created: str
+    payload: str
+    content_id: str
+    sha256: str
+    claim: str
+    manifest: bytes
+    key: str
+    before: str
+    hash: str
+    signature: bytes
+
+    def digest(self) -> str:
+        """What `hash` has to be: SHA-256 over the entry's other fields, as canonical JSON."""
+        value = asdict(self)
+        del value["hash"], value["signature"]
+        value["manifest"] = hashlib.sha256(self.manifest).hexdigest()
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            **asdict(self),
+            "claim": json.loads(self.claim),
+            "manifest": self.manifest.hex(),
+            "signature": self.signature.hex(),
+        }
+
+
+COLUMNS = ", ".join(f.name for f in fields(Entry))
+
+
+def path() -> Path:
+    return home() / "ledger.sqlite3"
+
+
+def check() -> None:
+    """Raise AnimateError where the ledger may not be written: before the work, that is."""
+    try:
+        home().mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnimateError(_trouble(error)) from error
+    for place in (home(), path()):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise AnimateError(_trouble(PermissionError("it may not be written")))
+
+
+@contextmanager
+def recording(
+    claim: Claim, *, payload: str, sha256: str, manifest: bytes, signer: keys.Signer
+) -> Iterator[Entry]:
+    """Record a published file if, and only if, the block ends well: the block gives it its name.
+
+    Writers wait for each other. AnimateError where the ledger can't be written.
+    """
+    with _open(create=True) as base:
+        base.execute("BEGIN IMMEDIATE")
+        try:
+            last = base.execute("SELECT max(number), hash FROM entries").fetchone()
+            number, before = (last[0] or 0) + 1, last[1] or START
+            entry = Entry(
+                number=number, created=claim.created, payload=payload,
+                content_id=f"{claim.content_id():08x}", sha256=sha256, claim=claim.json(),
+                manifest=manifest, key=signer.public.id, before=before, hash="", signature=b"",
+            )  # fmt: skip
+            digest = entry.digest()
+            made = signer.sign(digest.encode())
+            entry = Entry(**{**asdict(entry), "hash": digest, "signature": made})
+            marks = ", ".join("?" * len(fields(Entry)))
+            values = [getattr(entry, f.name) for f in fields(Entry)]
+            base.execute(f"INSERT INTO entries ({COLUMNS}) VALUES ({marks})", values)
+            yield entry
+            base.execute("COMMIT")
+        except BaseException:
+            if base.in_transaction:
+                base.execute("ROLLBACK")
+            raise
+
+
+def find(text: str) -> list[Entry]:
+    """The entries whose payload, content id, file hash or claim's hash is `text` (hex)."""
+    where = "payload = ?1 OR content_id = ?1 OR sha256 = ?1 OR hash = ?1"
+    if not path().exists():
+        return []
+    with _open() as base:
+        query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY number DESC LIMIT 1000"
+        return [Entry(*row) for row in base.execute(query, [text.lower()])]
+
+
+def entries() -> Iterator[Entry]:
+    """All entries, the first one first."""
+    if not path().exists():
+        return
+    with _open() as base:
+        for row in base.execute(f"SELECT {COLUMNS} FROM entries ORDER BY number"):
+            yield Entry(*row)
+
+
+def verify(head: str | None = None) -> tuple[int, str]:
+    """Check chain and signatures; how many entries there are, and the last hash.
+
+    `head`: a hash noted earlier, which has to be in the chain still. VerificationError names the
+    first entry that doesn't fit.
+    """
+    certificates = {p.id: p.certificates for p in [*keys.trusted(), keys.toolkit().public]}
+    count, before, seen = 0, START, head is None or head == START
+    for entry in entries():
+        count += 1
+        if entry.number != count or entry.before != before:
+            raise VerificationError(f"the ledger lacks an entry before number {entry.number}")
+        if entry.hash != entry.digest():
+            raise VerificationError(f"entry {entry.number} of the ledger was changed")
+        chain = certificates.get(entry.key)
+        if chain is not None and not keys.signed(chain, entry.signature, entry.hash.encode()):
+            raise VerificationError(f"entry {entry.number} of the ledger has a wrong signature")
+        before = entry.hash
+        seen = seen or before == head
+    if not seen:
+        raise VerificationError(f"the ledger does not hold {head}: its end was cut off or replaced")
+    return count, before
+
+
+@contextmanager
+def _open(*, create: bool = False) -> Iterator[sqlite3.Connection]:
+    try:
+        if create:
+            home().mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = "rwc" if create else "rw"
+        base = sqlite3.connect(
+            f"{path().absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=WAIT,
+            isolation_level=None,
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise AnimateError(_trouble(error)) from error
+    try:
+        version = base.execute("PRAGMA user_version").fetchone()[0] or _prepare(base)
+        if version != VERSION:
+            raise AnimateError(
+                f"{path()} has version {version}, this program knows {VERSION}: update animate"
+            )
+        yield base
+    except sqlite3.Error as error:
+        raise AnimateError(_trouble(error)) from error
+    finally:
+        base.close()
+
+
+def _prepare(base: sqlite3.Connection) -> int:
+    """Make the tables, unless somebody else just did; a crash leaves all of them or none."""
+    path().chmod(0o600)
+    base.execute("PRAGMA journal_mode=WAL")
+    base.execute("BEGIN IMMEDIATE")
+    if not base.execute("PRAGMA user_version").fetchone()[0]:
+        for statement in _statements(TABLES):
+            base.execute(statement)
+        base.execute(f"PRAGMA user_version = {VERSION}")
+    base.execute("COMMIT")
+    return VERSION
+
+
+def _statements(text: str) -> Iterator[str]:
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _trouble(error: Exception) -> str:
+    return f"the ledger {path()} can't be used ({error}): mend it, or set ANIMATE_HOME elsewhere"

@@ -1,0 +1,113 @@
+"""Grids of labelled pictures, and curves: what training and evaluation show, as marked stills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from animate import __version__
+from animate.errors import AnimateError
+from animate.media import clips
+from animate.publish import Published, publish
+from animate.watermark import Claim, Mark, Payload
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Line = tuple[Sequence[float], Sequence[float]]  # x and y values
+HEAD = 22  # pixels above a row or a column's head
+CONSENT = "pictures of a data set, shown to document a model; their consent is stated there"
+
+
+def grid(
+    rows: Sequence[Sequence[np.ndarray]],
+    heads: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    cell: int | None = None,
+) -> np.ndarray:
+    """Rows of pictures uint8 (S, S, 3), a head over each column and a label over each row.
+
+    cell: pixels to bring each picture to; None leaves them as they are.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    side = cell or rows[0][0].shape[0]
+    height = HEAD * bool(heads) + len(rows) * (side + HEAD * bool(labels))
+    sheet = Image.new("RGB", (side * max(map(len, rows)), height), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for i, text in enumerate(heads):
+        draw.text((side * i + 4, 3), text, "black", font)
+    y = HEAD * bool(heads)
+    for i, row in enumerate(rows):
+        if labels:
+            draw.text((4, y + 3), labels[i], "black", font)
+            y += HEAD
+        for j, picture in enumerate(row):
+            sheet.paste(Image.fromarray(picture).resize((side, side)), (side * j, y))
+        y += side
+    return np.asarray(sheet)
+
+
+def curves(
+    panels: Mapping[str, Mapping[str, Line]],
+    horizontal: str,
+    columns: int = 2,
+) -> np.ndarray:
+    """A panel for each title, with a line for each name: its x and y values. uint8 (H, W, 3).
+
+    Lines beyond the sixth are drawn thin and without a name.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise AnimateError("curves need matplotlib: pip install matplotlib") from error
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(5 * columns, 3.2 * lines), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for i, (title, drawn) in enumerate(panels.items()):
+        _panel(figure.add_subplot(lines, columns, i + 1), title, drawn, horizontal)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _panel(
+    axes: Axes,
+    title: str,
+    lines: Mapping[str, Line],
+    horizontal: str,
+) -> None:
+    for i, (name, (x, y)) in enumerate(lines.items()):
+        if i < 6:
+            axes.plot(x, y, label=name, marker="." if len(x) < 3 else None)
+        else:
+            axes.plot(x, y, color="0.8", linewidth=0.7, zorder=0)
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(horizontal, fontsize=9)
+    axes.grid(alpha=0.3)
+    if lines and list(lines) != [title]:
+        axes.legend(fontsize=8)
+
+
+def show(
+    path: Path, picture: np.ndarray, *, model: str, model_sha256: str, inputs: Sequence[Path] = ()
+) -> Published:
+    """Publish a sheet as the marked PNG `path`, replacing what was there.
+
+    The claim names the model and the files the pictures come from.
+    """
+    hashes = ",".join(clips.sha256(p) for p in dict.fromkeys(inputs) if p.is_file())
+    claim = Claim.now(
+        generator=f"animate {__version__}",
+        model=model,
+        model_sha256=model_sha256,
+        photo_sha256=hashes or "none",
+        clip_sha256=hashes or "none",
+        consent=CONSENT,
+    )
+    mark = Mark(Payload.of(claim))
+    # a drawing that says itself what it shows
+    return publish(path, [picture], mark=mark, claim=claim, rate=None, label=None, force=True)

@@ -1,0 +1,290 @@
+"""What a person sees of a run: progress, a log, TensorBoard, previews, checkpoints, a report.
+
+In the folder of the run: log.jsonl (a line every so many steps, and one for every score),
+events.out.* (TensorBoard), checkpoint.safetensors (the averaged weights at the last save),
+best.safetensors (those with the best held-out score), preview.png and curves.png (marked),
+report.md and summary.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from animate import checkpoints
+from animate.data.pairs import Clips
+from animate.errors import AnimateError, VerificationError
+from animate.models.contract import MotionModel
+from animate.publish import sheets as pictures
+
+SHOWN = ("loss", "held_out_l1", "samples_per_s")  # on the progress line
+ROWS, CELL = 4, 128  # pairs of a preview, pixels of a picture
+BEST, COPY = "held_out_l1", "held_out_copy_l1"  # by which a checkpoint is the best; the photo's
+
+
+class Board:
+    """Everything that one run shows. `arguments` are the model's, for its checkpoints."""
+
+    def __init__(
+        self,
+        out: Path,
+        settings: dict[str, Any],
+        arguments: dict[str, Any],
+        shown: Clips,
+        size: int,
+    ) -> None:
+        self.out, self.settings, self.arguments = out, settings, arguments
+        self.pairs = preview_pairs(shown, size)
+        out.mkdir(parents=True, exist_ok=True)
+        self.bar = tqdm(
+            total=settings["optim"]["steps"], unit="step", disable=None, dynamic_ncols=True
+        )
+        self.newest: dict[str, float] = {}
+        self.best = min((line[BEST] for line in self.lines() if BEST in line), default=None)
+        self.events = _tensorboard(out)
+
+    def lines(self) -> list[dict[str, float]]:
+        """The log; a line that a kill or a full disk cut short is left out."""
+        path = self.out / "log.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+
+    def note(self, line: Mapping[str, float]) -> None:
+        """One line more everywhere."""
+        try:
+            with (self.out / "log.jsonl").open("a+b") as log:
+                if log.tell():
+                    log.seek(-1, os.SEEK_END)
+                    log.write(b"" if log.read(1) == b"\n" else b"\n")  # one was cut short
+                log.write(json.dumps(dict(line)).encode() + b"\n")
+        except OSError as error:
+            raise AnimateError(
+                f"{self.out}/log.jsonl can't be written ({error.strerror}): free some space; the "
+                "same command goes on from the last state"
+            ) from error
+        self.newest |= line
+        step = int(line["step"])
+        if self.events:
+            for name, value in line.items():
+                if name != "step":
+                    self.events.add_scalar(name, value, step)
+            self.events.flush()
+        self.bar.update(step - self.bar.n)
+        self.bar.set_postfix({k: f"{self.newest[k]:.4g}" for k in SHOWN if k in self.newest})
+        if self.bar.disable:
+            print(" ".join(f"{k} {v:.5g}" for k, v in line.items()), flush=True)
+
+    def saved(self, model: MotionModel, step: int, scored: Mapping[str, float]) -> None:
+        """A state has been saved: keep the averaged weights, too, and show what they do."""
+        path = self.out / "checkpoint.safetensors"
+        card = {"steps": step, "scores": dict(scored)}
+        info = checkpoints.save(path, model, arguments=self.arguments, card=card)
+        if scored:
+            self.note({"step": step} | dict(scored))
+            if self.best is None or scored[BEST] < self.best:
+                self.best = scored[BEST]
+                checkpoints.save(
+                    self.out / "best.safetensors", model, arguments=self.arguments, card=card
+                )
+        grid = preview(model, *self.pairs)
+        path = self.out / "preview.png"
+        if show(path, grid, model=info.model, model_sha256=info.sha256) and self.events:
+            _add_picture(self.events, path, grid.shape, step)
+
+    def finish(self, clips: Clips) -> Path:
+        """Write the report; its path."""
+        self.bar.close()
+        if self.events:
+            self.events.close()
+        return write_report(self, clips)
+
+
+def show(path: Path, picture: np.ndarray, **made: str) -> bool:
+    """Publish a picture; one that can't carry the mark is told of, and stops nothing."""
+    try:
+        pictures.show(path, picture, model=made["model"], model_sha256=made["model_sha256"])
+    except VerificationError as error:
+        print(f"no {path.name}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _tensorboard(out: Path) -> Any:
+    if find_spec("tensorboard") is None:
+        print("TensorBoard is not installed: no event files", file=sys.stderr)
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(out))
+
+
+def _add_picture(events: Any, path: Path, shape: tuple[int, ...], step: int) -> None:
+    """The published file itself, as it is, so that TensorBoard, too, shows what is marked."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    image = Summary.Image(
+        height=shape[0], width=shape[1], colorspace=3, encoded_image_string=path.read_bytes()
+    )
+    events._get_file_writer().add_summary(
+        Summary(value=[Summary.Value(tag="preview", image=image)]), step
+    )
+    events.flush()
+
+
+def preview_pairs(clips: Clips, size: int) -> tuple[Tensor, Tensor]:
+    """The first frames of a few clips and frames from their middle, (n, 3, size, size)."""
+    frames = [clips.frames[i] for i in range(min(ROWS, len(clips)))]
+    images = [np.stack([f[t] for f in frames for t in (0, len(f) // 2)])]
+    found = torch.from_numpy(images[0]).permute(0, 3, 1, 2).float() / 255
+    found = torch.nn.functional.adaptive_avg_pool2d(found, size)
+    return found[0::2], found[1::2]
+
+
+@torch.no_grad()
+def preview(model: MotionModel, source: Tensor, driving: Tensor) -> np.ndarray:
+    """Source and driver with their keypoints, what the model makes of them, the photo warped by the
+    dense motion, where it is trusted (white), and the difference to the driver."""
+    model.eval()
+    out = model(source.to(model.device), driving.to(model.device))
+    seen = out.image.float().cpu().clamp(0, 1)
+    side = source.shape[-1]
+    trusted = torch.nn.functional.interpolate(out.occlusion.float().cpu(), side).expand(
+        -1, 3, -1, -1
+    )
+    columns = {
+        "source": dotted(source, out.source),
+        "driver": dotted(driving, out.driving),
+        "prediction": pixels(seen),
+        "warped": pixels(out.warped.float().cpu()),
+        "occlusion": pixels(trusted.expand(-1, 3, -1, -1)),
+        "difference": pixels((seen - driving).abs()),
+    }
+    rows = list(zip(*columns.values(), strict=True))
+    return pictures.grid(rows, list(columns), cell=CELL)
+
+
+def pixels(images: Tensor) -> list[np.ndarray]:
+    """(n, 3, S, S) in [0, 1] as uint8 (S, S, 3) each."""
+    return list(images.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy())
+
+
+def dotted(images: Tensor, motion: Any) -> list[np.ndarray]:
+    """Images with a dot at each keypoint, where the motion has some."""
+    found, points = pixels(images), getattr(motion, "point", None)
+    if points is None:
+        return found
+    from colorsys import hsv_to_rgb
+
+    side, count = images.shape[-1], points.shape[1]
+    at = ((points.float().cpu() + 1) / 2 * (side - 1)).round().long().clamp(1, side - 2)
+    for picture, places in zip(found, at.tolist(), strict=True):
+        for k, (x, y) in enumerate(places):
+            picture[y - 1 : y + 2, x - 1 : x + 2] = np.multiply(hsv_to_rgb(k / count, 1, 1), 255)
+    return found
+
+
+def write_report(board: Board, clips: Clips) -> Path:
+    """report.md, summary.json and curves.png from the log."""
+    import yaml
+
+    lines, out = board.lines(), board.out
+    names = [
+        k for k in dict.fromkeys(k for line in lines for k in line) if k not in ("step", "samples")
+    ]
+    # by step, of which the last counts: steps since a save are taken again after a kill
+    values = {
+        name: dict(sorted({line["step"]: line[name] for line in lines if name in line}.items()))
+        for name in names
+    }
+    last = {name: list(v.values())[-1] for name, v in values.items()}
+    lines_of = {name: (list(v), list(v.values())) for name, v in values.items()}
+    scores = {name: lines_of.pop(name) for name in (BEST, COPY) if name in lines_of}
+    courses = ({"held out": scores} if scores else {}) | {k: {k: v} for k, v in lines_of.items()}
+    summary = {"settings": board.settings, "last": last, "best": {BEST: board.best}}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1, default=str) + "\n")
+    text = ["# Training run", ""]
+    if courses and find_spec("matplotlib"):
+        grid = pictures.curves(courses, "step", columns=3)
+        name = board.settings["motion"]["name"]
+        if show(out / "curves.png", grid, model=name, model_sha256="of several steps"):
+            text += ["![curves](curves.png)", ""]
+    if (out / "preview.png").exists():
+        text += ["![source, driver, prediction, warped, occlusion, difference](preview.png)", ""]
+        text += [
+            "Dots are keypoints; in the occlusion, white is taken from the photo, black painted.",
+            "",
+        ]
+    text += ["| at the end | |", "| --- | --- |"]
+    text += [f"| {name} | {value:.5g} |" for name, value in last.items()]
+    if board.best is not None:
+        text += [f"| best {BEST} | {board.best:.5g} |"]
+    text += ["", f"{len(clips)} clips, {int(clips.lengths.sum())} frames; "
+             f"{clips.store.skipped} unreadable frames were skipped.", ""]  # fmt: skip
+    text += [f"- {k}: {v}" for k, v in environment().items()]
+    text += ["", "```yaml", yaml.safe_dump(board.settings, sort_keys=False).rstrip(), "```", ""]
+    (out / "report.md").write_text("\n".join(text))
+    return out / "report.md"
+
+
+def environment() -> dict[str, str]:
+    """The versions and the machine, for reports."""
+    from animate import __version__
+
+    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        machine += f", {torch.cuda.get_device_name()}"
+    return {"animate": __version__, "torch": torch.__version__, "machine": machine}
+
+
+def compare(folder: Path) -> str:
+    """One Markdown table of the runs in the sub-folders of a sweep, the best first: the settings
+    that differ, the best score and how each ended; also written to comparison.md."""
+    runs = {}
+    for path in sorted(folder.glob("*/")):
+        files = [path / name for name in ("summary.json", "failed.json")]
+        if told := [file for file in files if file.exists()]:
+            runs[path.name] = json.loads(told[0].read_text())
+    if not any("last" in run for run in runs.values()):
+        raise AnimateError(f"no run in {folder} came to its end: see the messages above")
+    settings = {name: dict(_flat(run["settings"])) for name, run in runs.items()}
+    keys = [k for k in next(iter(settings.values())) if k != "out"]
+    differing = [k for k in keys if len({str(s.get(k)) for s in settings.values()}) > 1]
+    ends = dict.fromkeys(k for run in runs.values() for k in run.get("last", ()))
+    others = [k for k in ends if k not in (BEST, "rate")]
+    heads = ["run", *differing, f"best {BEST}", *others]
+    text = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+
+    def score(name: str) -> float:
+        best = runs[name].get("best", {}).get(BEST)
+        return float("inf") if best is None else best
+
+    for name in sorted(runs, key=lambda name: (score(name), len(name), name)):
+        run = runs[name]
+        cells = [name, *(str(settings[name].get(k)) for k in differing)]
+        found = [run.get("best", {}).get(BEST), *(run.get("last", {}).get(k) for k in others)]
+        cells += ["-" if value is None else f"{value:.5g}" for value in found]
+        text.append("| " + " | ".join(cells) + " |")
+    text += ["", *(f"- run {name}: {run['why']}" for name, run in runs.items() if "why" in run)]
+    table = "\n".join(text).rstrip() + "\n"
+    (folder / "comparison.md").write_text(table)
+    return table
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        inner = isinstance(value, dict)
+        found += _flat(value, f"{above}{key}.") if inner else [(f"{above}{key}", value)]
+    return found

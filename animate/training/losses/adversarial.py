@@ -1,0 +1,81 @@
+"""A discriminator's judgement as a loss, and the discriminator's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from animate.errors import AnimateError
+from animate.models.discriminator import Discriminator
+from animate.models.geometry import precise
+from animate.training.losses.perceptual import shrink
+
+# (score of a true picture, score of a painted one) -> what the discriminator makes small,
+# and score of a painted picture -> what the painter does
+KINDS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "least_squares": (  # Mao et al. 2017, as Siarohin et al. 2019 use it
+        lambda true, painted: ((1 - true) ** 2).mean() + (painted**2).mean(),
+        lambda painted: ((1 - painted) ** 2).mean(),
+    ),
+    "hinge": (  # Lim and Ye 2017
+        lambda true, painted: F.relu(1 - true).mean() + F.relu(1 + painted).mean(),
+        lambda painted: -painted.mean(),
+    ),
+}
+
+
+def judgement(kind: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """The two losses of an adversarial `kind`; AnimateError where there is none of that name."""
+    if kind not in KINDS:
+        raise AnimateError(f"there is no adversarial loss {kind}: use {' or '.join(KINDS)}")
+    return KINDS[kind]
+
+
+class Adversary:
+    """A patch discriminator that sees painted and true pictures, and where the keypoints are."""
+
+    def __init__(
+        self, kind: str, weight: float, features: float, discriminator: dict[str, Any]
+    ) -> None:
+        self.critic = Discriminator(**discriminator)
+        self.octaves = [round(-torch.tensor(float(s)).log2().item()) for s in
+                        discriminator.get("scales", (1,))]  # fmt: skip
+        self.weight, self.features = weight, features
+        self.judging, self.painting = judgement(kind)
+
+    def views(self, image: Tensor) -> list[Tensor]:
+        return [shrink(precise(image), octave) for octave in self.octaves]
+
+    def terms(self, painted: Tensor, true: Tensor, point: Tensor) -> dict[str, Tensor]:
+        """What the painter makes small: being told apart, and differences between the features
+        that the discriminator sees (Wang et al. 2018, eq. 4)."""
+        point = point.detach()
+        ours = self.critic(self.views(painted), point)
+        with torch.no_grad():
+            theirs = self.critic(self.views(true), point)
+        fooled = torch.stack([self.painting(precise(score)) for _, score in ours]).sum()
+        apart = [
+            (precise(a) - precise(b)).abs().mean()
+            for (seen, _), (wanted, _) in zip(ours, theirs, strict=True)
+            for a, b in zip(seen, wanted, strict=True)
+        ]
+        return {
+            "adversarial": self.weight * fooled,
+            "matching": self.features * torch.stack(apart).sum(),
+        }
+
+    def criticise(
+        self, critic: Any, painted: Tensor, true: Tensor, point: Tensor
+    ) -> dict[str, Tensor]:
+        """What the discriminator makes small."""
+        ours = critic(self.views(painted.detach()), point.detach())
+        theirs = critic(self.views(true), point.detach())
+        judged = [
+            self.judging(precise(true_score), precise(score))
+            for (_, score), (_, true_score) in zip(ours, theirs, strict=True)
+        ]
+        return {"critic": torch.stack(judged).sum()}

@@ -1,0 +1,103 @@
+"""The inside of the mouth alone, against what the driving frames show between the lips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from animate.data.pairs import Pairs
+from animate.models.first_order_gated.mouth import AROUND, inner, opened, posed, seen
+from animate.training.losses.adversarial import judgement
+
+OPEN = 0.02  # half sides that lips are apart, in the mean over the mouth: 2.5 pixels of 256
+WIDE = 0.06  # from here on a mouth counts in full
+
+
+class Judge(nn.Module):
+    """Whether a sheet is a true one of the mouth (B, 3, h, w) that a photo shows, in a pose.
+
+    The pose has its say by projection (Miyato and Koyama 2018).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        steps = ((6, 48), (48, 96), (96, 128))
+        self.steps = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in steps)
+        self.score = spectral_norm(nn.Conv2d(128, 1, 3, padding=1))
+        self.pose = nn.Sequential(
+            nn.Linear(2 * len(AROUND), 128), nn.LeakyReLU(0.2), nn.Linear(128, 128)
+        )
+
+    def forward(self, sheet: Tensor, photo: Tensor, pose: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The features of every step, and the map of scores."""
+        x, features = torch.cat([sheet, photo], 1) - 0.5, []
+        for step in self.steps:
+            x = F.leaky_relu(step(x), 0.2)
+            features.append(x)
+        fits = (x * self.pose(pose)[..., None, None]).mean(1, keepdim=True)
+        return features, self.score(x) + fits / 4
+
+
+class Mouths:
+    """Loss of the mouth's sheets: pixels, plain and coarse, and a judge's opinion.
+
+    Landmarks are the teacher's; pairs without them, or whose driver's lips are closed, are left
+    out. `kind`: see adversarial.py.
+    """
+
+    def __init__(
+        self,
+        pixels: float = 10.0,
+        adversarial: float = 0.3,
+        matching: float = 0.6,
+        kind: str = "hinge",
+    ) -> None:
+        self.weights = {"pixels": pixels, "adversarial": adversarial, "matching": matching}
+        self.judging, self.painting = judgement(kind)
+        self.critic = Judge()
+        self.last: tuple[Tensor, ...] = ()  # sheets drawn and true, photo, pose of the last call
+
+    def __call__(self, model: Any, pairs: Pairs, step: int, seed: int) -> dict[str, Tensor]:
+        ours, theirs = pairs.source_points, pairs.driving_points
+        known = ours.isfinite().all(2).all(1) & theirs.isfinite().all(2).all(1)
+        gap = opened(theirs.nan_to_num())
+        rows = known & (gap > OPEN)
+        self.last = ()
+        if not rows.any():
+            return dict.fromkeys(self.weights, nothing(model.mouth))
+        ours, theirs = ours[rows], theirs[rows]
+        drawn = model.mouth.sheet(model.mouth.look(pairs.source[rows], ours), theirs)
+        true, photo = inner(pairs.driving[rows], theirs), seen(pairs.source[rows], ours)
+        weight = (gap[rows] / WIDE).clamp(max=1)[:, None, None, None]
+        apart = [
+            (weight * (F.avg_pool2d(drawn, n) - F.avg_pool2d(true, n)).abs()).mean() for n in (1, 4)
+        ]
+        self.last = drawn.detach(), true, photo, posed(theirs)
+        features, score = self.critic(drawn, *self.last[2:])
+        with torch.no_grad():
+            wanted, _ = self.critic(*self.last[1:])
+        matched = [
+            (a.float() - b.float()).abs().mean() for a, b in zip(features, wanted, strict=True)
+        ]
+        terms = {
+            "pixels": torch.stack(apart).sum(),
+            "adversarial": self.painting(score.float()),
+            "matching": torch.stack(matched).sum(),
+        }
+        return {name: self.weights[name] * value for name, value in terms.items()}
+
+    def criticise(self, critic: Any, pairs: Pairs, step: int, seed: int) -> dict[str, Tensor]:
+        if not self.last:
+            return {"critic": nothing(critic)}
+        drawn, true, *shown = self.last
+        (_, theirs), (_, ours) = critic(true, *shown), critic(drawn, *shown)
+        return {"critic": self.judging(theirs.float(), ours.float())}
+
+
+def nothing(network: nn.Module) -> Tensor:
+    """0, that hangs on all weights, so that every process has the same gradients to share."""
+    return 0 * torch.stack([p.sum() for p in network.parameters()]).sum()

@@ -1,0 +1,1 @@
+"""What a file proves of its origin, as a verdict and in words."""

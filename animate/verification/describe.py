@@ -1,0 +1,118 @@
+"""A report in words for people, and in JSON for machines (docs/verify-json.md)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from animate.cli.arguments import safe
+from animate.verification.verify import Report
+
+SIGNATURE = {
+    "none": "There is no signature.",
+    "invalid": "Its signed manifest is damaged or forged.",
+    "changed": "The file is not the one that was signed.",
+    "untrusted": "It is signed, and unchanged since, by a key that is not trusted here; the "
+    "certificate calls itself {name}.",
+    "public": "It is signed, and unchanged since, with the toolkit's public key: anybody's.",
+    "expired": "It is signed by {name} with a certificate that was not valid at that time or is no "
+    "longer.",
+    "revoked": "It is signed by {name} with a key that was revoked.",
+    "trusted": "It is signed by {name}, whom you trust, and unchanged since.",
+}
+
+
+def describe(report: Report) -> str:
+    """One paragraph."""
+    reasons = "; ".join(report.reasons)
+    parts = [f"{safe(os.fspath(report.path))}: {report.verdict}: {safe(reasons)}."]
+    parts.append(_pixels(report))
+    name = repr(safe(report.signature.name or "nobody"))
+    place = " The manifest lies beside the file." if report.signature.beside else ""
+    parts.append(SIGNATURE[report.signature.state].format(name=name) + place)
+    if report.claim is not None:
+        claim = report.claim
+        sure = "" if report.verdict == "authentic" else " (so it says)"
+        parts.append(
+            f"Made{sure} by {safe(claim.generator)} with {safe(claim.model)} on "
+            f"{safe(claim.created)}, according to the {report.source}; consent: "
+            f"{safe(claim.consent)}."
+        )
+    parts.append(_labels(report))
+    if report.entry is not None:
+        parts.append(f"The ledger has it as entry {report.entry.number}.")
+    return " ".join(part for part in parts if part)
+
+
+def _pixels(report: Report) -> str:
+    found = report.detection
+    if not found.marked:
+        return f"No mark in the pixels (p = {found.p_value:.1e})."
+    whose = "the mark" if report.owner is None else f"the mark of {safe(report.owner.name)!r}"
+    said = "payload not read" if found.payload is None else f"payload {found.payload}"
+    where = ", ".join(f"{a:.1f}-{b:.1f}" for a, b in found.seconds[:10])
+    more = " and more" if len(found.seconds) > 10 else ""
+    seconds = f", in seconds {where}{more}" if where else ""
+    return f"The pixels carry {whose} (p <= {found.p_value:.1e}, {said}{seconds})."
+
+
+def _labels(report: Report) -> str:
+    found = []
+    if report.aigc is not None:
+        found.append(f"AIGC label of {safe(report.aigc.producer)!r}")
+    elif report.tags.aigc:
+        found.append("an AIGC label that breaks GB 45438-2025")
+    if len(report.tags.aigc) > 1:
+        found.append(f"{len(report.tags.aigc)} copies of it instead of one")
+    if report.tags.source:
+        found.append(f"IPTC source type {safe(report.tags.source.rsplit('/', 1)[-1])}")
+    record = report.signature.record
+    if record is not None and record.label is not None:
+        found.append(f"visible label {safe(str(record.label.get('text')))!r}")
+    return f"Labels: {', '.join(found)}." if found else "No labels."
+
+
+def plain(report: Report) -> dict[str, Any]:
+    """The report as docs/verify-json.md describes it."""
+    found, signed = report.detection, report.signature
+    owner, entry, record = report.owner, report.entry, report.signature.record
+    return {
+        "path": os.fspath(report.path),
+        "verdict": report.verdict,
+        "reasons": report.reasons,
+        "mark": {
+            "found": found.marked,
+            "p_value": found.p_value,
+            "statistic": found.statistic,
+            "hypotheses": found.hypotheses,
+            "version": found.version,
+            "payload": None if found.payload is None else str(found.payload),
+            "authenticated": found.authentic,
+            "seconds": [list(span) for span in found.seconds],
+            "key": None if owner is None else {"id": owner.id, "name": owner.name},
+        },
+        "signature": {
+            "state": signed.state,
+            "signer": signed.trust,
+            "key": signed.key,
+            "name": signed.name,
+            "generator": signed.generator,
+            "beside": signed.beside,
+            "ingredients": list(signed.ingredients),
+            "problems": list(signed.problems),
+        },
+        "claim": None if report.claim is None else asdict(report.claim),
+        "claim_source": report.source,
+        "claim_agrees": report.agrees,
+        "pictures_agree": report.alike,
+        "labels": {
+            "aigc": None if report.aigc is None else asdict(report.aigc),
+            "aigc_copies": len(report.tags.aigc),
+            "digital_source_type": report.tags.source,
+            "visible": None if record is None else record.label,
+        },
+        "ledger": None
+        if entry is None
+        else {"number": entry.number, "hash": entry.hash, "created": entry.created},
+    }

@@ -1,0 +1,180 @@
+"""Say of a file whether this toolkit made it: gather pixels, signature, tags and ledger; judge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from animate.errors import AnimateError
+from animate.media import clips
+from animate.provenance import ledger
+from animate.provenance import tags as metadata
+from animate.provenance.aigc import Aigc
+from animate.provenance.credentials import Signature, read, read_alone
+from animate.provenance.fingerprint import Fingerprint, matches, witness
+from animate.provenance.keys import Public, toolkit, trusted
+from animate.provenance.tags import Tags
+from animate.verification.verdict import Evidence, Verdict, judge
+from animate.watermark import Claim, Detection, detect
+from animate.watermark.payload import key_id
+
+
+@dataclass
+class Report:
+    """What `verify` found in one file; `verdict.py` says what the verdicts mean."""
+
+    path: Path
+    verdict: Verdict
+    reasons: list[str]
+    detection: Detection
+    owner: Public | None  # whose key made the payload; the toolkit's public one included
+    signature: Signature
+    claim: Claim | None  # only text, unless the verdict is "authentic"
+    source: str | None  # of the claim: "manifest", "tags" or "ledger"
+    agrees: bool | None  # whether the claim's content id is the payload's; None if one is missing
+    alike: bool | None  # whether the pictures are those of the manifest's thumbnails
+    aigc: Aigc | None  # the GB 45438-2025 label, where it is well-formed
+    tags: Tags
+    entry: ledger.Entry | None = field(repr=False)  # the ledger's, for this file or payload
+
+
+def verify(
+    path: str | Path,
+    keys: bytes | Sequence[bytes] | None = None,
+    *,
+    manifest: bytes | None = None,
+) -> Report:
+    """Decode a whole video or still and compare what its pixels, manifest, tags and ledger say.
+
+    Looks for the mark under all keys that are known here, or under `keys`, mark keys of nobody in
+    particular. `manifest` stands for the one beside the file. A clip that ends in the middle is
+    judged by what can be decoded. Needs neither network nor GPU. Memory does not grow with the
+    clip's length; `pool.verify_all` limits memory and time. Raises AnimateError for a file that
+    can't be read as a picture or a video.
+    """
+    path = Path(path)
+    public = toolkit().public
+    known = [p for p in [*trusted(), public] if p.mark_key is not None]
+    if keys is None:
+        keys = [p.mark_key for p in known if p.mark_key is not None]
+    keys = [keys] if isinstance(keys, bytes) else list(keys)
+    frames, rate = frames_of(path)
+    look = witness(rate)
+    detection = detect(look(frames), keys, rate=rate)
+    seen = look.result()
+
+    owner = None
+    if detection.payload is not None:
+        named = [p for p in known if p.mark_id == detection.payload.key_id and p.mark_key in keys]
+        owner = next((p for p in named if detection.payload.authentic(p.mark_key or b"")), None)
+    tags = metadata.read(path)
+    signature = read(path, manifest=manifest)
+    entry, restored = _look_up(path, detection, signature, seen)
+    record = signature.record or (restored.record if restored else None)
+    evidence = Evidence(
+        detection=detection,
+        owner=owner,
+        public=owner is not None and owner.id == public.id,
+        known=frozenset(key_id(key) for key in keys),
+        signature=signature,
+        claim=_claim(tags),
+        restored=restored,
+        alike=None if record is None else matches(record.fingerprint, seen),
+    )
+    verdict, reasons = judge(evidence)
+    claim, source = _told(evidence)
+    said = detection.payload
+    return Report(
+        path=path, verdict=verdict, reasons=reasons, detection=detection, owner=owner,
+        signature=signature, claim=claim, source=source,
+        agrees=None if claim is None or said is None else claim.content_id() == said.content_id,
+        alike=evidence.alike, aigc=_aigc(tags), tags=tags, entry=entry,
+    )  # fmt: skip
+
+
+def history(path: Path) -> str:
+    """What an input says of its own making, in a sentence; "" where it carries no known mark.
+
+    Looks at the first ten seconds; what is neither picture nor video, such as a template of motion,
+    has none.
+    """
+    keys = [p.mark_key for p in [*trusted(), toolkit().public] if p.mark_key is not None]
+    try:
+        frames, rate = frames_of(path)
+        found = detect(islice(frames, round(10 * rate) or 1), keys, rate=rate, thorough=False)
+    except AnimateError:
+        return ""
+    if not found.marked:
+        return ""
+    said = "unreadable" if found.payload is None else str(found.payload)
+    claim = _claim(metadata.read(path))
+    made = f", made by {claim.generator} on {claim.created}" if claim else ""
+    return f"carries this toolkit's mark, payload {said}{made}"
+
+
+def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
+    """The frames of a clip and their rate, or the one of a still: what a file holds decides."""
+    if not os.path.isfile(path):
+        closed = os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
+        kind = "a folder that can't be read" if closed else "not a file"
+        raise AnimateError(f"{path} is {kind}: give a picture or a video")
+    if metadata.is_still(path):
+        return iter([clips.read_photo(path)]), 1.0
+    clip = clips.open_clip(path, truncated="accept")
+    return clip.frames(), float(clip.rate)
+
+
+def _look_up(
+    path: Path, detection: Detection, signature: Signature, seen: Fingerprint
+) -> tuple[ledger.Entry | None, Signature | None]:
+    """The ledger's entry for this file or its payload, and what that entry's manifest proves.
+
+    Of entries that share a payload, the one whose pictures these are.
+    """
+    if detection.payload is None or not ledger.path().exists():
+        return None, None
+    best: tuple[ledger.Entry | None, Signature | None] = (None, None)
+    for entry in ledger.find(str(detection.payload)):
+        found = read_alone(entry.manifest)
+        if found.record is None or found.record.payload != entry.payload:
+            continue
+        if best[0] is None:
+            best = entry, found
+        if matches(found.record.fingerprint, seen):
+            return entry, found
+    return best
+
+
+def _claim(tags: Tags) -> Claim | None:
+    """The first comment that is a claim of ours."""
+    for text in tags.comments:
+        try:
+            return Claim.from_json(text)
+        except AnimateError:
+            continue  # a comment of somebody else's
+    return None
+
+
+def _aigc(tags: Tags) -> Aigc | None:
+    for text in tags.aigc:
+        try:
+            return Aigc.of(text)
+        except AnimateError:
+            continue
+    return None
+
+
+def _told(e: Evidence) -> tuple[Claim | None, str | None]:
+    """The claim to report: the signed one first."""
+    if e.signature.record is not None:
+        return e.signature.record.claim, "manifest"
+    if e.claim is not None:
+        return e.claim, "tags"
+    if e.restored is not None and e.restored.record is not None:
+        return e.restored.record.claim, "ledger"
+    return None, None

@@ -1,0 +1,90 @@
+"""Time a motion model's verbs and a whole run, frame by frame.
+
+    python scripts/benchmarks/speed.py [PHOTO CLIP] [--checkpoint first_order_gated]
+
+Prints milliseconds per frame (best of the repeats) and the frames per second of a whole run:
+decode, track, move, mark, encode, verify. Nothing else should be running.
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from animate import checkpoints
+from animate.faces import cut, locator
+from animate.inference.portrait import portrait
+from animate.inference.predictor import BATCH, Retarget, Stage, find_device
+from animate.media import clips
+from animate.system.memory import keep_memory
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
+
+
+def best(call: Callable[[], object], repeats: int) -> float:
+    """Seconds of the fastest of `repeats` calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photo", nargs="?", type=Path, default=EXAMPLES / "photo.jpg")
+    parser.add_argument("clip", nargs="?", type=Path, default=EXAMPLES / "clip.mp4")
+    parser.add_argument("--checkpoint", default="first_order_gated", help="index name or file")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or int8")
+    parser.add_argument("--repeats", type=int, default=10, help="calls of each verb, default 10")
+    args = parser.parse_args()
+    keep_memory()  # as the command does
+
+    start = time.perf_counter()
+    device = find_device(args.device)
+    model, info = checkpoints.load(args.checkpoint, device=str(device))
+    loading = time.perf_counter() - start
+    stage = Stage.of(model, args.precision)
+    face = locator("centre", None)
+    photo = clips.read_photo(args.photo)
+    crop = cut(photo, face.locate(photo), model.size)
+    driver = clips.open_clip(args.clip)
+    crops = [cut(f, face.locate(f), model.size) for f in next(clips.chunks(driver.frames(), BATCH))]
+    source, motion = stage.encode(crop), stage.track(crops)
+    relative = stage.retarget(source, motion, motion[:1], Retarget())
+
+    count = model.parameter_count() / 1e6
+    print(f"{info.model}, {count:.2f} M parameters, {device}, {stage.precision}")
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}")
+    print(f"load                {loading * 1e3:7.1f} ms")
+    print(f"encode the photo    {best(lambda: stage.encode(crop), args.repeats) * 1e3:7.1f} ms")
+    for name, call in (
+        ("track", lambda: stage.track(crops)),
+        ("retarget", lambda: stage.retarget(source, motion, motion[:1], Retarget())),
+        ("render", lambda: stage.render(source, relative)),
+        ("render, absolute", lambda: stage.render(source, motion)),
+    ):
+        print(f"{name:19} {best(call, args.repeats) * 1e3 / BATCH:7.1f} ms a frame")
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        done = portrait(
+            args.photo,
+            args.clip,
+            Path(folder) / "out.mp4",
+            checkpoint=args.checkpoint,
+            device=args.device,
+            precision=args.precision,
+        )
+        took = time.perf_counter() - start
+    print(f"a whole run         {done.frames / took:7.1f} frames/s ({done.frames} in {took:.1f} s)")
+
+
+if __name__ == "__main__":
+    main()
