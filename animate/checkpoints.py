@@ -156,14 +156,14 @@ def import_foreign(
     NAME.discriminator.safetensors beside `out`. `align_corners` is how the weights were trained to
     sample: True for the published files (torch 1.0). Raises AnimateError; then nothing is written.
     """
-    from animate.models.first_order import convert as published
+    from animate.models.first_order import convert
 
     path, out = Path(path), Path(out)
     beside = out.with_name(f"{out.name.removesuffix('.safetensors')}.discriminator.safetensors")
-    content = published.read(path)
+    content = convert.read(path)
     try:
-        arguments, state = published.first_order(content)
-        judge = published.discriminator(content)
+        arguments, state = convert.first_order(content)
+        judge = convert.discriminator(content)
     except (KeyError, IndexError, AttributeError, RuntimeError) as error:
         raise AnimateError(
             f"{path} is not a first-order checkpoint ({_line(error)} is missing or odd): "

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from animate.inference.predictor import quick_at_int8
+from animate.system.device import quick_at_int8
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = "30000/1001"

@@ -333,12 +333,12 @@ def test_the_imported_network_draws_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_the_published_layout_needs_no_arguments() -> None:
-    from animate.models.first_order.model import convert as published
+    from animate.models.first_order.model import convert
 
     with torch.device("meta"):
         model, judge = FirstOrder(), Discriminator(conditioned=True)
-    arguments, _ = published.first_order(foreign(model))
-    found = published.discriminator({"discriminator": judge.state_dict()})
+    arguments, _ = convert.first_order(foreign(model))
+    found = convert.discriminator({"discriminator": judge.state_dict()})
     assert arguments == {}
     assert found is not None
     assert found[0] == {"conditioned": True}

@@ -16,6 +16,7 @@ from PIL import Image
 
 from animate.errors import AnimateError
 from animate.media import clips
+from animate.system import parallel
 
 NTSC = Fraction(30000, 1001)
 LOSSLESS = ["-c:v", "libx264", "-crf", "4", "-pix_fmt", "yuv420p"]
@@ -377,8 +378,8 @@ def test_a_name_is_only_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_chunks_keep_order_and_everything() -> None:
-    assert list(clips.chunks(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(clips.chunks([], 3)) == []
+    assert list(parallel.chunks(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(parallel.chunks([], 3)) == []
 
 
 def test_sha256_is_the_usual_one(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from animate.errors import AnimateError
 from animate.faces import locator
 from animate.inference.driver import Driver, Playing, open_driver, play, resample, smooth, trusted
 from animate.inference.portrait import voice
-from animate.inference.predictor import Pose, Stage, values
+from animate.inference.predictor import Pose, Stage
 from animate.inference.save_motion import save_motion
 from animate.inference.templates import read_template
-from animate.models.contract import Motion
+from animate.models.contract import Motion, values
 
 
 @dataclass(frozen=True)

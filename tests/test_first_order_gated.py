@@ -11,13 +11,13 @@ from animate.models.first_order_gated.model import (
     FirstOrderGated,
     Points,
     openings,
+    retarget,
 )
 from animate.models.first_order_gated.model import model as first_order_gated
-from animate.models.first_order_gated.model import retarget as landmarks
 
 STILL = torch.eye(2, 3)[None]
 VIEW = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
-TAUGHT = len(landmarks.TAUGHT)
+TAUGHT = len(retarget.TAUGHT)
 
 
 @pytest.fixture(scope="module")
@@ -99,21 +99,21 @@ def test_folding_the_normalisation_changes_nothing(photo):
 
 
 def test_every_landmark_has_its_mirror_image():
-    assert sorted(landmarks.MIRROR) == list(range(TAUGHT))
-    assert all(landmarks.MIRROR[landmarks.MIRROR[i]] == i for i in range(TAUGHT))
-    assert len(set(landmarks.TAUGHT)) == TAUGHT
+    assert sorted(retarget.MIRROR) == list(range(TAUGHT))
+    assert all(retarget.MIRROR[retarget.MIRROR[i]] == i for i in range(TAUGHT))
+    assert len(set(retarget.TAUGHT)) == TAUGHT
 
 
 def test_no_motion_leaves_the_photos_pose():
     ours, theirs = face(seed=3), face(seed=4)
     for adapt in (True, False):
-        moved = landmarks.transfer(ours, theirs.repeat(3, 1, 1), theirs, adapt)
+        moved = retarget.transfer(ours, theirs.repeat(3, 1, 1), theirs, adapt)
         torch.testing.assert_close(moved, ours.expand(3, -1, -1), atol=1e-5, rtol=0)
 
 
 def test_a_driver_who_is_the_photo_is_followed_exactly():
     first, later = face(seed=5), face(seed=6)
-    moved = landmarks.transfer(first, later, first, True)
+    moved = retarget.transfer(first, later, first, True)
     torch.testing.assert_close(moved, later, atol=1e-3, rtol=1e-3)
 
 
@@ -121,8 +121,8 @@ def test_a_larger_face_moves_further_unless_told_not_to():
     theirs = face(seed=7)
     ours = 2 * theirs
     later = theirs + torch.tensor([0.1, 0.0])
-    adapted = landmarks.transfer(ours, later, theirs, True) - ours
-    plain = landmarks.transfer(ours, later, theirs, False) - ours
+    adapted = retarget.transfer(ours, later, theirs, True) - ours
+    plain = retarget.transfer(ours, later, theirs, False) - ours
     torch.testing.assert_close(
         adapted[..., 0], torch.full_like(adapted[..., 0], 0.2), atol=1e-4, rtol=0
     )
@@ -142,34 +142,34 @@ def turned(point, degrees):
 def test_a_head_turns_as_far_as_a_photo_can_show_and_speaks_on() -> None:
     first = face(seed=8)
     far = turned(first, 60)
-    open_ = landmarks.part(far, torch.tensor([0.2]))
-    others = [i for i in landmarks.STEADY if i not in landmarks.EYES]
+    open_ = retarget.part(far, torch.tensor([0.2]))
+    others = [i for i in retarget.STEADY if i not in retarget.EYES]
     size = (first - first.mean(1, keepdim=True))[:, others].norm(dim=-1).mean()
     for driver in (far, open_):
-        held = landmarks.within_reach(first, driver)
+        held = retarget.within_reach(first, driver)
         before, after = (
-            landmarks.since(first, point)[-1][:, others].norm(dim=-1).mean() / size
+            retarget.since(first, point)[-1][:, others].norm(dim=-1).mean() / size
             for point in (driver, held)
         )
-        assert after < 1.5 * landmarks.TURN < before
-        torch.testing.assert_close(landmarks.gap(held), landmarks.gap(driver), atol=0.02, rtol=0)
+        assert after < 1.5 * retarget.TURN < before
+        torch.testing.assert_close(retarget.gap(held), retarget.gap(driver), atol=0.02, rtol=0)
 
 
 def test_heads_that_lean_come_nearer_or_turn_a_little_are_left_as_they_are() -> None:
     first, lean = face(seed=9), math.radians(70)
     spin = torch.tensor([[math.cos(lean), -math.sin(lean)], [math.sin(lean), math.cos(lean)]])
     moved = torch.cat([1.6 * first @ spin.mT + 0.3, turned(first, 5)])
-    assert torch.equal(landmarks.within_reach(first, moved), moved)
+    assert torch.equal(retarget.within_reach(first, moved), moved)
 
 
 def test_lips_and_lids_that_passed_each_other_meet_half_way():
     point = torch.zeros(2, TAUGHT, 2)
-    point[:, landmarks.TAUGHT.index(168), 1] = -1.0
-    point[:, landmarks.TAUGHT.index(152), 1] = 1.0
-    above, below = landmarks.MEETING[1]
+    point[:, retarget.TAUGHT.index(168), 1] = -1.0
+    point[:, retarget.TAUGHT.index(152), 1] = 1.0
+    above, below = retarget.MEETING[1]
     point[0, above, 1], point[0, below, 1] = 0.3, 0.1  # crossed
     point[1, above, 1], point[1, below, 1] = 0.1, 0.3  # open
-    found = landmarks.untangle(point)
+    found = retarget.untangle(point)
     torch.testing.assert_close(found[0, [above, below], 1], torch.tensor([0.2, 0.2]))
     assert torch.equal(found[1], point[1])
 
@@ -181,38 +181,38 @@ def test_poses_are_sliced_as_one():
 
 
 def test_closed_eyes_are_told_of_and_points_that_are_no_face_are_not() -> None:
-    point = torch.zeros(1, len(landmarks.TAUGHT), 2)
-    assert torch.isnan(landmarks.eye_opening(point)).all()
+    point = torch.zeros(1, len(retarget.TAUGHT), 2)
+    assert torch.isnan(retarget.eye_opening(point)).all()
     angle = torch.arange(8) * torch.pi / 4
     for height, told in ((0.5, False), (0.1, True)):
-        for rim, x in zip(landmarks.OPENINGS[1:], (-0.3, 0.3), strict=True):
+        for rim, x in zip(retarget.OPENINGS[1:], (-0.3, 0.3), strict=True):
             point[0, list(rim), 0] = x - 0.1 * angle.cos()
             point[0, list(rim), 1] = 0.1 * height * angle.sin()
         assert bool(FirstOrderGated(size=128).remarks(Points(point, VIEW))) == told
 
 
 def test_a_head_that_leans_far_is_told_of() -> None:
-    point = torch.zeros(1, len(landmarks.TAUGHT), 2)
-    assert torch.isnan(landmarks.roll(point)).all()
-    for eye, side in ((landmarks.RIGHT_EYE, -1), (landmarks.LEFT_EYE, 1)):
-        at = [landmarks.TAUGHT.index(n) for n in eye]
+    point = torch.zeros(1, len(retarget.TAUGHT), 2)
+    assert torch.isnan(retarget.roll(point)).all()
+    for eye, side in ((retarget.RIGHT_EYE, -1), (retarget.LEFT_EYE, 1)):
+        at = [retarget.TAUGHT.index(n) for n in eye]
         point[0, at, 0], point[0, at, 1] = side * 0.2, side * 0.2 * math.tan(math.radians(50))
-    assert landmarks.roll(point)[0] == pytest.approx(50, abs=1e-3)
+    assert retarget.roll(point)[0] == pytest.approx(50, abs=1e-3)
     (line,) = FirstOrderGated(size=128).remarks(Points(point, VIEW))
     assert "50 degrees" in line
 
 
 def test_regions_are_amplified_apart() -> None:
     torch.manual_seed(0)
-    own = torch.rand(1, len(landmarks.TAUGHT), 2) - 0.5
-    first, motion = own + 0.01, own + 0.05 * torch.rand(3, len(landmarks.TAUGHT), 2)
+    own = torch.rand(1, len(retarget.TAUGHT), 2) - 0.5
+    first, motion = own + 0.01, own + 0.05 * torch.rand(3, len(retarget.TAUGHT), 2)
 
     def moved(**gains: float) -> torch.Tensor:
-        return landmarks.transfer(own, motion, first, True, gains)
+        return retarget.transfer(own, motion, first, True, gains)
 
     plain = moved()
     torch.testing.assert_close(moved(head=1, mouth=1, eyes=1), plain)
-    mouth, eyes = list(landmarks.REGIONS["mouth"]), list(landmarks.REGIONS["eyes"])
+    mouth, eyes = list(retarget.REGIONS["mouth"]), list(retarget.REGIONS["eyes"])
     others = [i for i in range(own.shape[1]) if i not in mouth]
     louder = moved(mouth=2)
     torch.testing.assert_close(louder[:, others], plain[:, others])

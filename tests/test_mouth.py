@@ -6,7 +6,7 @@ from test_head import face
 from torch import Tensor
 
 from animate.data.pairs import Pairs
-from animate.models.first_order_gated.model import retarget as landmarks
+from animate.models.first_order_gated.model import retarget
 from animate.models.first_order_gated.mouth import (
     AROUND,
     SHEET,
@@ -34,7 +34,7 @@ def mouth(gap: float = 1.0) -> Tensor:
     point = face()
     rim = torch.tensor(RIM)
     rim[:, 1] = 0.2 + gap * (rim[:, 1] - 0.2)
-    point[0, list(landmarks.OPENINGS[0])] = rim
+    point[0, list(retarget.OPENINGS[0])] = rim
     return point
 
 
@@ -87,7 +87,7 @@ def test_sheets_are_pictures_and_frames_do_not_mind_each_other(gap: float) -> No
 def test_the_window_holds_every_open_mouth_and_little_else() -> None:
     points = torch.cat([mouth(), turned(mouth())])
     rows, columns = window(points, SIDE)
-    lips = inside(points[:, list(landmarks.OPENINGS[0])], SIDE, SIDE)
+    lips = inside(points[:, list(retarget.OPENINGS[0])], SIDE, SIDE)
     around = torch.nn.functional.max_pool2d(lips, 7, stride=1, padding=3)  # softened, enlarged
     assert around[:, rows, columns].sum() == around.sum()
     assert (rows.stop - rows.start) * (columns.stop - columns.start) < SIDE**2 / 4
@@ -134,12 +134,12 @@ def test_it_learns_the_mouths_that_are_open_and_known() -> None:
 def test_lips_that_are_closed_in_the_photo_part_as_the_drivers_do() -> None:
     """Though in the driver's reference frame they stand wide open."""
     ours, first, closed = mouth(0), turned(mouth()), turned(mouth(0))
-    start = landmarks.shut(first, ours, adapt_scale=True)
+    start = retarget.shut(first, ours, adapt_scale=True)
     for driver, gap in ((first, 1.0), (closed, 0.0)):
-        moved = landmarks.transfer(ours, driver, start, adapt_scale=True)
+        moved = retarget.transfer(ours, driver, start, adapt_scale=True)
         torch.testing.assert_close(opened(moved), opened(mouth(gap)), atol=4e-3, rtol=0)
 
 
 def test_a_driver_whose_lips_are_less_open_is_left_alone() -> None:
     first = turned(mouth(0.4))
-    torch.testing.assert_close(landmarks.shut(first, mouth(0.5), adapt_scale=True), first)
+    torch.testing.assert_close(retarget.shut(first, mouth(0.5), adapt_scale=True), first)

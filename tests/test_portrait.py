@@ -15,16 +15,10 @@ from conftest import draw_face, draw_frames, needs_vnni
 
 from animate import portrait
 from animate.errors import AnimateError
-from animate.inference.predictor import (
-    BATCH,
-    Stage,
-    find_device,
-    find_precision,
-    quick_at_bfloat16,
-    quick_at_int8,
-)
+from animate.inference.predictor import BATCH, Stage
 from animate.media import clips
 from animate.models.first_order_gated.model import FirstOrderGated
+from animate.system.device import find_device, find_precision, quick_at_bfloat16, quick_at_int8
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from animate.data.drawn import drawn_clips
+from animate.data.folders import masks, open_clips
 from animate.data.pairs import Augment, Clips, choose
-from animate.data.stores import Resident, masks, open_clips, who
+from animate.data.stores import Resident, who
 from animate.errors import AnimateError
 
 

@@ -10,19 +10,18 @@ from conftest import ROOT
 
 from animate import models
 from animate.config import settings
+from animate.data.folders import open_clips
 from animate.data.pairs import Augment, Pairs, ahead, choose, reframe, relight
-from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.models.discriminator import Discriminator
 from animate.models.first_order.model import FirstOrder
-from animate.models.first_order_gated.model import FirstOrderGated
-from animate.models.first_order_gated.model import retarget as landmarks
+from animate.models.first_order_gated.model import FirstOrderGated, retarget
 from animate.models.geometry import ThinPlateSpline, gaussians, grid
 from animate.training.loop import schedule, train
 from animate.training.losses.mouth import Mouths
 from animate.training.losses.terms import terms as losses
 
-TAUGHT = len(landmarks.TAUGHT)
+TAUGHT = len(retarget.TAUGHT)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from animate.cli import main
 from animate.errors import AnimateError
 from animate.verification.pool import verify_all
-from animate.verification.verify import pool as workers
+from animate.verification.verify import pool
 from animate.watermark import Claim, Embedder, Mark, Payload
 
 CLAIM = Claim("animate 0", "none", "", "", "", "2026-01-01T00:00:00Z", "none")
@@ -37,7 +37,7 @@ def stand_in(path: Path) -> str:
     if path.name == "exits":
         os._exit(0)
     if path.name == "eats":
-        np.ones(workers.MEMORY // 8)
+        np.ones(pool.MEMORY // 8)
     if path.name == "bad":
         raise AnimateError("bad is\nno picture")
     if path.name == "bug":
@@ -47,7 +47,7 @@ def stand_in(path: Path) -> str:
 
 @forked
 def test_what_befalls_one_file_does_not_touch_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "verify", stand_in)
+    monkeypatch.setattr(pool, "verify", stand_in)
     names = ["slow", "a", "hangs", "b", "kills", "c", "exits", "bad", "bug", "eats", "kills", "d"]
     began = time.monotonic()
     found = list(verify_all(map(Path, names), jobs=2, limit=1.5))
@@ -65,7 +65,7 @@ def test_what_befalls_one_file_does_not_touch_the_others(monkeypatch: pytest.Mon
 
 @forked
 def test_reports_come_as_soon_as_their_turn_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "verify", stand_in)
+    monkeypatch.setattr(pool, "verify", stand_in)
     began, coming = time.monotonic(), verify_all(map(Path, ["a", "hangs"]), jobs=2, limit=30)
     assert next(coming) == (Path("a"), "report of a")
     coming.close()  # type: ignore[attr-defined]

@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import NoReturn
 
 from animate import __version__
-from animate.cli.arguments import Parser, safe
+from animate.cli.arguments import Parser
 from animate.errors import AnimateError
 from animate.system.memory import keep_memory
+from animate.system.text import safe
 
 COMMANDS = (
     "run",

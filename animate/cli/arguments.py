@@ -50,17 +50,6 @@ def refuse(others: list[str], arguments: argparse.Namespace) -> None:
         arguments.parser.error(f"unknown argument {others[0]}")
 
 
-def frames(count: int) -> str:
-    """A number of frames in words."""
-    return f"{count} frame" + "s" * (count != 1)
-
-
-def safe(text: str, most: int = 500) -> str:
-    """Text that can't move a terminal's cursor or break a line, of `most` characters of it."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most])
-    return shown.encode("utf-8", "backslashreplace").decode() + ("..." if len(text) > most else "")
-
-
 def explained(name: str) -> str:
     """The settings of configs/NAME.yaml and its groups with their defaults, in the words there."""
     from animate.config import GROUPS, RUN

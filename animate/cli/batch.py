@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, frames, overrides, safe
+from animate.cli.arguments import command, overrides
+from animate.system.text import frames, safe
 
 
 def register(commands: Any) -> None:

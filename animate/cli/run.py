@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, frames, overrides
+from animate.cli.arguments import command, overrides
 from animate.errors import AnimateError
 from animate.system.paths import home
+from animate.system.text import frames
 
 
 def register(commands: Any) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse, safe
+from animate.cli.arguments import command, refuse
 from animate.errors import AnimateError
+from animate.system.text import safe
 
 MARKED = ("authentic", "marked")  # verdicts that count as marked
 SUFFIXES = {

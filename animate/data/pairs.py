@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from animate.data.stores import Frames, Resident, Store
-from animate.models.first_order_gated import retarget as landmarks
+from animate.faces import mesh
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Clips:
         masks: Sequence[np.ndarray | None] | None = None,
         by_length: bool = False,
     ) -> None:
-        unknown = np.full((1, len(landmarks.TAUGHT), 2), np.nan, np.float32)
+        unknown = np.full((1, len(mesh.TAUGHT), 2), np.nan, np.float32)
         self.names, self.frames = names, frames
         self.points = points or [unknown.repeat(len(f), 0) for f in frames]
         self.store: Store | Resident = Store(names, frames)
@@ -190,7 +190,7 @@ class Clips:
 def flip(pixels: Tensor, points: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
     """Mirror both images of the chosen pairs; a landmark becomes its twin."""
     twice = torch.from_numpy(np.tile(choice.flip, 2)).to(pixels.device)
-    mirrored = points[:, list(landmarks.MIRROR)] * points.new_tensor([-1.0, 1.0])
+    mirrored = points[:, list(mesh.MIRROR)] * points.new_tensor([-1.0, 1.0])
     return (
         torch.where(twice[:, None, None, None], pixels.flip(-1), pixels),
         torch.where(twice[:, None, None], mirrored, points),

@@ -31,7 +31,7 @@ from animate.data.stores import MANIFEST, shard, who
 from animate.errors import AnimateError
 from animate.faces import Box, cut
 from animate.media import clips
-from animate.publish import sheets as pictures
+from animate.publish import sheets
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".gif")
 COLUMNS = ("file", "identity", "shard", "source", "source_sha256", "start", "seconds", "frames",
@@ -368,6 +368,6 @@ def _sheet(dest: Path, chosen: list[tuple[str, dict[str, Any]]]) -> list[list[st
         frames = shard(dest / split / line["shard"])[line["file"]]
         cells[line["file"]] = np.array(frames[len(frames) // 2])
     rows = [list(cells)[i : i + 6] for i in range(0, len(cells), 6)]
-    grid = pictures.grid([[cells[name] for name in row] for row in rows], cell=160)
-    pictures.show(dest / "preview.png", grid, model="none", model_sha256="none")
+    grid = sheets.grid([[cells[name] for name in row] for row in rows], cell=160)
+    sheets.show(dest / "preview.png", grid, model="none", model_sha256="none")
     return rows

@@ -15,8 +15,9 @@ from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record, tensor
 from animate.evaluation.report import Report, write
-from animate.inference.predictor import Stage, find_device, find_threads
-from animate.media.clips import chunks
+from animate.inference.predictor import Stage
+from animate.system.device import find_device, find_threads
+from animate.system.parallel import chunks
 
 BASELINES = ("photo", "driver")
 CHUNK = 8  # frames measured at a time

@@ -13,9 +13,9 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.evaluation.measure import ClipResult
 from animate.evaluation.statistics import Estimate, by_identity, estimate
-from animate.publish import sheets as pictures
+from animate.publish import sheets
 from animate.publish.sheets import Line
-from animate.training.log import environment
+from animate.system.environment import environment
 
 METRICS = {  # in the order of the tables
     "l1": "L1, mean absolute error, images in [0, 1]; lower is better",
@@ -107,11 +107,11 @@ def write(report: Report, out: Path, inputs: Sequence[Path]) -> None:
     made = {key: report.settings[key] for key in ("model", "model_sha256")}
     panels = curves(report)
     if any(panels.values()):
-        picture = pictures.curves(panels, "frame of the clip")
-        pictures.show(out / "curves.png", picture, inputs=inputs, **made)
+        picture = sheets.curves(panels, "frame of the clip")
+        sheets.show(out / "curves.png", picture, inputs=inputs, **made)
     sheet = worst(report)
     if sheet is not None:
-        pictures.show(out / "worst.png", sheet, inputs=inputs, **made)
+        sheets.show(out / "worst.png", sheet, inputs=inputs, **made)
 
 
 def markdown(report: Report) -> str:
@@ -213,4 +213,4 @@ def worst(report: Report) -> np.ndarray | None:
         frame, kind = report.frame(moment.index), error_kind(report)
         labels.append(f"{clip.name}, frame {frame}: {kind} {moment.error:.4f}")
     heads = ["photo", "driver", "result", "difference"][: 3 + same]
-    return pictures.grid(rows, heads, labels, CELL) if rows else None
+    return sheets.grid(rows, heads, labels, CELL) if rows else None

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from animate.errors import AnimateError
 from animate.faces.crop import Box, cut
-from animate.faces.detect import Detector, Face, Remembered, YuNet
+from animate.faces.detect import Detector, Face, Remembered
 from animate.faces.locate import Centre, Detected, Given, Locator, quarter_turns
 from animate.faces.track import Sighting, follow
+from animate.faces.yunet import YuNet
 
 LOCATORS = ("auto", "landmarks", "centre")
 

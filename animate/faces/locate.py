@@ -13,8 +13,9 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.faces.crop import Box
-from animate.faces.detect import SIDE, Detector, Face
+from animate.faces.detect import Detector, Face
 from animate.faces.track import Sighting, choose, follow, from_left
+from animate.faces.yunet import SIDE
 
 LOOK = 1280  # pixels that are enough to tell up from down
 CLEARER = 0.015  # of the detector's score

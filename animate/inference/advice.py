@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
 from animate.faces.detect import Face
+from animate.inference import advice
+from animate.inference.compose import (
+    Actor,
+    View,
+)
+from animate.inference.driver import Driver
+from animate.inference.predictor import Retarget, Stage
 
 ALONE = "the face in the photo"
 ORDINALS = (
@@ -93,3 +101,29 @@ def of_reference(unlike: float) -> list[str]:
         "the driver never looks the way the photo does, so features may drift: use a driver, or a "
         "photo, that is turned like the other"
     ]
+
+
+def foreseen(
+    stage: Stage,
+    views: Sequence[View],
+    cast: Sequence[Actor],
+    drivers: Sequence[Driver],
+    how: Retarget,
+) -> list[str]:
+    """What will look bad, and what to do about it."""
+    lines, actors = [], iter(cast)
+    for view in views:
+        others = len(view.faces) - len(view.boxes)
+        for index, actor in enumerate(islice(actors, len(view.boxes))):
+            if not view.faces:  # a box was given
+                lines += stage.model.remarks(actor.own)
+                continue
+            one = view.faces[index]
+            name = advice.named(one, view.faces)
+            lines += advice.of_photo(one, others, view.photo.shape, name)
+            astray = advice.of_marks(one, actor.marks(stage), name)
+            lines += astray or stage.model.remarks(actor.own, name)
+    if how.relative and drivers[0].playing.reference != "auto" and views and views[0].faces:
+        face = drivers[0].first_face()
+        lines += advice.of_pair(views[0].faces[0], face) if face else []
+    return lines

@@ -16,10 +16,10 @@ from animate.errors import AnimateError
 from animate.faces import Box, Detected, Face, Locator, Sighting, cut
 from animate.faces.paste import Paste, Spot, Window
 from animate.inference.driver import Driver, Tally, resample
-from animate.inference.predictor import Pose, Retarget, Stage, between, together
+from animate.inference.predictor import Pose, Retarget, Stage, between
 from animate.media.clips import Clip
 from animate.media.photos import read_photo
-from animate.models.contract import Motion
+from animate.models.contract import Motion, together
 from animate.system.parallel import in_order
 
 REACH = 0.15  # half crops: how far from its own place a head may be shown before its neck tears

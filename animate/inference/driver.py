@@ -16,13 +16,14 @@ import torch
 
 from animate.errors import AnimateError
 from animate.faces import Face, Locator, Sighting, cut, quarter_turns
-from animate.inference.predictor import BATCH, Pose, Stage, values, with_values
+from animate.inference.predictor import BATCH, Pose, Stage
 from animate.inference.templates import Reel, Template, read_template
 from animate.media import clips
 from animate.media.clips import Clip, Sound
 from animate.media.photos import PHOTO_SUFFIXES, read_photo
 from animate.media.sound import unheard
-from animate.models.contract import Motion
+from animate.models.contract import Motion, values, with_values
+from animate.system import parallel
 from animate.system.parallel import in_order
 
 Seen = TypeVar("Seen", Sighting, Pose)
@@ -186,7 +187,7 @@ class Driver:
             poses = iter(stage.seen(crops))
             return [replace(next(poses), fresh=s.fresh) if s.found else None for s in some]
 
-        batches = in_order(seen, clips.chunks(self._counted(), BATCH), stage.threads)
+        batches = in_order(seen, parallel.chunks(self._counted(), BATCH), stage.threads)
         last: Pose | None = None
         waiting = 0  # frames before the first face
         for pose in trusted(chain.from_iterable(batches), round(COVERED * self.rate)):

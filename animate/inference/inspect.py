@@ -12,12 +12,13 @@ from animate.errors import AnimateError
 from animate.faces import locator
 from animate.inference.compose import Actor, dotted, fitted, look
 from animate.inference.driver import Driver, Playing, open_driver
-from animate.inference.predictor import Pose, Retarget, Stage, find_device, find_head
+from animate.inference.predictor import Pose, Retarget, Stage, find_head
 from animate.media import clips
 from animate.models.contract import Motion
 from animate.models.geometry import resize_flow
 from animate.publish import Published, check, publish
 from animate.publish.sheets import grid
+from animate.system.device import find_device
 from animate.watermark import DEFAULT as STRENGTH
 from animate.watermark import Claim, Mark, Payload
 

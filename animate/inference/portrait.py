@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from animate.errors import AnimateError
 from animate.faces import locator, quarter_turns
 from animate.faces.paste import Window
 from animate.inference import advice
+from animate.inference.advice import foreseen
 from animate.inference.compose import (
     Actor,
-    View,
     as_tiles,
     compared,
     in_photo,
@@ -28,7 +27,7 @@ from animate.inference.compose import (
     perform,
 )
 from animate.inference.driver import Driver, Playing, Tally, open_driver
-from animate.inference.predictor import Retarget, Stage, find_device, find_head, find_threads
+from animate.inference.predictor import Retarget, Stage, find_head
 from animate.inference.templates import Template
 from animate.media import clips
 from animate.media.clips import Clip, Sound
@@ -37,6 +36,7 @@ from animate.provenance import keys
 from animate.provenance.credentials import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import LABEL, Published, check, publish
+from animate.system.device import find_device, find_threads
 from animate.system.memory import swept
 from animate.system.parallel import meanwhile
 from animate.verification.verify import history
@@ -221,32 +221,6 @@ def portrait(
     for number, driver in enumerate(drivers, 1):
         met += driver.tally.words("clip" if len(drivers) == 1 else f"clip {number}")
     return Animated(done.path, done.frames, done.report, drivers[0].tally, met, lines)
-
-
-def foreseen(
-    stage: Stage,
-    views: Sequence[View],
-    cast: Sequence[Actor],
-    drivers: Sequence[Driver],
-    how: Retarget,
-) -> list[str]:
-    """What will look bad, and what to do about it."""
-    lines, actors = [], iter(cast)
-    for view in views:
-        others = len(view.faces) - len(view.boxes)
-        for index, actor in enumerate(islice(actors, len(view.boxes))):
-            if not view.faces:  # a box was given
-                lines += stage.model.remarks(actor.own)
-                continue
-            one = view.faces[index]
-            name = advice.named(one, view.faces)
-            lines += advice.of_photo(one, others, view.photo.shape, name)
-            astray = advice.of_marks(one, actor.marks(stage), name)
-            lines += astray or stage.model.remarks(actor.own, name)
-    if how.relative and drivers[0].playing.reference != "auto" and views and views[0].faces:
-        face = drivers[0].first_face()
-        lines += advice.of_pair(views[0].faces[0], face) if face else []
-    return lines
 
 
 def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:

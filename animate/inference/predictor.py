@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -11,13 +11,11 @@ import numpy as np
 import torch
 
 from animate.errors import AnimateError
-from animate.media.clips import chunks
-from animate.models.contract import Insight, Motion, MotionModel
-from animate.system.parallel import ALONE, in_order
+from animate.models.contract import Insight, Motion, MotionModel, _numbers, together
+from animate.system.device import find_precision
+from animate.system.parallel import ALONE, chunks, in_order
 
-PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
-THREADS = 4  # at most, unless told otherwise: more wait for what feeds them
 
 
 @dataclass(frozen=True)
@@ -191,40 +189,10 @@ class Stage:
         return pixels.permute(0, 3, 1, 2).float().div(255)
 
 
-def together(motions: list[Motion]) -> Motion:
-    """Motions of the same model, one after the other."""
-    one = motions[0]
-    return replace(
-        one, **{f.name: torch.cat([getattr(m, f.name) for m in motions]) for f in fields(one)}
-    )
-
-
-def values(motion: Motion) -> np.ndarray:
-    """The numbers of one pose as a row (n,), float32; whole numbers are pictures, not pose."""
-    row = torch.cat([part.flatten() for part in _numbers(motion).values()])
-    return row.float().cpu().numpy()
-
-
-def with_values(like: Motion, row: torch.Tensor) -> Motion:
-    """The inverse of `values`, for a pose of the same kind as `like`."""
-    parts = _numbers(like)
-    pieces = row.float().split([part.numel() for part in parts.values()])
-    filled = {
-        name: piece.view(part.shape).to(part)
-        for (name, part), piece in zip(parts.items(), pieces, strict=True)
-    }
-    return replace(like, **filled)
-
-
 def between(one: Motion, other: Motion, share: float) -> Motion:
     """One pose and a `share` in [0, 1] of the way to another; its pictures are those of the one."""
     parts, ends = _numbers(one), _numbers(other)
     return replace(one, **{name: torch.lerp(parts[name], ends[name], share) for name in ends})
-
-
-def _numbers(motion: Motion) -> dict[str, torch.Tensor]:
-    parts = {f.name: getattr(motion, f.name) for f in fields(motion)}
-    return {name: part for name, part in parts.items() if part.is_floating_point()}
 
 
 def find_head(head: float | str, keeps: bool) -> float:
@@ -234,68 +202,3 @@ def find_head(head: float | str, keeps: bool) -> float:
     if isinstance(head, (bool, str)):
         raise AnimateError(f"retarget.head is {head}: use auto, or a factor such as 0 or 1")
     return head
-
-
-def find_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:
-        raise AnimateError(f"device {name} can't be used here: use device=auto or cpu") from error
-    return device
-
-
-def find_threads(count: int | str, device: torch.device) -> int:
-    """How many batches are worked on at once; "auto" is as many as torch has threads on the CPU."""
-    if count == "auto":
-        return min(THREADS, torch.get_num_threads()) if device.type == "cpu" else 1
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise AnimateError(f"threads is {count}: use auto, or a number from 1 on")
-    return count
-
-
-def find_precision(name: str, device: torch.device, eight_bits: bool = False) -> torch.dtype:
-    """The type to render in, by a model that may have eight bits.
-
-    "auto" is int8, or else bfloat16, where the machine has instructions for it. Raises AnimateError
-    for int8 where model or machine can't.
-    """
-    if name not in PRECISIONS:
-        raise AnimateError(f"precision is {name}: use one of {', '.join(PRECISIONS)}")
-    cpu = device.type == "cpu"
-    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if cpu else {}
-    packs = eight_bits and quick_at_int8(able)
-    if name == "int8" and not packs:
-        needs = "a processor with VNNI" if eight_bits else "another motion model"
-        raise AnimateError(f"precision=int8 needs {needs}: use precision=auto")
-    if name != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}[name]
-    if packs:
-        return torch.int8
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = quick_at_bfloat16(able)
-    return torch.bfloat16 if fast else torch.float32
-
-
-def quick_at_int8(able: Mapping[str, Any]) -> bool:
-    """Has a processor of these capabilities, and this torch, exact products of bytes (VNNI)?
-
-    Without them sums of two products are cut at 16 bits.
-    """
-    there = hasattr(torch.ops.onednn, "qconv2d_pointwise")
-    return there and bool(able.get("avx512_vnni") or able.get("avx_vnni"))
-
-
-def quick_at_bfloat16(able: Mapping[str, Any]) -> bool:
-    """Is a processor of these capabilities quicker in bfloat16 than in float32?
-
-    An Intel processor with float16 has AMX as well. Where a virtual machine hides that from it,
-    what is left of bfloat16 takes twice as long as float32 (`docs/benchmarks.md`).
-    """
-    hidden = bool(able.get("avx512_fp16")) and "Intel" in str(able.get("cpu_name"))
-    return bool(able.get("amx_bf16") or (able.get("avx512_bf16") and not hidden))

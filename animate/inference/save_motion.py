@@ -11,8 +11,9 @@ from animate import checkpoints
 from animate.errors import AnimateError
 from animate.faces import locator
 from animate.inference.driver import Playing, open_driver
-from animate.inference.predictor import Stage, find_device, find_threads
+from animate.inference.predictor import Stage
 from animate.inference.templates import Template, check_template, save_template
+from animate.system.device import find_device, find_threads
 
 
 def save_motion(

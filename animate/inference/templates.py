@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from animate.errors import AnimateError
-from animate.inference.predictor import Pose, values, with_values
-from animate.models.contract import Motion, MotionModel
+from animate.inference.predictor import Pose
+from animate.models.contract import Motion, MotionModel, values, with_values
 
 FORMAT = 1  # of the file
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from math import floor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from animate.errors import AnimateError
 from animate.media.photos import PHOTO_SUFFIXES, check_size, existing, read_photo
-
-T = TypeVar("T")
 
 # Only containers: no play lists, scripts or devices, which could name other files and hosts.
 CONTAINERS = "mov,matroska,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg"
@@ -401,13 +399,6 @@ def _pictures(clip: Clip) -> Iterator[np.ndarray]:
 
 
 # ---------------------------------------------------------------- small tools
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one maybe shorter."""
-    iterator = iter(items)
-    while some := list(islice(iterator, size)):
-        yield some
 
 
 def sha256(path: Path) -> str:

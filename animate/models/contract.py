@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -137,3 +138,33 @@ class MotionModel(nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+
+def together(motions: list[Motion]) -> Motion:
+    """Motions of the same model, one after the other."""
+    one = motions[0]
+    return replace(
+        one, **{f.name: torch.cat([getattr(m, f.name) for m in motions]) for f in fields(one)}
+    )
+
+
+def values(motion: Motion) -> np.ndarray:
+    """The numbers of one pose as a row (n,), float32; whole numbers are pictures, not pose."""
+    row = torch.cat([part.flatten() for part in _numbers(motion).values()])
+    return row.float().cpu().numpy()
+
+
+def with_values(like: Motion, row: torch.Tensor) -> Motion:
+    """The inverse of `values`, for a pose of the same kind as `like`."""
+    parts = _numbers(like)
+    pieces = row.float().split([part.numel() for part in parts.values()])
+    filled = {
+        name: piece.view(part.shape).to(part)
+        for (name, part), piece in zip(parts.items(), pieces, strict=True)
+    }
+    return replace(like, **filled)
+
+
+def _numbers(motion: Motion) -> dict[str, torch.Tensor]:
+    parts = {f.name: getattr(motion, f.name) for f in fields(motion)}
+    return {name: part for name, part in parts.items() if part.is_floating_point()}

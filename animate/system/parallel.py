@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -82,3 +83,11 @@ class _Alone:
 
 
 ALONE = _Alone()
+T = TypeVar("T")
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one maybe shorter."""
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
+        yield some

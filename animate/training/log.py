@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -26,7 +25,8 @@ from animate import checkpoints
 from animate.data.pairs import Clips
 from animate.errors import AnimateError, VerificationError
 from animate.models.contract import MotionModel
-from animate.publish import sheets as pictures
+from animate.publish import sheets
+from animate.system.environment import environment
 
 SHOWN = ("loss", "held_out_l1", "samples_per_s")  # on the progress line
 ROWS, CELL = 4, 128  # pairs of a preview, pixels of a picture
@@ -114,7 +114,7 @@ class Board:
 def show(path: Path, picture: np.ndarray, **made: str) -> bool:
     """Publish a picture; one that can't carry the mark is told of, and stops nothing."""
     try:
-        pictures.show(path, picture, model=made["model"], model_sha256=made["model_sha256"])
+        sheets.show(path, picture, model=made["model"], model_sha256=made["model_sha256"])
     except VerificationError as error:
         print(f"no {path.name}: {error}", file=sys.stderr)
         return False
@@ -172,7 +172,7 @@ def preview(model: MotionModel, source: Tensor, driving: Tensor) -> np.ndarray:
         "difference": pixels((seen - driving).abs()),
     }
     rows = list(zip(*columns.values(), strict=True))
-    return pictures.grid(rows, list(columns), cell=CELL)
+    return sheets.grid(rows, list(columns), cell=CELL)
 
 
 def pixels(images: Tensor) -> list[np.ndarray]:
@@ -216,7 +216,7 @@ def write_report(board: Board, clips: Clips) -> Path:
     (out / "summary.json").write_text(json.dumps(summary, indent=1, default=str) + "\n")
     text = ["# Training run", ""]
     if courses and find_spec("matplotlib"):
-        grid = pictures.curves(courses, "step", columns=3)
+        grid = sheets.curves(courses, "step", columns=3)
         name = board.settings["motion"]["name"]
         if show(out / "curves.png", grid, model=name, model_sha256="of several steps"):
             text += ["![curves](curves.png)", ""]
@@ -236,16 +236,6 @@ def write_report(board: Board, clips: Clips) -> Path:
     text += ["", "```yaml", yaml.safe_dump(board.settings, sort_keys=False).rstrip(), "```", ""]
     (out / "report.md").write_text("\n".join(text))
     return out / "report.md"
-
-
-def environment() -> dict[str, str]:
-    """The versions and the machine, for reports."""
-    from animate import __version__
-
-    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"
-    if torch.cuda.is_available():
-        machine += f", {torch.cuda.get_device_name()}"
-    return {"animate": __version__, "torch": torch.__version__, "machine": machine}
 
 
 def compare(folder: Path) -> str:

@@ -83,8 +83,9 @@ def motion_model(settings: dict[str, Any]) -> Any:
 
 def loss(settings: dict[str, Any]) -> Any:
     """The loss that `name` names, made with the other settings."""
+    from animate.training.losses.first_order import Published
+    from animate.training.losses.first_order_gated import Guidance, Reenactment
     from animate.training.losses.mouth import Mouths
-    from animate.training.losses.terms import Guidance, Published, Reenactment
 
     kinds = {
         "keypoints": Guidance,
@@ -103,8 +104,9 @@ def loss(settings: dict[str, Any]) -> Any:
 
 def training_clips(data: dict[str, Any], device: str) -> Any:
     from animate.data.drawn import drawn_clips
+    from animate.data.folders import open_clips
     from animate.data.pairs import Augment
-    from animate.data.stores import Resident, open_clips
+    from animate.data.stores import Resident
 
     try:
         augment = Augment(**data["augment"])
@@ -125,7 +127,7 @@ def training_clips(data: dict[str, Any], device: str) -> Any:
 
 def held_out_clips(data: dict[str, Any]) -> Any:
     from animate.data.drawn import drawn_clips
-    from animate.data.stores import open_clips
+    from animate.data.folders import open_clips
 
     if not data["held_out"]:
         return None

@@ -12,8 +12,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from animate.data.pairs import Pairs
 from animate.errors import AnimateError
-from animate.inference.predictor import find_precision
 from animate.models.contract import MotionModel
+from animate.system.device import find_precision
 from animate.training.distributed import Team
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")

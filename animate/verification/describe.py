@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from animate.cli.arguments import safe
+from animate.system.text import safe
 from animate.verification.verify import Report
 
 SIGNATURE = {

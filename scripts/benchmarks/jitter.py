@@ -19,9 +19,10 @@ import numpy as np
 from animate import checkpoints
 from animate.faces import Box, YuNet, cut, follow
 from animate.inference.driver import smooth
-from animate.inference.predictor import Pose, Stage, values
+from animate.inference.predictor import Pose, Stage
 from animate.media import clips
 from animate.media.photos import read_photo
+from animate.models.contract import values
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
 RATE = Fraction(25)

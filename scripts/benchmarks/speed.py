@@ -19,8 +19,10 @@ import torch
 from animate import checkpoints
 from animate.faces import cut, locator
 from animate.inference.portrait import portrait
-from animate.inference.predictor import BATCH, Retarget, Stage, find_device
+from animate.inference.predictor import BATCH, Retarget, Stage
 from animate.media import clips
+from animate.system import parallel
+from animate.system.device import find_device
 from animate.system.memory import keep_memory
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
@@ -56,7 +58,9 @@ def main() -> None:
     photo = clips.read_photo(args.photo)
     crop = cut(photo, face.locate(photo), model.size)
     driver = clips.open_clip(args.clip)
-    crops = [cut(f, face.locate(f), model.size) for f in next(clips.chunks(driver.frames(), BATCH))]
+    crops = [
+        cut(f, face.locate(f), model.size) for f in next(parallel.chunks(driver.frames(), BATCH))
+    ]
     source, motion = stage.encode(crop), stage.track(crops)
     relative = stage.retarget(source, motion, motion[:1], Retarget())
 

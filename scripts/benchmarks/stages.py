@@ -84,8 +84,7 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     """Run once in this process and print what it took, as JSON."""
     from animate import publish
     from animate.faces.paste import Paste
-    from animate.inference import compose as scene
-    from animate.inference import driver
+    from animate.inference import compose, driver
     from animate.inference.portrait import portrait
     from animate.inference.predictor import Stage
     from animate.media.clips import Clip
@@ -96,7 +95,7 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     clock = Clock(defaultdict(float))
     clock.wrap(Clip, "frames", "decode")
     clock.wrap(driver.Driver, "sightings", "find")
-    for module in (driver, scene):
+    for module in (driver, compose):
         clock.wrap(module, "cut", "cut")
     clock.wrap(Stage, "track", "track")
     for name in ("retarget", "render"):

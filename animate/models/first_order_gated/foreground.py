@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from animate.models.first_order_gated import retarget as landmarks
+from animate.faces import mesh
 from animate.models.first_order_gated.blocks import ConvNorm, UNet, beside, smooth
 from animate.models.geometry import gaussians, inside
 
@@ -45,8 +45,8 @@ class Layers(nn.Module):
 def person(point: Tensor, side: int) -> Tensor:
     """Where head and shoulders may be, and the face: (B, 2, side, side) in [0, 1]."""
     small = 32
-    face = inside(point[:, list(landmarks.RIM)], side, side)[:, None]
-    near = gaussians(point[:, list(landmarks.RIM)], small, small, 0.03).amax(1, keepdim=True)
+    face = inside(point[:, list(mesh.RIM)], side, side)[:, None]
+    near = gaussians(point[:, list(mesh.RIM)], small, small, 0.03).amax(1, keepdim=True)
     near = F.interpolate(near, side, mode="bilinear", align_corners=True)
     return torch.cat([torch.maximum(near, face), face], 1)
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from animate.models.first_order_gated import retarget as landmarks
+from animate.faces import mesh
 from animate.models.geometry import exact, fit_similarity, gaussians, grid, inside
 
-SIDES = [landmarks.TAUGHT.index(n) for n in (54, 284, 127, 356, 93, 323)]
-SPEAKING = [*landmarks.REGIONS["eyes"], *landmarks.MOUTH]
-CHIN, BRIDGE = landmarks.TAUGHT.index(152), landmarks.TAUGHT.index(168)
+SIDES = [mesh.TAUGHT.index(n) for n in (54, 284, 127, 356, 93, 323)]
+SPEAKING = [*mesh.REGIONS["eyes"], *mesh.MOUTH]
+CHIN, BRIDGE = mesh.TAUGHT.index(152), mesh.TAUGHT.index(168)
 LOW, HIGH = 0.2, 0.9  # heights, chin to bridge of the nose, where hair begins to go with the skull
 
 
@@ -40,7 +40,7 @@ def stiff(flow: Tensor, source: Tensor, driving: Tensor) -> Tensor:
 
 def beyond(point: Tensor, side: int) -> Tensor:
     """0 on the face at (B, K, 2), which keypoints know better, 1 away from it: (B, S, S, 1)."""
-    face = inside(point[:, list(landmarks.RIM)], side, side)[:, None]
+    face = inside(point[:, list(mesh.RIM)], side, side)[:, None]
     wide = F.max_pool2d(face, 5, stride=1, padding=2)
     return 1 - F.avg_pool2d(wide, 5, stride=1, padding=2).permute(0, 2, 3, 1)
 

@@ -1,6 +1,6 @@
 """First-order motion with a gate between the warped photo and painting: small, and the default.
 
-Five small networks. A keypoint detector finds the facial landmarks of `landmarks.TAUGHT`, learnt
+Five small networks. A keypoint detector finds the facial landmarks of `mesh.TAUGHT`, learnt
 from an offline landmark model, and, if asked to, `free` points of its own. Dense motion blends one
 affine map per keypoint (the first-order idea of Siarohin et al. 2019, eq. 4) with softmax weights
 (eq. 7) that start from the distance to each keypoint. The affine parts are not predicted but fitted
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from animate.faces import mesh
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
 from animate.models.first_order_gated import retarget as landmarks
 from animate.models.first_order_gated.blocks import (
@@ -63,7 +64,7 @@ MOTION_FEATURES = 32  # synthesis sees them, too
 
 @dataclass(frozen=True)
 class Points(Motion):
-    """T poses of K keypoints; the first `len(landmarks.TAUGHT)` are facial landmarks."""
+    """T poses of K keypoints; the first `len(mesh.TAUGHT)` are facial landmarks."""
 
     point: Tensor  # (T, K, 2)
     view: Tensor  # (T, 1, SIDE, SIDE) uint8: the frame, small and grey, for the camera's motion
@@ -89,7 +90,7 @@ class DenseMotion(nn.Module):
     def __init__(self, points: int, variance: float) -> None:
         super().__init__()
         self.variance = variance
-        self.taught = len(landmarks.TAUGHT)
+        self.taught = len(mesh.TAUGHT)
         self.body = UNet(points + 5, (32, 64, 128, 192), MOTION_FEATURES)
         self.weight = Conv(MOTION_FEATURES, points + 2, 1)
         self.shift = Conv(MOTION_FEATURES, 2, 1)
@@ -256,7 +257,7 @@ def around(point: Tensor) -> Tensor:
 
 def openings(point: Tensor, side: int) -> Tensor:
     """The insides of mouth and eyes of poses (B, K, 2), (B, 3, side, side) in [0, 1]."""
-    rims = point[:, landmarks.OPENINGS]  # (B, 3, n, 2)
+    rims = point[:, mesh.OPENINGS]  # (B, 3, n, 2)
     return soften(inside(rims.flatten(0, 1), side, side).unflatten(0, rims.shape[:2]))
 
 
@@ -268,14 +269,14 @@ def shapes(point: Tensor, front: Tensor) -> Tensor:
 class FirstOrderGated(MotionModel):
     """The default motion model. `size` S is a multiple of 128; `free` points are unsupervised."""
 
-    regions = ("head", *landmarks.REGIONS)
+    regions = ("head", *mesh.REGIONS)
     fine = True
     eight_bits = True
 
     def __init__(self, size: int = 256, free: int = 0, variance: float = 0.005) -> None:
         super().__init__()
         self.size = size
-        points = len(landmarks.TAUGHT) + free
+        points = len(mesh.TAUGHT) + free
         self.keypoints = KeypointDetector(points)
         self.motion = DenseMotion(points, variance)
         self.layers = Layers()
@@ -356,7 +357,7 @@ class FirstOrderGated(MotionModel):
         return flow, (source.front, move(source.behind, back))
 
     def apart(self, own: Points, motion: Points) -> Tensor:  # type: ignore[override]
-        steady = list(landmarks.STEADY)
+        steady = list(mesh.STEADY)
         home, point = own.point[:, steady], motion.point[:, steady]
         return (point - home).square().sum(-1).mean(-1).sqrt()
 

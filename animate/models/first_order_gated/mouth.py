@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from animate.models.first_order_gated import retarget as landmarks
+from animate.faces import mesh
 from animate.models.first_order_gated.blocks import upsample
 from animate.models.geometry import bounds, exact, grid, warp
 
@@ -22,12 +22,12 @@ SHEET = (32, 64)  # lip to lip, corner to corner
 CODE = 64
 TORN = 2.0, 3.2  # times as far open: teeth still pass for teeth, and don't any more
 UPPER, LOWER = (
-    [landmarks.TAUGHT.index(n) for n in chain]
+    [mesh.TAUGHT.index(n) for n in chain]
     for chain in ((78, 82, 13, 312, 308), (78, 87, 14, 317, 308))
 )
 AROUND = [
-    *landmarks.MOUTH,
-    *(landmarks.TAUGHT.index(n) for n in (1, 2, 98, 327, 168, 152, 149, 378, 50, 280, 205, 425)),
+    *mesh.MOUTH,
+    *(mesh.TAUGHT.index(n) for n in (1, 2, 98, 327, 168, 152, 149, 378, 50, 280, 205, 425)),
 ]
 
 
@@ -169,7 +169,7 @@ def window(point: Tensor, side: int) -> tuple[slice, slice]:
     """
     if torch.is_grad_enabled():
         return slice(0, side), slice(0, side)
-    return bounds(point[:, landmarks.OPENINGS[0]], side, side, side // 32)
+    return bounds(point[:, mesh.OPENINGS[0]], side, side, side // 32)
 
 
 @exact

@@ -1,0 +1,78 @@
+"""Choose device, threads and precision for the machine at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from animate.errors import AnimateError
+
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+THREADS = 4  # at most, unless told otherwise: more wait for what feeds them
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:
+        raise AnimateError(f"device {name} can't be used here: use device=auto or cpu") from error
+    return device
+
+
+def find_threads(count: int | str, device: torch.device) -> int:
+    """How many batches are worked on at once; "auto" is as many as torch has threads on the CPU."""
+    if count == "auto":
+        return min(THREADS, torch.get_num_threads()) if device.type == "cpu" else 1
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise AnimateError(f"threads is {count}: use auto, or a number from 1 on")
+    return count
+
+
+def find_precision(name: str, device: torch.device, eight_bits: bool = False) -> torch.dtype:
+    """The type to render in, by a model that may have eight bits.
+
+    "auto" is int8, or else bfloat16, where the machine has instructions for it. Raises AnimateError
+    for int8 where model or machine can't.
+    """
+    if name not in PRECISIONS:
+        raise AnimateError(f"precision is {name}: use one of {', '.join(PRECISIONS)}")
+    cpu = device.type == "cpu"
+    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if cpu else {}
+    packs = eight_bits and quick_at_int8(able)
+    if name == "int8" and not packs:
+        needs = "a processor with VNNI" if eight_bits else "another motion model"
+        raise AnimateError(f"precision=int8 needs {needs}: use precision=auto")
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}[name]
+    if packs:
+        return torch.int8
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = quick_at_bfloat16(able)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def quick_at_int8(able: Mapping[str, Any]) -> bool:
+    """Has a processor of these capabilities, and this torch, exact products of bytes (VNNI)?
+
+    Without them sums of two products are cut at 16 bits.
+    """
+    there = hasattr(torch.ops.onednn, "qconv2d_pointwise")
+    return there and bool(able.get("avx512_vnni") or able.get("avx_vnni"))
+
+
+def quick_at_bfloat16(able: Mapping[str, Any]) -> bool:
+    """Is a processor of these capabilities quicker in bfloat16 than in float32?
+
+    An Intel processor with float16 has AMX as well. Where a virtual machine hides that from it,
+    what is left of bfloat16 takes twice as long as float32 (`docs/benchmarks.md`).
+    """
+    hidden = bool(able.get("avx512_fp16")) and "Intel" in str(able.get("cpu_name"))
+    return bool(able.get("amx_bf16") or (able.get("avx512_bf16") and not hidden))
