@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +23,11 @@ from animate.system.paths import folder
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from animate.models.contract import MotionModel
+    from animate.models.contract import Converted, MotionModel
     from animate.models.discriminator import Discriminator
 
+# What torch.load raises on files that are not what they seem.
+BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
 FORMAT = "animate/1"
 DISCRIMINATOR = "discriminator"  # not a motion model, so not in their registry
 IMPORT = "animate checkpoint import vox-cpk.pth.tar -o vox.safetensors"
@@ -86,7 +90,9 @@ def save(
     return CheckpointInfo(Path(path), _sha256(Path(path)), name, dict(arguments), dict(card or {}))
 
 
-def load(reference: str | Path | None, device: str = "cpu") -> tuple[MotionModel, CheckpointInfo]:
+def load(
+    reference: str | Path | None, device: str = "cpu"
+) -> tuple[MotionModel[Any, Any], CheckpointInfo]:
     """The model of a checkpoint, in float32 and evaluation mode, and which one it is.
 
     `reference` is a name in the index, whose sha256 is then checked, or the path of a file. Raises
@@ -144,47 +150,76 @@ def import_foreign(
     path: str | Path,
     out: str | Path,
     *,
-    align_corners: bool = True,
     half: bool = False,
     force: bool = False,
+    **how: Any,
 ) -> CheckpointInfo:
-    """Turn a published first-order file (`vox-cpk.pth.tar` and its like) into a checkpoint.
+    """Turn somebody else's file of weights, such as `vox-cpk.pth.tar`, into a checkpoint.
 
-    Full files and ones stripped to generator and keypoint detector will do, new or old torch
-    formats, with or without `module.` before the names; the layout is read from the shapes and
-    then held to strictly. Code in the file is refused, never run. A discriminator goes to
-    NAME.discriminator.safetensors beside `out`. `align_corners` is how the weights were trained to
-    sample: True for the published files (torch 1.0). Raises AnimateError; then nothing is written.
+    The file is offered to the importer of each registered model; `how` is for the importer, such as
+    align_corners=False for first-order weights that were trained under torch 1.3 or later. Names
+    and shapes are then held to strictly. Code in the file is refused, never run. A discriminator
+    goes to NAME.discriminator.safetensors beside `out`. Raises AnimateError; then nothing is
+    written.
     """
-    from animate.models.first_order import convert
-
     path, out = Path(path), Path(out)
     beside = out.with_name(f"{out.name.removesuffix('.safetensors')}.discriminator.safetensors")
-    content = convert.read(path)
-    try:
-        arguments, state = convert.first_order(content)
-        judge = convert.discriminator(content)
-    except (KeyError, IndexError, AttributeError, RuntimeError) as error:
-        raise AnimateError(
-            f"{path} is not a first-order checkpoint ({_line(error)} is missing or odd): "
-            "import one like vox-cpk.pth.tar"
-        ) from error
-    arguments["align_corners"] = align_corners
-    jobs = [(out, "first_order", arguments, state)]
-    jobs += [(beside, DISCRIMINATOR, *judge)] if judge else []
-    models = []
-    for target, name, its_arguments, its_state in jobs:
+    content = _read_foreign(path)
+    targets, models = [], []
+    for name, arguments, state in _converted(path, content, how):
+        target = beside if name == DISCRIMINATOR else out
         if target.exists() and not force:
             raise AnimateError(f"{target} exists: choose another name, or use --force")
-        models.append(_build(name, its_arguments, path))
-        _fit(models[-1], its_state, path, name)
-        models[-1].load_state_dict(its_state)
+        model = _build(name, arguments, path)
+        _fit(model, state, path, name)
+        model.load_state_dict(state)
+        targets.append((target, arguments))
+        models.append(model)
     card = {"imported from": path.name, "sha256": _sha256(path), "epoch": content.get("epoch")}
     infos = [
-        save(target, model, arguments=its_arguments, card=card, half=half)
-        for model, (target, _, its_arguments, _) in zip(models, jobs, strict=True)
+        save(target, model, arguments=arguments, card=card, half=half)
+        for model, (target, arguments) in zip(models, targets, strict=True)
     ]
     return infos[0]
+
+
+def _converted(path: Path, content: dict[str, Any], how: dict[str, Any]) -> list[Converted]:
+    """What the first importer that knows the file makes of it."""
+    from animate.models import REGISTRY
+    from animate.models import load as imported
+
+    asked = {name: row.importer for name, row in REGISTRY.items() if row.importer}
+    odd = []
+    for name, importer in asked.items():
+        try:
+            return imported(importer)(content, **how)
+        except (KeyError, IndexError, AttributeError, RuntimeError, TypeError) as error:
+            odd.append(f"{name.replace('_', '-')} checkpoint ({_line(error)} is missing or odd)")
+    raise AnimateError(f"{path} is not a {' nor a '.join(odd)}: import one like vox-cpk.pth.tar")
+
+
+def _read_foreign(path: Path) -> dict[str, Any]:
+    """The dictionary in a file of `torch.save`, read as data.
+
+    Raises AnimateError for code, for objects besides tensors and for anything else.
+    """
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise AnimateError(
+            f"{path} is no plain torch file, or holds code or objects besides tensors, and was "
+            "not opened: get the original file from its authors"
+        ) from error
+    except BROKEN as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it ends too soon"
+        raise AnimateError(f"cannot read {path}: {reason.splitlines()[0]}; get it again") from error
+    if not isinstance(content, dict):
+        raise AnimateError(f"{path} holds no weights by name: import a file like vox-cpk.pth.tar")
+    return content
 
 
 def _find(reference: str | Path | None) -> tuple[Path, dict[str, Any] | None]:
@@ -336,7 +371,7 @@ def _registered(model: nn.Module) -> str:
     if isinstance(model, Discriminator):
         return DISCRIMINATOR
     place = f"{type(model).__module__}:{type(model).__qualname__}"
-    names = [name for name, where in REGISTRY.items() if where == place]
+    names = [name for name, row in REGISTRY.items() if row.constructor == place]
     if not names:
         raise AnimateError(f"{place} is not a registered model: add it to animate/models")
     return names[0]

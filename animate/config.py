@@ -1,115 +1,85 @@
-"""Overrides of the command line in, plain arguments out; what lies behind never meets Hydra."""
+"""Overrides of the command line in, options out; what lies behind never meets Hydra."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import Field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.options import RENAMED, Options, groups
 from animate.system.paths import folder
+from animate.system.settings import Group, kinds
 
-# The place of each value in configs/run.yaml, the argument of `portrait` it becomes and its types;
-# "label.text" becomes the item "text" of the argument "label".
-RUN: dict[str, tuple[str, tuple[type, ...]]] = {
-    "motion.name": ("model", (str,)),
-    "motion.checkpoint": ("checkpoint", (str, type(None))),
-    "faces.name": ("faces", (str,)),
-    "faces.which": ("which", (str, int)),
-    "faces.clip_which": ("clip_which", (str, int)),
-    "faces.missing": ("missing", (str,)),
-    "faces.weights": ("weights", (str, type(None))),
-    "faces.box": ("box", (list, type(None))),
-    "faces.clip_box": ("clip_box", (list, type(None))),
-    "retarget.relative": ("relative", (bool,)),
-    "retarget.adapt_scale": ("adapt_scale", (bool,)),
-    "retarget.reference": ("reference", (str, int)),
-    "retarget.smoothing": ("smoothing", (float, int, type(None))),
-    "retarget.head": ("head", (float, int, str)),
-    "retarget.mouth": ("mouth", (float, int)),
-    "retarget.eyes": ("eyes", (float, int)),
-    "paste.name": ("paste", (str,)),
-    "paste.mask": ("mask", (str,)),
-    "paste.margin": ("margin", (float, int)),
-    "paste.size": ("size", (int, type(None))),
-    "watermark.strength": ("strength", (float, int)),
-    "clip.start": ("start", (float, int)),
-    "clip.end": ("end", (float, int, type(None))),
-    "clip.times": ("times", (int,)),
-    "clip.pingpong": ("pingpong", (bool,)),
-    "clip.truncated": ("truncated", (str,)),
-    "seed": ("seed", (int,)),
-    "device": ("device", (str,)),
-    "precision": ("precision", (str,)),
-    "threads": ("threads", (int, str)),
-    "consent": ("consent", (str,)),
-    "key": ("key", (str,)),
-    "producer": ("producer", (str,)),
-    "label.text": ("label.text", (str, type(None))),
-    "label.position": ("label.position", (str,)),
-    "label.size": ("label.size", (float, int)),
-    "label.seconds": ("label.seconds", (float, int, type(None))),
-    "label.style": ("label.style", (str,)),
-    "label.font": ("label.font", (str, type(None))),
-}
+# Groups of settings that are files in configs/, one for each choice.
 GROUPS = ("motion", "faces", "retarget", "paste", "watermark", "label")
-# Paths and sentences hold spaces, `=` and commas, which Hydra's grammar would take apart.
-VERBATIM = ("motion.checkpoint", "faces.weights", "consent", "label.text", "label.font")
-KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    list: "a list",
-}
 
 
-def run_arguments(overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The keyword arguments of `animate.portrait` that configs/run.yaml and the overrides make.
+def run_settings() -> dict[str, tuple[type[Group], Field[Any]]]:
+    """Every setting of `animate run` by its name on the command line."""
+    return {
+        f"{group.prefix}{one.name}": (group, one)
+        for name, group in groups().items()
+        if name != "layout"  # options of the command
+        for one in fields(group)
+    }
 
-    An override is `key=value` with a key of RUN, or `group=choice`. Raises AnimateError for
-    anything else: unknown keys and choices, additions (`+`), deletions (`~`), sweeps, wrong types.
+
+def run_options(overrides: Sequence[str] = ()) -> Options:
+    """What configs/run.yaml, its groups and the overrides make.
+
+    An override is `key=value` with a key of `run_settings`, or `group=choice`. Raises AnimateError
+    for anything else: unknown keys and choices, additions (`+`), deletions (`~`), sweeps, values
+    that a setting can't have.
     """
-    verbatim, others = {}, []
+    known = run_settings()
+    as_they_stand = {
+        name
+        for name, (group, one) in known.items()
+        if one.metadata["verbatim"] or Path in kinds(group, one.name)
+    }
+    texts, others = _apart(overrides, as_they_stand, lambda value: value != "null")
+    _refuse_unknown(others, known)
+    tree = _compose("run", others)
+    values = {key: texts[key] if key in texts else _look_up(tree, key) for key in known}
+    chosen = {
+        name: group(**{one.name: values[f"{group.prefix}{one.name}"] for one in fields(group)})
+        for name, group in groups().items()
+        if name != "layout"
+    }
+    return Options(**chosen)  # type: ignore[arg-type]
+
+
+def _apart(
+    overrides: Sequence[str], names: Collection[str], is_text: Callable[[str], bool]
+) -> tuple[dict[str, str], list[str]]:
+    """The values of those overrides that are taken as they stand, and the other overrides.
+
+    Paths and sentences hold spaces, commas, `=`, braces and quotes, which Hydra's grammar would
+    take apart.
+    """
+    texts: dict[str, str] = {}
+    others = []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if equals and key in VERBATIM:
-            verbatim[key] = value
+        if equals and key in names and is_text(value):
+            texts[key] = value
         else:
             others.append(text)
-    _refuse_unknown(others)
-    tree = _compose("run", others)
-    arguments: dict[str, Any] = {}
-    for place, (argument, types) in RUN.items():
-        value = verbatim[place] if place in verbatim else _look_up(tree, place)
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            kind = next(KINDS[t] for t in types if t in KINDS)
-            raise AnimateError(f"{place} is {_show(value)}: give {kind}")
-        name, dot, item = argument.partition(".")
-        if dot:
-            arguments.setdefault(name, {})[item] = value
-        else:
-            arguments[name] = value
-    return arguments
+    return texts, others
 
 
 def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The tree that configs/NAME.yaml, its groups and the overrides make, as plain containers.
 
-    Text is taken as it stands: paths and sentences hold spaces, commas, `=`, braces and quotes,
-    which Hydra's grammar would take apart. Raises AnimateError for unknown keys and choices and for
-    required values (???) left open.
+    Text is taken as it stands. Raises AnimateError for unknown keys and choices and for required
+    values (???) left open.
     """
     known = {place for place, _ in _leaves(_compose(name, []))}
-    texts, others = {}, []
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if equals and key in known and _is_text(value):
-            texts[key] = value
-        else:
-            others.append(text)
+    texts, others = _apart(overrides, known, _is_text)
     tree = _compose(name, others)
     for place, value in texts.items():
         *above, last = place.split(".")
@@ -194,7 +164,15 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (folder("configs") / group).glob("*.yaml"))
 
 
-def _refuse_unknown(overrides: list[str]) -> None:
+def usual_choices(name: str) -> dict[str, str]:
+    """The choice of each group that configs/NAME.yaml makes by default."""
+    import yaml
+
+    listed = yaml.safe_load((folder("configs") / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {k: v for item in listed["defaults"] if isinstance(item, dict) for k, v in item.items()}
+
+
+def _refuse_unknown(overrides: list[str], known: Collection[str]) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -212,12 +190,14 @@ def _refuse_unknown(overrides: list[str]) -> None:
             names = choices(key)
             if value not in names:
                 raise AnimateError(f"override {text!r}: {key} is one of {', '.join(names)}")
-        elif key not in RUN:
-            raise AnimateError(f"unknown override {text!r}: {_suggest(key)}")
+        elif key in RENAMED:
+            raise AnimateError(f"there is no setting {key}: {RENAMED[key]}")
+        elif key not in known:
+            raise AnimateError(f"unknown override {text!r}: {_suggest(key, known)}")
 
 
-def _suggest(key: str) -> str:
-    known = [*GROUPS, *RUN]
+def _suggest(key: str, names: Collection[str]) -> str:
+    known = [*GROUPS, *names]
     near = get_close_matches(key, known, n=1) or [k for k in known if k.split(".")[-1] == key]
     return f"did you mean {near[0]}=?" if near else f"use one of {', '.join(known)}"
 
@@ -228,6 +208,7 @@ def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    _store_defaults()
     try:
         with initialize_config_dir(str(folder("configs")), version_base="1.3"):
             tree = OmegaConf.to_container(compose(name, overrides), resolve=True)
@@ -238,6 +219,21 @@ def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
     return {str(key): value for key, value in tree.items()}
 
 
+def _store_defaults() -> None:
+    """Tell Hydra the defaults of `animate.options`: `base` of each group, `options` of the rest."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    rest: dict[str, Any] = {}
+    for name, group in groups().items():
+        values = {one.name: one.default for one in fields(group)}
+        if name in GROUPS:
+            store.store("base", values, group=name)
+        elif name != "layout":
+            rest |= {name: values} if group.prefix else values
+    store.store("options", rest)
+
+
 def _look_up(tree: dict[str, Any], place: str) -> Any:
     node: Any = tree
     for step in place.split("."):
@@ -245,7 +241,3 @@ def _look_up(tree: dict[str, Any], place: str) -> Any:
             raise AnimateError(f"the settings hold no {place}: is configs/ complete?")
         node = node[step]
     return node
-
-
-def _show(value: Any) -> str:
-    return "null" if value is None else repr(value)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from animate import __version__, checkpoints
-from animate.faces import cut, locator
+from animate.faces import Centre, cut
 from animate.inference.predictor import Stage
 from animate.media import clips
 from animate.publish import publish
@@ -32,7 +32,7 @@ def main() -> None:
 
     model, info = checkpoints.load(args.checkpoint)
     stage = Stage.of(model)
-    face = locator("centre", None)
+    face = Centre()
 
     def square(frame: np.ndarray) -> np.ndarray:
         return cut(frame, face.locate(frame), model.size)

@@ -17,11 +17,12 @@ from conftest import ROOT, draw_face, draw_frames, write_clip
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from animate.errors import AnimateError
-from animate.faces import locator
+from animate.faces import photo_locator
 from animate.inference import advice
 from animate.inference.compose import look
-from animate.inference.driver import Playing, open_driver
+from animate.inference.driver import open_driver
 from animate.inference.predictor import Stage
+from animate.options import Faces
 
 PAGE = ROOT / "docs" / "awkward-inputs.md"
 PHOTOS: dict[str, Callable[[Path], Path]] = {}
@@ -287,14 +288,14 @@ clip("an empty folder")(lambda f: f)
 
 
 def of_photo(path: Path) -> str:
-    view = look(path, locator("auto"), everyone=False)
+    view = look(path, photo_locator(Faces()), everyone=False)
     others = len(view.faces) - len(view.boxes)
     notes = advice.of_photo(view.faces[0], others, view.photo.shape)
     return "; ".join(["works", *notes])
 
 
 def of_clip(path: Path, stage: Stage) -> str:
-    driver = open_driver(path, locator("auto"), Playing())
+    driver = open_driver(path)
     count = sum(1 for _ in driver.poses(stage))
     met = driver.tally
     parts = [f"works: {count} poses at {driver.rate} a second"]

@@ -2,69 +2,57 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from animate.config import GROUPS, choices, run_arguments, settings, sweep
+from animate.config import GROUPS, choices, run_options, run_settings, settings, sweep
 from animate.errors import AnimateError
-
-# what options of the command say, or arguments that are no settings
-COMMAND = ("compare", "columns", "force", "progress", "say")
+from animate.options import Options, Retarget
 
 
-def test_yaml_and_portrait_have_the_same_defaults() -> None:
-    from animate.inference.portrait import portrait
+def test_the_yaml_changes_no_default() -> None:
+    # but names the model, so that a checkpoint of another one is noticed
+    assert run_options() == Options().changed(motion="first_order_gated")
 
-    defaults = {
-        name: p.default
-        for name, p in inspect.signature(portrait).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and name not in COMMAND
-    }
-    defaults["label"] = asdict(defaults["label"])
-    # the YAML also names the model, so that a checkpoint of another one is noticed
-    assert run_arguments() == {**defaults, "model": "first_order_gated"}
+
+def test_every_setting_explains_itself() -> None:
+    for name, (group, one) in run_settings().items():
+        assert one.metadata["about"], name
+        assert name.startswith(group.prefix)
 
 
 @pytest.mark.parametrize(
-    ("override", "argument", "value"),
+    ("override", "group", "name", "value"),
     [
-        ("retarget.relative=false", "relative", False),
-        ("retarget.reference=12", "reference", 12),
-        ("faces.box=[1, 2, 30.5, 40]", "box", [1, 2, 30.5, 40]),
-        ("clip.truncated=accept", "truncated", "accept"),
-        ("watermark.strength=3", "strength", 3),
-        ("key=toolkit", "key", "toolkit"),
-        ("producer=001191440300708461136T1308L", "producer", "001191440300708461136T1308L"),
-        ("motion=first_order", "model", "first_order"),
-        ("faces=centre", "faces", "centre"),
+        ("retarget.relative=false", "retarget", "relative", False),
+        ("retarget.reference=12", "retarget", "reference", 12),
+        ("faces.box=[1, 2, 30.5, 40]", "faces", "box", (1, 2, 30.5, 40)),
+        ("clip.truncated=accept", "clip", "truncated", "accept"),
+        ("watermark.strength=3", "watermark", "strength", 3),
+        ("key=toolkit", "statement", "key", "toolkit"),
+        ("producer=001191440300708461136T1308L", "statement", "producer",
+         "001191440300708461136T1308L"),
+        ("motion=first_order", "motion", "name", "first_order"),
+        ("faces=centre", "faces", "name", "centre"),
+        ("faces.weights=null", "faces", "weights", None),
+        ("label=none", "label", "text", None),
+        ("label=gb45438", "label", "text", "AI生成"),
+        ("label=eu", "label", "style", "icon"),
+        ("label.size=0.1", "label", "size", 0.1),
+        ("label.text=Made by AI, in 2026 = fake", "label", "text", "Made by AI, in 2026 = fake"),
     ],
-)
-def test_an_override_becomes_its_argument(override: str, argument: str, value: object) -> None:
-    assert run_arguments([override])[argument] == value
-
-
-@pytest.mark.parametrize(
-    ("override", "item", "value"),
-    [
-        ("label=none", "text", None),
-        ("label=gb45438", "text", "AI生成"),
-        ("label=eu", "style", "icon"),
-        ("label.size=0.1", "size", 0.1),
-        ("label.text=Made by AI, in 2026 = fake", "text", "Made by AI, in 2026 = fake"),
-    ],
-)
-def test_the_label_is_a_group_of_its_own(override: str, item: str, value: object) -> None:
-    assert run_arguments([override])["label"][item] == value
+)  # fmt: skip
+def test_an_override_becomes_a_setting(override: str, group: str, name: str, value: object) -> None:
+    assert getattr(getattr(run_options([override]), group), name) == value
 
 
 @pytest.mark.parametrize("text", ["my model (1), new=2.pt", "{a}", "~/x", "", "'quoted'", "a\\b"])
 def test_paths_and_sentences_stay_as_they_are(text: str) -> None:
-    arguments = run_arguments([f"motion.checkpoint={text}", f"consent={text}"])
-    assert arguments["checkpoint"] == text
-    assert arguments["consent"] == text
+    options = run_options([f"motion.checkpoint={text}", f"consent={text}"])
+    assert options.motion.checkpoint == text
+    assert options.statement.consent == text
 
 
 @pytest.mark.parametrize(
@@ -77,43 +65,67 @@ def test_paths_and_sentences_stay_as_they_are(text: str) -> None:
         ("motion=dream", "first_order_gated"),
         ("motion=null", "first_order_gated"),
         ("+a=1", "adds or removes"),
-        ("++seed=1", "adds or removes"),
-        ("~seed", "adds or removes"),
-        ("seed=1,2", "not one value"),
+        ("++threads=1", "adds or removes"),
+        ("~threads", "adds or removes"),
+        ("threads=1,2", "not one value"),
         ("faces@x=centre", "not one value"),
-        ("seed=yes please", "a whole number"),
-        ("seed=true", "a whole number"),
-        ("seed=${nothing}", "nothing"),
+        ("clip.times=yes please", "a whole number"),
+        ("clip.times=true", "a whole number"),
+        ("clip.times=0", "from 1 on"),
+        ("clip.times=${nothing}", "nothing"),
         ("retarget.relative=maybe", "true or false"),
-        ("faces.box=10", "a list"),
+        ("retarget.smoothing=0", "above 0"),
+        ("paste.mask=star", "square or oval"),
+        ("paste.margin=0.9", "0.02 to 0.5"),
+        ("faces.box=10", "a list of numbers"),
+        ("seed=3", "nothing at random"),
         ("nonsense", "key=value"),
         ("", "key=value"),
-        ("seed=[1", "key=value"),
+        ("threads=[1", "key=value"),
     ],
 )
 def test_anything_else_is_one_clear_line(override: str, says: str) -> None:
     with pytest.raises(AnimateError) as caught:
-        run_arguments([override])
+        run_options([override])
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"retarget": Retarget(mouth=1.3)},
+        {"retarget": {"mouth": 1.3}},
+        {"mouth": 1.3},
+    ],
+)
+def test_python_changes_settings_by_group_or_by_name(keywords: dict[str, Any]) -> None:
+    options = Options().changed(**keywords, faces="centre", label=None, consent="Ada agreed")
+    assert list(options.differing()) == [
+        "faces.name", "retarget.mouth", "label.text", "consent",
+    ]  # fmt: skip
+    assert options.retarget.amplify == {"mouth": 1.3}
+    assert options.visible_label is None
+
+
+@pytest.mark.parametrize("keyword", ["mouths", "name", "size_", "position", "model"])
+def test_a_keyword_that_is_no_setting_is_refused(keyword: str) -> None:
+    with pytest.raises(AnimateError, match="no setting"):
+        Options().changed(**{keyword: 1})
+
+
+def test_a_setting_that_would_do_nothing_is_refused() -> None:
+    options = Options().changed(times=2)
+    with pytest.raises(AnimateError, match=r"clip\.times does nothing for a still"):
+        options.refuse_others({"clip.start"}, "a still")
+    options.refuse_others({"clip.times"}, "a still")
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_choice_composes(group: str) -> None:
     assert choices(group)
     for choice in choices(group):
-        assert run_arguments([f"{group}={choice}"])
-
-
-def test_what_comes_out_is_plain() -> None:
-    def plain(value: object) -> bool:
-        if isinstance(value, list):
-            return all(map(plain, value))
-        if isinstance(value, dict):
-            return all(map(plain, value.values()))
-        return value is None or type(value) in (str, int, float, bool)
-
-    assert all(map(plain, run_arguments(["faces.box=[1,2,3,4]"]).values()))
+        assert run_options([f"{group}={choice}"])
 
 
 ODD = ["a b", "a,b", "a=b", "it's", "{a}: [b] (c)", "x\\", "\\'", "${oc.env:HOME}", "~/ä", "#1"]

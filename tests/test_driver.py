@@ -18,13 +18,14 @@ from PIL import Image
 
 from animate.checkpoints import load
 from animate.errors import AnimateError
-from animate.faces import locator
-from animate.inference.driver import Driver, Playing, open_driver, play, resample, smooth, trusted
+from animate.inference.driver import Driver, numbered, open_driver, play, resample, smooth, trusted
 from animate.inference.portrait import voice
-from animate.inference.predictor import Pose, Stage
+from animate.inference.predictor import Pose, References, Stage
 from animate.inference.save_motion import save_motion
 from animate.inference.templates import read_template
-from animate.models.contract import Motion, values
+from animate.models.contract import Motion
+from animate.models.first_order_gated.model import FirstOrderGated
+from animate.options import Options
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def patchy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(path: Path, **how: object) -> Driver:
-    return open_driver(path, locator("auto"), Playing(**how))  # type: ignore[arg-type]
+    return open_driver(path, Options().changed(**how))
 
 
 def test_frames_without_a_face_hold_the_pose_before(patchy: Path, stage: Stage) -> None:
@@ -138,6 +139,40 @@ def test_drivers_are_played_again_and_back(times: int, pingpong: bool, expected:
     assert numbers(play(walk([0, 1, 2, 3]), times, pingpong)) == expected
 
 
+@dataclass(frozen=True)
+class Seen(Motion):
+    """A pose with a picture of its frame."""
+
+    at: torch.Tensor  # (T, 1)
+    view: torch.Tensor  # (T, 2) uint8
+
+
+def test_scenes_and_pictures_come_back_when_a_driver_is_played_again() -> None:
+    cut = [0, 0, 1, 1, 1]  # the scene of each pose
+    poses = [
+        Pose(Seen(torch.tensor([[float(i)]]), torch.full((1, 2), i, dtype=torch.uint8)),
+             fresh=bool(i and cut[i] > cut[i - 1]))
+        for i in range(5)
+    ]  # fmt: skip
+    played = list(play(numbered(iter(poses)), 2, pingpong=True))
+    order = [0, 1, 2, 3, 4, 3, 2, 1] * 2
+    assert [pose.scene for pose in played] == [cut[i] for i in order]
+    assert [int(pose.motion.view[0, 0]) for pose in played] == order  # type: ignore[attr-defined]
+    references = References(None)
+    relative = [pose.motion.at - references.of(pose).at for pose in played]  # type: ignore[attr-defined]
+    assert [float(r) for r in relative] == [i - (2 if cut[i] else 0) for i in order]
+
+
+def test_the_first_scene_keeps_the_reference_that_was_searched_for_it() -> None:
+    wanted = Seen(torch.tensor([[7.0]]), torch.zeros(1, 2, dtype=torch.uint8))
+    references = References(wanted)
+    assert references.of(Pose(replace(wanted, at=torch.tensor([[1.0]])), scene=0)) is wanted
+    second = replace(wanted, at=torch.tensor([[2.0]]))
+    assert references.of(Pose(second, scene=1)) is second
+    assert references.of(Pose(replace(wanted, at=torch.tensor([[3.0]])), scene=1)) is second
+    assert references.of(Pose(second, scene=0)) is wanted
+
+
 def test_playing_begins_before_the_driver_ends() -> None:
     assert numbers(play(walk([5]), 3)) == [5, 5, 5]
     endless = (Pose(Point(torch.full((1, 1, 2), float(i)))) for i in range(10**9))
@@ -160,23 +195,24 @@ def test_resampled_poses_are_at_their_time(count: int, rate: str, to: str) -> No
 def test_smoothing_calms_noise_and_follows_movement() -> None:
     rng = np.random.default_rng(0)
     noisy = (0.01 * rng.standard_normal(200)).tolist()
-    calm = numbers(smooth(walk(noisy), Fraction(25), 1.0))
+    calm = numbers(smooth(walk(noisy), Fraction(25), 1.0, 6.0))
     assert np.abs(np.diff(calm)).mean() < 0.3 * np.abs(np.diff(noisy)).mean()
     moving = np.sin(np.arange(100) / 8).tolist()
-    assert np.abs(np.array(numbers(smooth(walk(moving), Fraction(25), 1.0))) - moving).max() < 0.25
-    assert numbers(smooth(walk(noisy), Fraction(25), None)) == pytest.approx(noisy)
+    assert (
+        np.abs(np.array(numbers(smooth(walk(moving), Fraction(25), 1.0, 6.0))) - moving).max()
+        < 0.25
+    )
+    assert numbers(smooth(walk(noisy), Fraction(25), None, 6.0)) == pytest.approx(noisy)
 
 
 def test_the_reference_is_the_frame_most_like_the_photo(
     world: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "animate.inference.driver.LIKE", 0
-    )  # an untrained model's poses are all alike
+    monkeypatch.setattr(FirstOrderGated, "near", 0)  # an untrained model's poses are all alike
     driver = opened(world / "clip.mp4")
     frames = list(driver.poses(stage))
     own = frames[5].motion
-    assert stage.unlike(own, driver.anchor(stage, own)) < 1e-6  # type: ignore[arg-type]
+    assert stage.distance(own, driver.anchor(stage, own)) < 1e-6  # type: ignore[arg-type]
     one = opened(world / "clip.mp4", reference=3).anchor(stage, own)
     assert torch.equal(one.point, frames[3].motion.point)  # type: ignore[union-attr]
     assert opened(world / "clip.mp4", reference=0).anchor(stage, own) is None
@@ -194,7 +230,7 @@ def test_a_span_of_a_clip_takes_its_sound_along(world: Path, stage: Stage) -> No
     expected = whole[3].motion.point  # type: ignore[attr-defined]
     assert torch.allclose(poses[0].motion.point, expected, atol=0.05)  # type: ignore[attr-defined]
     for wrong in ({"start": 9.0}, {"start": 0.2, "end": 0.2}, {"start": -1}, {"end": float("nan")}):
-        with pytest.raises(AnimateError, match=r"end after the start|no frame|ends before"):
+        with pytest.raises(AnimateError, match=r"after the start|no frame|ends before|a number"):
             opened(world / "clip.mp4", **wrong)
 
 
@@ -204,7 +240,7 @@ def test_a_span_of_a_clip_takes_its_sound_along(world: Path, stage: Stage) -> No
 )
 def test_playing_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(AnimateError):
-        Playing(**wrong)  # type: ignore[arg-type]
+        Options().changed(**wrong)
 
 
 # ---------------------------------------------------------------- motion templates
@@ -227,7 +263,8 @@ def test_a_template_holds_the_poses_of_its_clip(template: Path, world: Path, sta
     assert torch.equal(next(part.poses(stage)).motion.point, read[3])  # type: ignore[attr-defined]
     assert part.length == 6
     own = stage.track([draw_face(128)])
-    most_like = [values(opened(path).anchor(stage, own)) for path in (world / "clip.mp4", template)]  # type: ignore[arg-type]
+    found = [opened(path).anchor(stage, own) for path in (world / "clip.mp4", template)]
+    most_like = [motion.numbers() for motion in found if motion is not None]
     np.testing.assert_allclose(*most_like, rtol=0, atol=1e-5)
 
 
@@ -281,8 +318,8 @@ def test_after_a_cut_motion_starts_anew_unless_a_frame_was_named(
     bright = [frame // 3 + 160 for frame in draw_frames(3)]
     clip = write_clip(tmp_path / "cut.mp4", [*draw_frames(3), *bright], "25")
 
-    def fresh(**how: object) -> list[int]:
-        return [i for i, pose in enumerate(opened(clip, **how).poses(stage)) if pose.fresh]
+    def scenes(**how: object) -> list[int]:
+        return [pose.scene for pose in opened(clip, **how).poses(stage)]
 
-    assert fresh() == [3]
-    assert fresh(reference=1) == []
+    assert scenes() == [0, 0, 0, 1, 1, 1]
+    assert scenes(reference=1) == [0] * 6

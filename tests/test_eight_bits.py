@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate import checkpoints
-from animate.faces import cut, locator
-from animate.inference.predictor import Retarget, Stage
+from animate.faces import Centre, cut
+from animate.inference.predictor import Stage
 from animate.media import clips
 from animate.media.photos import read_photo
 from animate.models.first_order_gated.blocks import (
@@ -25,6 +25,7 @@ from animate.models.first_order_gated.blocks import (
     fuse,
 )
 from animate.models.first_order_gated.int8 import CEILING, STEP, Conv, pack, plus, real, to_bytes
+from animate.options import Retarget
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +143,7 @@ def test_a_picture_beside_features_is_four_times_its_channels(packed: bool) -> N
 @needs_vnni
 def test_the_bundled_model_moves_as_in_floats() -> None:
     examples = Path(__file__).parent.parent / "docs" / "examples"
-    face = locator("centre", None)
+    face = Centre()
     photo = read_photo(examples / "photo.jpg")
     frames = list(clips.open_clip(examples / "clip.mp4").frames())[:80:20]
     results = []

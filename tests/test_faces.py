@@ -23,14 +23,15 @@ from animate.faces import (
     Detected,
     Face,
     Given,
-    YuNet,
     cut,
     follow,
-    locator,
+    photo_locator,
     quarter_turns,
 )
 from animate.faces.detect import Remembered
+from animate.faces.yunet import YuNet
 from animate.inference import advice
+from animate.options import Faces
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -75,7 +76,7 @@ def test_tracking_keeps_frames_with_their_boxes_and_is_lazy() -> None:
         while True:
             yield ramp(32, 48)
 
-    met = next(locator("centre").track(endless(), Fraction(25)))
+    met = next(photo_locator(Faces("centre")).track(endless(), Fraction(25)))
     assert met.frame.shape == (32, 48, 3)
     assert met.box == Box(8, 0, 32)
 
@@ -96,13 +97,13 @@ def test_tracking_keeps_frames_with_their_boxes_and_is_lazy() -> None:
     ],
 )
 def test_a_box_that_holds_no_face_is_refused(box: list) -> None:
-    with pytest.raises(AnimateError, match="face box"):
-        locator("centre", box).locate(np.zeros((100, 100, 3), np.uint8))
+    with pytest.raises(AnimateError, match="box"):
+        photo_locator(Faces("centre", box=box)).locate(np.zeros((100, 100, 3), np.uint8))
 
 
 def test_an_unknown_way_of_finding_faces_is_refused() -> None:
     with pytest.raises(AnimateError, match="centre"):
-        locator("guess")
+        Faces("guess")
 
 
 # ---------------------------------------------------------------- what is detected
@@ -129,7 +130,7 @@ def test_a_face_is_found_where_it_is(detector: YuNet) -> None:
     right, left, nose, *mouth = face.marks
     assert right[0] < nose[0] < left[0]
     assert right[1] < nose[1] < mouth[0][1]
-    assert face.square.side > face.height
+    assert face.square().side > face.height
 
 
 def test_what_was_seen_is_known_again(detector: YuNet) -> None:
@@ -238,10 +239,10 @@ def test_landmarks_without_the_package_or_the_weights_are_one_sentence(
 ) -> None:
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     with pytest.raises(AnimateError, match="pip install face-alignment"):
-        locator("landmarks")
+        photo_locator(Faces("landmarks"))
     monkeypatch.setitem(sys.modules, "face_alignment", FakeAlignment("TWO_D"))
     with pytest.raises(AnimateError, match=r"s3fd.* and no 2DFAN4.*faces\.weights"):
-        locator("landmarks", weights=tmp_path)
+        photo_locator(Faces("landmarks", weights=tmp_path))
 
 
 def test_landmarks_from_damaged_weights_are_one_sentence(
@@ -256,7 +257,7 @@ def test_landmarks_from_damaged_weights_are_one_sentence(
     fake.FaceAlignment = damaged  # type: ignore[assignment]
     monkeypatch.setitem(sys.modules, "face_alignment", fake)
     with pytest.raises(AnimateError, match="can't be loaded"):
-        locator("landmarks", weights=tmp_path)
+        photo_locator(Faces("landmarks", weights=tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["TWO_D", "_2D"])
@@ -270,7 +271,8 @@ def test_landmarks_take_weights_from_a_folder_and_download_nothing(
     fake = FakeAlignment(kind)
     monkeypatch.setitem(sys.modules, "face_alignment", fake)
     before = torch.hub.get_dir()
-    box = locator("landmarks", weights=tmp_path).locate(np.zeros((100, 100, 3), np.uint8))
+    blank = np.zeros((100, 100, 3), np.uint8)
+    box = photo_locator(Faces("landmarks", weights=tmp_path)).locate(blank)
     assert fake.asked == {"compile": False, "type": "flat", "detector": True, "landmarks": True}
     assert torch.hub.get_dir() == before
     assert box.side > 60
@@ -362,12 +364,12 @@ def test_what_is_no_persons_face_does_not_say_which_way_is_up(
 
 @pytest.mark.parametrize("turns", range(4))
 def test_a_clip_is_turned_upright_as_most_frames_say(turns: int) -> None:
-    detected = locator("auto")
+    detected = photo_locator(Faces())
     frames = [np.rot90(frame, turns).copy() for frame in draw_frames(30)]
     grey = np.full((128, 128, 3), 90, np.uint8)
     assert quarter_turns(detected, frames) == -turns % 4
     assert quarter_turns(detected, [grey, *frames, grey]) == -turns % 4
-    assert quarter_turns(locator("centre"), frames) == 0
+    assert quarter_turns(photo_locator(Faces("centre")), frames) == 0
     assert quarter_turns(detected, [grey] * 9) == 0
 
 
@@ -377,7 +379,7 @@ def test_a_tilted_head_is_not_turned(angle: int) -> None:
         np.asarray(Image.fromarray(frame).rotate(angle, fillcolor=(90, 90, 90)))
         for frame in draw_frames(12, 200)
     ]
-    assert quarter_turns(locator("auto"), frames) == 0
+    assert quarter_turns(photo_locator(Faces()), frames) == 0
 
 
 def test_a_driver_that_starts_another_way_is_told_of() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from animate.config import choices, run_arguments
+from animate.config import choices, run_options
 from animate.errors import AnimateError
-from animate.watermark.label import FLOOR, POSITIONS, Label, Labeller
+from animate.options import Label
+from animate.system.settings import rule
+from animate.watermark.label import Labeller, apart, label_patch
+
+POSITIONS = rule(Label, "position")["words"]
 
 GROUND = np.full((240, 320, 3), 128, np.uint8)
 
@@ -42,7 +46,7 @@ def test_letters_stand_out_from_any_ground(ground: int) -> None:
     label = Label()
     plain = np.full((256, 256, 3), ground, np.uint8)
     drawn = Labeller(label, 256, 256, None)(plain)
-    rows, columns, _, _ = label.drawn(256, 256)
+    rows, columns, _, _ = label_patch(label, 256, 256)
     patch = drawn[rows, columns, 0]
     assert patch.max() > 240
     assert np.median(patch) < 120
@@ -51,7 +55,7 @@ def test_letters_stand_out_from_any_ground(ground: int) -> None:
 
 
 def test_the_chinese_preset_is_that_of_gb_45438() -> None:
-    label = Label.of(**run_arguments(["label=gb45438"])["label"])
+    label = run_options(["label=gb45438"]).label
     assert label is not None
     assert "AI" in label.text
     assert "生成" in label.text
@@ -62,7 +66,7 @@ def test_the_chinese_preset_is_that_of_gb_45438() -> None:
 
 @pytest.mark.parametrize("name", [n for n in choices("label") if n != "none"])
 def test_every_preset_can_be_drawn(name: str) -> None:
-    label = Label.of(**run_arguments([f"label={name}"])["label"])
+    label = run_options([f"label={name}"]).label
     assert label is not None
     assert ink(label).sum() > 50
 
@@ -75,7 +79,7 @@ def test_in_a_strip_of_its_own_a_label_hides_nothing(
 ) -> None:
     picture = np.full(shape, 200, np.uint8)
     label = Label("AI", position, size)
-    (wider,) = label.apart([picture])
+    (wider,) = apart(label, [picture])
     drawn = Labeller(label, *wider.shape[:2], None)(wider)
     room = len(wider) - len(picture)
     assert ((drawn[room:] if "top" in position else drawn[:-room]) == picture).all()
@@ -83,18 +87,18 @@ def test_in_a_strip_of_its_own_a_label_hides_nothing(
 
 
 def test_without_a_label_frames_pass_untouched() -> None:
-    assert Label.of(**run_arguments(["label=none"])["label"]) is None
+    assert run_options(["label=none"]).visible_label is None
     assert Labeller(None, 240, 320, 25.0)(GROUND) is GROUND
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"size": 0.049}, "legal floor"),
-        ({"size": float("nan")}, "legal floor"),
+        ({"size": 0.049}, "0.05 to 0.5"),
+        ({"size": float("nan")}, "0.05 to 0.5"),
         ({"size": 0.9}, "0.5"),
-        ({"seconds": 1.9}, "2 or more"),
-        ({"seconds": float("nan")}, "2 or more"),
+        ({"seconds": 1.9}, "from 2 on"),
+        ({"seconds": float("nan")}, "from 2 on"),
         ({"text": " "}, "empty"),
         ({"text": "a\nb"}, "printable"),
         ({"text": "x" * 201}, "long"),
@@ -116,9 +120,9 @@ def test_a_script_that_no_font_here_has_asks_for_a_font() -> None:
 
 def test_a_text_too_long_for_the_picture_says_so() -> None:
     with pytest.raises(AnimateError, match="shorter"):
-        Label("made by a machine, all of it").drawn(64, 64)
+        label_patch(Label("made by a machine, all of it"), 64, 64)
 
 
 def test_the_floor_is_the_laws() -> None:
-    assert FLOOR == 0.05
+    assert rule(Label, "size")["least"] == 0.05
     assert Label().seconds is None

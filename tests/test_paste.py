@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from animate.errors import AnimateError
 from animate.faces import Box, cut
-from animate.faces.paste import Paste, Spot, Window, doubled
+from animate.faces.paste import Paster, Spot, doubled, window
+from animate.options import Paste
 
 SIZE = 64
 BOX = Box(40.5, 30.25, 160)
@@ -25,27 +26,27 @@ def photo() -> np.ndarray:
 
 
 def pasted(
-    box: Box, still: np.ndarray, photo: np.ndarray, window: Window, crop: np.ndarray
+    box: Box, still: np.ndarray, photo: np.ndarray, paste: Paste, crop: np.ndarray
 ) -> np.ndarray:
-    return Paste([Spot(box, still, photo.shape, window)], photo)([crop])
+    return Paster([Spot(box, still, photo.shape, paste)], photo)([crop])
 
 
 def test_the_own_pose_gives_the_photo(photo: np.ndarray) -> None:
     still = cut(photo, BOX, SIZE)
-    assert np.abs(pasted(BOX, still, photo, Window(), still).astype(int) - photo).max() <= 1
+    assert np.abs(pasted(BOX, still, photo, Paste(), still).astype(int) - photo).max() <= 1
 
 
 def test_colours_that_the_model_gets_wrong_do_not_show(photo: np.ndarray) -> None:
     """What it does to the still face, too, is no movement."""
     pale = (cut(photo, BOX, SIZE) * 0.8 + 30).astype(np.uint8)
-    result = pasted(BOX, pale, photo, Window(), pale)
+    result = pasted(BOX, pale, photo, Paste(), pale)
     assert np.abs(result.astype(int) - photo).max() <= 1
 
 
 def test_around_the_face_every_bit_stays(photo: np.ndarray) -> None:
     still = cut(photo, BOX, SIZE)
     moved = np.roll(still, 4, 1)
-    result = pasted(BOX, still, photo, Window(), moved)
+    result = pasted(BOX, still, photo, Paste(), moved)
     outside = np.ones(photo.shape[:2], bool)
     outside[30:191, 40:202] = False
     assert (result[outside] == photo[outside]).all()
@@ -55,7 +56,7 @@ def test_around_the_face_every_bit_stays(photo: np.ndarray) -> None:
 def test_movement_comes_to_rest_before_the_rim(photo: np.ndarray) -> None:
     smooth = np.repeat(np.repeat(cut(photo, Box(0, 0, 240), 60), 4, 0), 4, 1)
     still = cut(smooth, BOX, SIZE)
-    result = pasted(BOX, still, smooth, Window(margin=0.3), np.roll(still, 6, 0))
+    result = pasted(BOX, still, smooth, Paste(margin=0.3), np.roll(still, 6, 0))
     change = np.abs(result.astype(int) - smooth).max(-1)
     middle, rim = change[80:140, 90:150].max(), change[32:36, 44:198].max()
     assert middle > 40
@@ -64,7 +65,7 @@ def test_movement_comes_to_rest_before_the_rim(photo: np.ndarray) -> None:
 
 def test_detail_finer_than_the_crop_survives(photo: np.ndarray) -> None:
     still = cut(photo, BOX, 32)
-    result = pasted(BOX, still, photo, Window(), np.roll(still, 1, 1))
+    result = pasted(BOX, still, photo, Paste(), np.roll(still, 1, 1))
     fine = lambda p: np.abs(np.diff(p[80:140, 90:150].astype(int), axis=1)).mean()  # noqa: E731
     assert fine(result) > 0.8 * fine(photo)
 
@@ -74,7 +75,7 @@ def test_what_the_photo_does_not_show_gets_no_detail_of_it(photo: np.ndarray) ->
     still = cut(photo, BOX, SIZE)
     opened = still.copy()
     opened[24:40, 20:44] = 200
-    result = pasted(BOX, still, photo, Window(), opened)
+    result = pasted(BOX, still, photo, Paste(), opened)
     inside = result[98:122, 98:142].astype(int)  # two pixels of the crop within
     assert np.abs(inside - 200).max() <= 12
     assert photo[98:122, 98:142].astype(int).std() > 12
@@ -87,7 +88,7 @@ def test_a_square_may_leave_the_photo(left: float, top: float, side: float) -> N
     still = np.full((16, 16, 3), 9, np.uint8)
     if left + side <= 1 or top + side <= 1:
         return
-    result = pasted(box, still, photo, Window(), still)
+    result = pasted(box, still, photo, Paste(), still)
     assert result.shape == photo.shape
     assert not result.any()
 
@@ -99,17 +100,17 @@ def test_faces_whose_squares_overlap_are_as_sharp_as_alone(apart: int) -> None:
     stills = [cut(cv2.blur(photo, (9, 9)), box, 128) for box in boxes]
     moved = [np.roll(still, (2, -3), (0, 1)) for still in stills]
     spots = [
-        Spot(box, still, photo.shape, Window()) for box, still in zip(boxes, stills, strict=True)
+        Spot(box, still, photo.shape, Paste()) for box, still in zip(boxes, stills, strict=True)
     ]
-    together = Paste(spots, photo)(moved)
+    together = Paster(spots, photo)(moved)
     sharp = lambda p: np.abs(np.diff(p[60:140, 60:240].astype(int), axis=1)).mean()  # noqa: E731
     for box, spot, crop in zip(boxes, spots, moved, strict=True):
-        alone = Paste([spot], photo)([crop])
+        alone = Paster([spot], photo)([crop])
         assert sharp(together) > 0.7 * sharp(alone)
         y, x = round(box.top + box.side / 2), round(box.left + box.side / 2)
         near = slice(y - 12, y + 12), slice(x - 12, x + 12)
         assert np.array_equal(together[near], alone[near])
-    turned = Paste(spots[::-1], photo)(moved[::-1])
+    turned = Paster(spots[::-1], photo)(moved[::-1])
     assert np.abs(turned.astype(int) - together).max() <= 12  # whoever comes first
 
 
@@ -117,11 +118,11 @@ def test_faces_apart_are_moved_as_each_alone(photo: np.ndarray) -> None:
     boxes = [Box(0, 0, 90), Box(120, 110, 100)]
     stills = [cut(photo, box, SIZE) for box in boxes]
     spots = [
-        Spot(box, still, photo.shape, Window()) for box, still in zip(boxes, stills, strict=True)
+        Spot(box, still, photo.shape, Paste()) for box, still in zip(boxes, stills, strict=True)
     ]
     one, other = (np.roll(still, 2, 1) for still in stills)
-    both = Paste(spots, photo)([one, other])
-    assert np.array_equal(both, Paste(spots[1:], Paste(spots[:1], photo)([one]))([other]))
+    both = Paster(spots, photo)([one, other])
+    assert np.array_equal(both, Paster(spots[1:], Paster(spots[:1], photo)([one]))([other]))
 
 
 def test_between_faces_there_is_no_seam() -> None:
@@ -130,29 +131,28 @@ def test_between_faces_there_is_no_seam() -> None:
     boxes = [Box(20, 20, 160), Box(120, 20, 160)]
     stills = [cut(photo, box, 128) for box in boxes]
     spots = [
-        Spot(box, still, photo.shape, Window()) for box, still in zip(boxes, stills, strict=True)
+        Spot(box, still, photo.shape, Paste()) for box, still in zip(boxes, stills, strict=True)
     ]
     moved = [np.roll(stills[0], 5, 1), np.roll(stills[1], -5, 1)]
-    change = Paste(spots, photo)(moved).astype(int) - photo
+    change = Paster(spots, photo)(moved).astype(int) - photo
     steps = np.abs(np.diff(change[50:150, 60:240], axis=1))
     assert steps.max() <= 6
 
 
 @pytest.mark.parametrize("mask", ["square", "oval"])
 def test_windows_fade_from_one_to_nothing_except_at_the_photos_edge(mask: str) -> None:
-    window = Window(mask, 0.2).draw(64, (False,) * 4)
-    assert window[32, 32] == 1
-    assert max(window[0].max(), window[-1].max(), window[:, 0].max(), window[:, -1].max()) < 0.05
-    assert Window(mask, 0.2).draw(64, (True,) * 4).min() == 1
+    shape = window(Paste(mask=mask, margin=0.2), 64, (False,) * 4)
+    assert shape[32, 32] == 1
+    assert max(shape[0].max(), shape[-1].max(), shape[:, 0].max(), shape[:, -1].max()) < 0.05
+    assert window(Paste(mask=mask, margin=0.2), 64, (True,) * 4).min() == 1
 
 
 def test_windows_that_are_none_are_refused() -> None:
     for wrong in ({"mask": "star"}, {"margin": 0}, {"margin": 0.9}):
         with pytest.raises(AnimateError, match="paste"):
-            Window(**wrong)
+            Paste(**wrong)
     with pytest.raises(AnimateError, match="paste"):
-        Window.of("collage", "square", 0.2)
-    assert Window.of("crop", "square", 0.2) is None
+        Paste("collage")
 
 
 def test_pixels_between_pixels_are_cubic() -> None:

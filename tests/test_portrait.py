@@ -1,4 +1,4 @@
-"""One run as a function: same seed same file, threads never show, the photo is encoded once."""
+"""One run as a function: same input same file, threads never show, the photo is encoded once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from conftest import draw_face, draw_frames, needs_vnni
 
 from animate import portrait
+from animate.cli.terminal import Terminal
 from animate.errors import AnimateError
 from animate.inference.predictor import BATCH, Stage
 from animate.media import clips
@@ -104,12 +105,12 @@ def pictures(path: Path) -> list[bytes]:
     return [frame.tobytes() for frame in clips.open_clip(path).frames()]
 
 
-def test_one_seed_gives_the_same_pictures(
+def test_a_run_gives_the_same_pictures_again(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    one = run(world, tmp_path / "one.mp4", seed=3, threads=1).path
-    two = run(world, tmp_path / "two.mp4", seed=3, threads=2).path
+    one = run(world, tmp_path / "one.mp4", threads=1).path
+    two = run(world, tmp_path / "two.mp4", threads=2).path
     assert pictures(one) == pictures(two)
 
 
@@ -134,7 +135,7 @@ def test_a_terminal_sees_the_time_left(
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr("sys.stderr", screen)
-    run(world, tmp_path / "out.mp4", progress=True)
+    run(world, tmp_path / "out.mp4", observer=Terminal())
     assert bool(re.search(r"12/12 \[\d\d:\d\d<00:00", screen.getvalue())) == terminal
     assert terminal or not screen.getvalue()
 
@@ -146,7 +147,7 @@ def test_boxes_choose_the_faces(world: Path, tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_model_is_noticed(world: Path, tmp_path: Path) -> None:
     with pytest.raises(AnimateError, match="motion=first_order_gated"):
-        run(world, tmp_path / "out.mp4", model="first_order")
+        run(world, tmp_path / "out.mp4", motion="first_order")
 
 
 def test_devices_and_precisions_have_names() -> None:
@@ -180,13 +181,13 @@ def test_bytes_are_for_models_and_processors_that_have_them(
     )
     if not quick_at_int8({"avx512_vnni": True}):
         pytest.skip("this torch has no products of bytes")
-    assert find_precision("auto", cpu, eight_bits=True) is wanted
+    assert find_precision("auto", cpu, supports_int8=True) is wanted
     assert find_precision("auto", cpu) is not torch.int8
     if wanted is torch.int8:
-        assert find_precision("int8", cpu, eight_bits=True) is torch.int8
+        assert find_precision("int8", cpu, supports_int8=True) is torch.int8
     else:
         with pytest.raises(AnimateError, match="VNNI"):
-            find_precision("int8", cpu, eight_bits=True)
+            find_precision("int8", cpu, supports_int8=True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from animate.cli import parser
-from animate.config import run_arguments
+from animate.config import run_options
 
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,7 +39,7 @@ def test_every_command_is_one(words: list[str]) -> None:
     known, others = parser().parse_known_args(words[1:])
     assert not [w for w in others if w.startswith("-")]
     if words[1] == "run":
-        assert run_arguments([*known.overrides, *others])
+        assert run_options([*known.overrides, *others])
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w/.-]+/[\w/.-]*)`", README))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from PIL import Image
 
 from animate import checkpoints, portrait
 from animate.errors import AnimateError
-from animate.faces import locator
 from animate.inference.compose import REACH, on_video, shrunk, side_by_side, tiled
-from animate.inference.driver import Playing, Tally, open_driver
-from animate.inference.predictor import Retarget, Stage
+from animate.inference.driver import Tally, open_driver
+from animate.inference.predictor import Stage
 from animate.media import clips
+from animate.options import Options, Paste, Retarget
+from animate.system.observer import Notes
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +106,11 @@ def test_a_videos_person_keeps_the_movement_of_her_head(
     kept = []
 
     def watched(*given: Any) -> Any:
-        kept.append(given[4].keeps_head)
+        options = given[3]
+        kept.append(options.retarget.of_video(True).keeps_head)
         return on_video(*given)
 
-    monkeypatch.setattr(sys.modules["animate.inference.portrait"], "on_video", watched)
+    monkeypatch.setattr("animate.inference.compose.on_video", watched)
     for number, how in enumerate([{}, {"head": 1}, {"relative": False}]):
         out = tmp_path / f"{number}.mp4"
         run(world, stalls / "source.mp4", world / "clip.mp4", out, **how)
@@ -123,7 +124,7 @@ def test_a_head_is_not_shown_far_from_its_neck(
     world: Path, stalls: Path, monkeypatch: pytest.MonkeyPatch, away: float
 ) -> None:
     stage = Stage.of(checkpoints.load(world / "tiny.safetensors")[0])
-    how, tally, shown = Retarget(amplify={"head": 1.0}), Tally(), []
+    options, tally, shown = Options().changed(head=1.0, end=0.2), Tally(), []
     retarget = Stage.retarget
 
     def further(self: Stage, source: Any, motion: Any, first: Any, how: Retarget) -> Any:
@@ -140,8 +141,8 @@ def test_a_head_is_not_shown_far_from_its_neck(
     monkeypatch.setattr(Stage, "retarget", further)
     monkeypatch.setattr(Stage, "render", render)
     clip = clips.open_clip(stalls / "source.mp4")
-    driver = open_driver(world / "clip.mp4", locator("auto"), Playing(end=0.2))
-    count = len(list(on_video(stage, clip, locator("auto"), driver, how, None, tally)))
+    driver = open_driver(world / "clip.mp4", options)
+    count = len(list(on_video(stage, clip, driver, options.changed(paste="crop"), tally)))
     for motion in shown:
         assert stage.apart(motion[:1], motion[1:]) < REACH + 0.03
         assert torch.equal(motion.view[0], motion.view[1])  # what is around her stays
@@ -156,16 +157,16 @@ def test_a_clip_that_lies_moves_as_one_that_stands(world: Path, tmp_path: Path, 
         (tmp_path / name).mkdir()
         for index, frame in enumerate(draw_frames(4)):
             Image.fromarray(np.rot90(frame, k).copy()).save(tmp_path / name / f"{index}.png")
-    one, other = (open_driver(tmp_path / n, locator("auto"), Playing()) for n in ("stands", "lies"))
+    one, other = (open_driver(tmp_path / n) for n in ("stands", "lies"))
     assert (one.tally.turns, other.tally.turns) == (0, -turns % 4)
     assert any("turned upright" in line for line in other.tally.words())
     pairs = list(zip(one.poses(stage), other.poses(stage), strict=True))
     assert all(torch.equal(a.motion.point, b.motion.point) for a, b in pairs)
-    still = open_driver(tmp_path / "lies" / "0.png", locator("auto"), Playing())
+    still = open_driver(tmp_path / "lies" / "0.png")
     assert torch.equal(next(still.poses(stage)).motion.point, pairs[0][0].motion.point)
     clip = clips.open_clip(tmp_path / "stands")
     upright, turned = (
-        list(on_video(stage, clip, locator("auto"), one, Retarget(), None, Tally()))
+        list(on_video(stage, clip, one, Options().changed(head=1.0, paste="crop"), Tally()))
         for clip in (clip, clips.open_clip(tmp_path / "lies").turned(-turns))
     )
     for a, b in zip(upright, turned, strict=True):
@@ -186,9 +187,9 @@ def test_regions_are_amplified_where_the_model_knows_them(world: Path, tmp_path:
 
 
 def test_what_will_look_bad_is_said_before(world: Path, tmp_path: Path, stalls: Path) -> None:
-    said: list[str] = []
-    run(world, stalls / "pair.png", world / "clip.mp4", tmp_path / "o.mp4", say=said.append)
-    assert any("2 faces" in line for line in said)
+    told = Notes()
+    run(world, stalls / "pair.png", world / "clip.mp4", tmp_path / "o.mp4", observer=told)
+    assert any("2 faces" in line for line in told.notes)
 
 
 def test_tiles_panels_and_sizes() -> None:
@@ -199,4 +200,4 @@ def test_tiles_panels_and_sizes() -> None:
     assert shrunk(np.zeros((1000, 2000, 3), np.uint8), 500).shape == (250, 500, 3)
     assert shrunk(tile, None) is tile
     with pytest.raises(AnimateError, match=r"paste\.size"):
-        shrunk(np.zeros((300, 300, 3), np.uint8), 20)
+        Paste(size=20)

@@ -7,6 +7,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,15 +52,14 @@ def refuse(others: list[str], arguments: argparse.Namespace) -> None:
 
 
 def explained(name: str) -> str:
-    """The settings of configs/NAME.yaml and its groups with their defaults, in the words there."""
-    from animate.config import GROUPS, RUN
+    """The settings of a command with their defaults: of a run as `animate.options` explains them,
+    of others in the words of configs/NAME.yaml and its groups."""
     from animate.system.paths import folder
 
+    found = of_a_run() if name == "run" else _settings(folder("configs") / f"{name}.yaml")
     wide = min(100, shutil.get_terminal_size().columns) - 2
     lines = ["", "settings, with their defaults:"]
-    for key, value, about in _settings(folder("configs") / f"{name}.yaml"):
-        if name == "run" and key not in (*GROUPS, *RUN):
-            continue
+    for key, value, about in found:
         left = f"  {key}={value.replace('???', '(needed)')}"
         words = textwrap.wrap(about, wide - COLUMN) or [""]
         if len(left) >= COLUMN:
@@ -70,6 +70,22 @@ def explained(name: str) -> str:
             *(" " * COLUMN + more for more in words[1:]),
         ]
     return "\n".join(lines) + "\n"
+
+
+def of_a_run() -> Iterator[tuple[str, str, str]]:
+    """(key, default, what it is) of each setting of a run, and of each group with choices."""
+    from animate.config import GROUPS, choices, usual_choices
+    from animate.options import groups
+    from animate.system.settings import shown
+
+    usual = usual_choices("run")
+    for name, group in groups().items():
+        names = choices(name) if name in GROUPS else []
+        if len(names) > 1:
+            yield name, usual[name], f"one of {', '.join(names)}"
+        for one in fields(group):
+            if name != "layout" and not (one.name == "name" and name in GROUPS):
+                yield f"{group.prefix}{one.name}", shown(one.default), one.metadata["about"]
 
 
 def _settings(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:

@@ -49,10 +49,10 @@ def register(commands: Any) -> None:
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
-    from animate.config import run_arguments
+    from animate.config import run_options
 
     settings = overrides(arguments, others)
-    run_arguments(settings)  # a mistake in them is one of every row
+    run_options(settings)  # a mistake in them is one of every row
     from animate.inference.batch import REPORT, read_jobs, run_jobs
 
     jobs = read_jobs(arguments.jobs, arguments.out, arguments.clip, settings)

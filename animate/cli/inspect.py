@@ -27,26 +27,23 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of `animate run`; those of how a result looks or is played do nothing",
+        help="settings of `animate run`, but for those of how a result looks or is played",
     )
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
-    from animate.config import run_arguments
+    from animate.config import run_options
 
-    settings = run_arguments(overrides(arguments, others))
-    from inspect import signature
-
+    options = run_options(overrides(arguments, others))
     from animate.inference.inspect import inspect
 
-    heeded = signature(inspect).parameters
     done = inspect(
         arguments.photo,
         arguments.clip,
         arguments.out,
+        options,
         frames=arguments.frames,
         force=arguments.force,
-        **{name: value for name, value in settings.items() if name in heeded},
     )
     print(f"{done.path}: verified: {done.report.verdict}")
     return 0

@@ -34,22 +34,14 @@ def register(commands: Any) -> None:
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
-    import inspect
+    from animate.config import run_options
 
-    from animate.config import run_arguments
-
-    settings = run_arguments(overrides(arguments, others))
-    from animate.cli.run import advise
+    options = run_options(overrides(arguments, others))
+    from animate.cli.terminal import Terminal
     from animate.inference.save_motion import save_motion
 
-    heeded = inspect.signature(save_motion).parameters
     saved = save_motion(
-        arguments.clip,
-        arguments.out,
-        force=arguments.force,
-        progress=True,
-        say=advise,
-        **{name: value for name, value in settings.items() if name in heeded},
+        arguments.clip, arguments.out, options, force=arguments.force, observer=Terminal()
     )
     print(f"{saved.path}: {len(saved)} poses at {float(saved.rate):.3f} a second, {saved.model}")
     return 0

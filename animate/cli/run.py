@@ -77,7 +77,7 @@ def register(commands: Any) -> None:
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
-    from animate.config import run_arguments
+    from animate.config import run_options
 
     given = overrides(arguments, others)
     stray = next((text for text in given if "=" not in text), None)
@@ -86,29 +86,22 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
             f"{stray!r} is no setting, which are key=value, and one photo and one clip were given: "
             "add photos by --tile, clips by --also"
         )
-    settings = run_arguments(given)
+    options = run_options(given).changed(compare=arguments.compare, columns=arguments.columns)
+    from animate.cli.terminal import Terminal
     from animate.inference.portrait import portrait
 
     published = portrait(
         [arguments.photo, *arguments.tile],
         [arguments.clip, *arguments.also],
         arguments.out,
-        compare=arguments.compare,
-        columns=arguments.columns,
+        options,
         force=arguments.force,
-        progress=True,
-        say=advise,
-        **settings,
+        observer=Terminal(),
     )
     print(summary(published))
     if published.report.signature.state == "public":
         _say_once()
     return 0
-
-
-def advise(line: str) -> None:
-    """Say what will look bad, before the work."""
-    print(f"animate: note: {line}", file=sys.stderr)
 
 
 def summary(done: Any) -> str:

@@ -69,7 +69,7 @@ def pieces(sightings: Iterable[Sighting], rate: Fraction, wanted: Wanted) -> Ite
             if run:
                 run.lost += 1
             continue
-        square = seen.face.square
+        square = seen.face.square()
         if run and _wanders([*run.squares, square], wanted.wander):
             yield _piece(run, wanted)
             run = None

@@ -29,8 +29,9 @@ import numpy as np
 from animate.data.cutting import Piece, Wanted, alike, dull, fingerprint, held, pieces, unfit
 from animate.data.stores import MANIFEST, shard, who
 from animate.errors import AnimateError
-from animate.faces import Box, cut
+from animate.faces import Box, clip_locator, cut
 from animate.media import clips
+from animate.options import Faces
 from animate.publish import sheets
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".gif")
@@ -240,14 +241,12 @@ def cut_out(
 
     The video is read twice: to see where the face goes, then to cut.
     """
-    from animate.faces import Detected, YuNet
-
     clip = clips.open_clip(job.path, truncated="accept")
     pace = Pace(clip, max(1, round(clip.rate / rate)))
     if job.listed:
         parts = from_list(job, pace)
     else:
-        sightings = Detected(YuNet()).track(pace.frames(), pace.rate)
+        sightings = clip_locator(Faces()).track(pace.frames(), pace.rate)
         parts = list(pieces(sightings, pace.rate, wanted))
         if not parts:
             dropped["no face"] += 1

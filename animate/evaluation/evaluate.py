@@ -15,6 +15,7 @@ from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record, tensor
 from animate.evaluation.report import Report, write
+from animate.inference.compose import fitted
 from animate.inference.predictor import Stage
 from animate.system.device import find_device, find_threads
 from animate.system.parallel import chunks
@@ -118,6 +119,7 @@ def run(
     ours, theirs, pasted = tee(protocol.driving(case, size, every, limit), 3)
     source = stage.encode(photo)
     moved = stage.frames(source, ours, None, relative=not meter.same, adapt_scale=True)
+    moved = (fitted(frame, size) for frame in moved)  # a model's pictures may be larger
     streams = {"target": theirs, "model": moved, "photo": repeat(photo), "driver": pasted}
     names = ["target", *methods]
     together = zip(*(streams[name] for name in names), strict=False)

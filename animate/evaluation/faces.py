@@ -121,14 +121,14 @@ def _mediapipe(file: Path | None) -> Landmarker:
 def _face_alignment(folder: Path | None) -> Landmarker:
     from torch import hub
 
-    from animate.faces.fan import NEEDED, Landmarks
+    from animate.faces.fan import NEEDED, FaceAlignment
 
     place = Path(folder or Path(hub.get_dir()) / "checkpoints")
     there = all(any((place / name).is_file() for name in names) for names in NEEDED)
     if importlib.util.find_spec("face_alignment") is None or not there:
         files = ", ".join(names[0] for names in NEEDED)
         raise Missing(f"face-alignment needs its package and, in {place}, the weights {files}")
-    network = Landmarks(place)
+    network = FaceAlignment(place)
 
     def find(frame: np.ndarray) -> np.ndarray | None:
         faces = network.points(frame)

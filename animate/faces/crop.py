@@ -17,6 +17,21 @@ class Box:
     side: float
 
 
+@dataclass(frozen=True)
+class Framing:
+    """The square around a face that a motion model wants, in heights of the detector's box.
+
+    The defaults are those of models trained on faces cut as VoxCeleb's are: medians over the
+    training clips.
+    """
+
+    scale: float = 1.57  # the square's side
+    raised: float = 0.05  # how far its middle lies above the box's
+
+
+FRAMING = Framing()
+
+
 def cut(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
     """The box of frame (H, W, 3), resized to (size, size, 3) with antialiasing; both uint8.
 

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from animate.faces.crop import Box
-
-# The square around a face that motion models are trained on, in heights of YuNet's box: the medians
-# of the landmarks' height and place over the training clips, and of YuNet's box over them.
-SQUARE, RAISE = 1.57, 0.05
+from animate.faces.crop import FRAMING, Box, Framing
 
 
 @dataclass(frozen=True)
@@ -44,11 +40,10 @@ class Face:
         middle = (right + left + mouth[0] + mouth[1]) / 4
         return float((nose - middle) @ across / max(across @ across, 1e-6))
 
-    @property
-    def square(self) -> Box:
-        """The square that holds the face as motion models are used to it."""
-        side, (x, y) = SQUARE * self.height, self.centre
-        return Box(x - side / 2, y - side / 2 - RAISE * self.height, side)
+    def square(self, framing: Framing = FRAMING) -> Box:
+        """The square that holds the face as a motion model wants it."""
+        side, (x, y) = framing.scale * self.height, self.centre
+        return Box(x - side / 2, y - side / 2 - framing.raised * self.height, side)
 
 
 Detector = Callable[[np.ndarray], list[Face]]  # a picture (H, W, 3) uint8 -> its faces, best first

@@ -23,7 +23,7 @@ MARKS = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 5
 TALLER, HIGHER = 1.25, 0.08
 
 
-class Landmarks:
+class FaceAlignment:
     """A detector (S3FD) and 68 landmarks, from weights in `folder` or in torch's own cache.
 
     Nothing is downloaded. Raises AnimateError where the package or its weights are missing or

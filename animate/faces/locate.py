@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.faces.crop import Box
+from animate.faces.crop import FRAMING, Box, Framing
 from animate.faces.detect import Detector, Face
 from animate.faces.track import Sighting, choose, follow, from_left
 from animate.faces.yunet import SIDE
@@ -84,9 +84,11 @@ class Given(Still):
 class Detected:
     """What a detector finds: the face that `which` chooses, followed through a clip."""
 
-    def __init__(self, detector: Detector, which: str | int = "largest"):
+    def __init__(
+        self, detector: Detector, which: str | int = "largest", framing: Framing = FRAMING
+    ):
         choose([], which)  # refuses what is no choice
-        self.detector, self.which = detector, which
+        self.detector, self.which, self.framing = detector, which, framing
 
     def faces(self, photo: np.ndarray) -> list[Face]:
         """Every face of a photo, from left to right. Raises AnimateError when there is none."""
@@ -110,7 +112,7 @@ class Detected:
         return face
 
     def locate(self, photo: np.ndarray) -> Box:
-        return self.chosen(self.faces(photo)).square
+        return self.chosen(self.faces(photo)).square(self.framing)
 
     def _votes(self, photo: np.ndarray, found: Sequence[Face]) -> list[int]:
         """How many faces are clearest with a photo turned left 0 to 3 times; `found` is as it is.
@@ -148,7 +150,7 @@ class Detected:
         return _chosen(total)
 
     def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:
-        return follow(self.detector, frames, rate, self.which)
+        return follow(self.detector, frames, rate, self.which, self.framing)
 
 
 def quarter_turns(locator: Locator, frames: Iterable[np.ndarray]) -> int:

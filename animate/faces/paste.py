@@ -7,64 +7,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from animate import options
 from animate.errors import AnimateError
 from animate.faces.crop import Box
 
-WAYS = ("photo", "crop")
-MASKS = ("square", "oval")
 # From here to twice as much the photo's own detail gives way to the crop's:
 TEAR = 0.5  # of the flow, pixels from one pixel to the next
 LEFT = 15  # grey levels that the flow leaves unexplained
 BETWEEN = 0.1  # sides of a square: how much nearer to a face a pixel is that is all its own
 
 
-@dataclass(frozen=True)
-class Window:
-    """Where in the crop the face may move: fully inside, not at all at the rim.
-
-    `margin` is the width of the fade in sides of the crop; the mask is the square itself or the
-    "oval" in it. Raises AnimateError for other masks and margins.
-    """
-
-    mask: str = "square"
-    margin: float = 0.12
-
-    def __post_init__(self) -> None:
-        if self.mask not in MASKS:
-            raise AnimateError(f"paste.mask is {self.mask}: use one of {', '.join(MASKS)}")
-        if not 0.02 <= self.margin <= 0.5:
-            raise AnimateError(f"paste.margin is {self.margin}: use 0.02 to 0.5 sides of the crop")
-
-    @classmethod
-    def of(cls, name: str, mask: str, margin: float) -> Window | None:
-        """The window of the way of pasting called `name`; None for the plain "crop"."""
-        if name not in WAYS:
-            raise AnimateError(f"paste is {name}: use one of {', '.join(WAYS)}")
-        window = cls(mask, margin)
-        return window if name == "photo" else None
-
-    def draw(self, size: int, open_sides: tuple[bool, bool, bool, bool]) -> np.ndarray:
-        """(size, size) in [0, 1]; left, top, right and bottom are not faded where `open_sides`."""
-        at = (np.arange(size) + 0.5) / size
-        far = np.full(size, 1.0)
-        left, top, right, bottom = (
-            far if is_open else rim
-            for is_open, rim in zip(open_sides, (at, at, 1 - at, 1 - at), strict=True)
-        )
-        if self.mask == "oval":
-            x = np.where(at < 0.5, left, right) - 0.5
-            y = np.where(at < 0.5, top, bottom) - 0.5
-            inner = 0.5 - np.hypot(np.minimum(x, 0)[None], np.minimum(y, 0)[:, None])
-        else:
-            inner = np.minimum(np.minimum(left, right)[None], np.minimum(top, bottom)[:, None])
-        fade = np.clip(inner / self.margin, 0, 1)
-        return (fade * fade * (3 - 2 * fade)).astype(np.float32)
+def window(
+    paste: options.Paste, size: int, open_sides: tuple[bool, bool, bool, bool]
+) -> np.ndarray:
+    """(size, size) in [0, 1]; left, top, right and bottom are not faded where `open_sides`."""
+    at = (np.arange(size) + 0.5) / size
+    far = np.full(size, 1.0)
+    left, top, right, bottom = (
+        far if is_open else rim
+        for is_open, rim in zip(open_sides, (at, at, 1 - at, 1 - at), strict=True)
+    )
+    if paste.mask == "oval":
+        x = np.where(at < 0.5, left, right) - 0.5
+        y = np.where(at < 0.5, top, bottom) - 0.5
+        inner = 0.5 - np.hypot(np.minimum(x, 0)[None], np.minimum(y, 0)[:, None])
+    else:
+        inner = np.minimum(np.minimum(left, right)[None], np.minimum(top, bottom)[:, None])
+    fade = np.clip(inner / paste.margin, 0, 1)
+    return (fade * fade * (3 - 2 * fade)).astype(np.float32)
 
 
 class Spot:
     """A face's square in a photo (H, W, 3), and how the small crop says that it moves."""
 
-    def __init__(self, box: Box, still: np.ndarray, shape: Sequence[int], window: Window) -> None:
+    def __init__(
+        self, box: Box, still: np.ndarray, shape: Sequence[int], paste: options.Paste
+    ) -> None:
         """The crop `still` (S, S, 3) uint8 in the photo's own pose, its box, and the photo's shape.
 
         Raises AnimateError where the box lies outside.
@@ -87,7 +65,7 @@ class Spot:
             box.left + box.side > width - 1,
             box.top + box.side > height - 1,
         )
-        self.window = window.draw(size, outside)[..., None]
+        self.window = window(paste, size, outside)[..., None]
         # from pixels of the part to those of the crop: u = s (x + 0.5 - offset) - 0.5
         self.scale = scale = float(size / box.side)
         self.place = np.array(
@@ -134,7 +112,7 @@ class Change:
     rest: np.ndarray  # what is added to the moved photo
 
 
-class Paste:
+class Paster:
     """Moves the photo itself, at its own resolution, as the small animated crops show.
 
     With the crop in the photo's own pose as the model renders it, R, and the crop of a frame, Q,

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.faces.crop import Box
+from animate.faces.crop import FRAMING, Box, Framing
 from animate.faces.detect import Detector, Face
 
 NEAR = 3.0  # heights of the face: the side of the view in which it is expected again
@@ -53,6 +53,7 @@ def follow(
     frames: Iterable[np.ndarray],
     rate: Fraction,
     which: str | int = "largest",
+    framing: Framing = FRAMING,
 ) -> Iterator[Sighting]:
     """The chosen face of frames, `rate` of them a second, one at a time; none is kept.
 
@@ -73,7 +74,7 @@ def follow(
         else:
             if known is None:
                 steady = Steady(rate)
-            before, lost, face, box = thumb, 0, found, steady(found.square)
+            before, lost, face, box = thumb, 0, found, steady(found.square(framing))
         yield Sighting(
             frame, box or _middle(frame), found is not None, fresh and bool(found), found
         )

@@ -22,7 +22,8 @@ class YuNet:
     """A detector of 75,856 parameters (Wu et al. 2023, "YuNet: a tiny millisecond-level face
     detector"), within pictures of any size."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: object = None) -> None:
+        """`weights` is what other detectors need a folder for; this one's come with a package."""
         import cv2
 
         self.network = cv2.FaceDetectorYN.create(

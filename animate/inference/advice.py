@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from animate.faces.crop import FRAMING, Framing
 from animate.faces.detect import Face
-from animate.inference import advice
-from animate.inference.compose import (
-    Actor,
-    View,
-)
-from animate.inference.driver import Driver
-from animate.inference.predictor import Retarget, Stage
+from animate.options import Retarget
+
+if TYPE_CHECKING:
+    from animate.inference.compose import Actor, View
+    from animate.inference.driver import Driver
+    from animate.inference.predictor import Stage
 
 ALONE = "the face in the photo"
 ORDINALS = (
@@ -26,7 +27,6 @@ TURNED = 0.6  # of the distance between the eyes, where a nose is in a profile
 APART = 0.35  # of it: how differently two heads may be turned
 CLEAR = 0.89  # the detector's score of human faces seen so: 0.90 at least in clips, 0.91 in photos
 ASTRAY = 0.18  # of its height: marks of 334 portraits are at most 0.11 apart
-UNLIKE = 0.09  # in half crops: how differently the points of two faces may lie
 
 
 def named(face: Face, faces: Sequence[Face]) -> str | None:
@@ -39,7 +39,13 @@ def named(face: Face, faces: Sequence[Face]) -> str | None:
     return f"the {ORDINALS[number - 1]} face from the left"
 
 
-def of_photo(face: Face, others: int, shape: Sequence[int], name: str | None = None) -> list[str]:
+def of_photo(
+    face: Face,
+    others: int,
+    shape: Sequence[int],
+    name: str | None = None,
+    framing: Framing = FRAMING,
+) -> list[str]:
     """What to know of a face in a photo (H, W, ...) that has `others` to choose from."""
     place, name, lines = name or "the face", name or ALONE, []
     if face.height < SMALL:
@@ -49,7 +55,7 @@ def of_photo(face: Face, others: int, shape: Sequence[int], name: str | None = N
         )
     if abs(face.turn) > TURNED:
         lines.append(f"{name} is seen from the side, and hardly moves: use one from the front")
-    box = face.square
+    box = face.square(framing)
     height, width = shape[:2]
     over = max(-box.left, -box.top, box.left + box.side - width, box.top + box.side - height)
     if over > 0.2 * box.side:
@@ -93,9 +99,10 @@ def of_pair(photo: Face, driver: Face) -> list[str]:
     return lines
 
 
-def of_reference(unlike: float) -> list[str]:
-    """What to know where the driver's pose most like the photo's is `unlike` it by so much."""
-    if not unlike > UNLIKE:
+def of_reference(distance: float, far: float) -> list[str]:
+    """What to know where the driver's pose most like the photo's is that far from it; from `far` on
+    features drift (`MotionModel.far`)."""
+    if not distance > far:
         return []
     return [
         "the driver never looks the way the photo does, so features may drift: use a driver, or a "
@@ -119,11 +126,16 @@ def foreseen(
                 lines += stage.model.remarks(actor.own)
                 continue
             one = view.faces[index]
-            name = advice.named(one, view.faces)
-            lines += advice.of_photo(one, others, view.photo.shape, name)
-            astray = advice.of_marks(one, actor.marks(stage), name)
+            name = named(one, view.faces)
+            lines += of_photo(one, others, view.photo.shape, name, stage.model.framing)
+            astray = of_marks(one, actor.marks(stage), name)
             lines += astray or stage.model.remarks(actor.own, name)
-    if how.relative and drivers[0].playing.reference != "auto" and views and views[0].faces:
+    if (
+        how.relative
+        and drivers[0].options.retarget.reference != "auto"
+        and views
+        and views[0].faces
+    ):
         face = drivers[0].first_face()
-        lines += advice.of_pair(views[0].faces[0], face) if face else []
+        lines += of_pair(views[0].faces[0], face) if face else []
     return lines

@@ -15,10 +15,11 @@ from html import escape
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from animate.config import RUN, run_arguments
+from animate.config import run_options, run_settings
 from animate.errors import AnimateError
 from animate.media.photos import PHOTO_SUFFIXES, existing
 from animate.publish.drafts import writing
+from animate.system.observer import Notes
 
 PATHS = ("photo", "clip", "out")
 JOURNAL, REPORT = "batch.jsonl", "report.html"
@@ -97,7 +98,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         raise AnimateError(
             f"{path} can't be read as a CSV in UTF-8 ({error}): use columns photo, clip, out"
         ) from error
-    unknown = [name for name in columns if name not in (*PATHS, *RUN)]
+    unknown = [name for name in columns if name not in (*PATHS, *run_settings())]
     if unknown or "photo" not in columns:
         what = f"knows no column {unknown[0]}" if unknown else "has no column photo"
         raise AnimateError(f"{path} {what}: use photo, clip, out and settings such as faces.which")
@@ -232,7 +233,7 @@ def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:
     """Run one job; whatever goes wrong becomes its outcome."""
     start = time.monotonic()
     try:
-        settings = run_arguments(job.settings)
+        options = run_options(job.settings)
         import torch
 
         from animate.inference.portrait import portrait
@@ -240,15 +241,15 @@ def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:
         if threads is not None:
             torch.set_num_threads(threads)
         job.out.parent.mkdir(parents=True, exist_ok=True)
-        notes: list[str] = []
-        done = portrait(job.photo, job.clip, job.out, force=force, say=notes.append, **settings)
+        observer = Notes()
+        done = portrait(job.photo, job.clip, job.out, options, force=force, observer=observer)
     except AnimateError as error:
         return _failed(job, " ".join(str(error).split()))
     except Exception as error:
         return _failed(job, f"{type(error).__name__}: {error}")
     seconds = round(time.monotonic() - start, 2)
     verdict = done.report.verdict
-    return Outcome(*_names(job), done.frames, seconds, verdict, (*notes, *done.met))
+    return Outcome(*_names(job), done.frames, seconds, verdict, (*observer.notes, *done.met))
 
 
 def _names(job: Job) -> tuple[str, str, str, str]:

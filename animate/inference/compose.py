@@ -13,15 +13,22 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.faces import Box, Detected, Face, Locator, Sighting, cut
-from animate.faces.paste import Paste, Spot, Window
+from animate.faces import Box, Detected, Face, Locator, Sighting, cut, photo_locator, quarter_turns
+from animate.faces.crop import Framing
+from animate.faces.paste import Paster, Spot
+from animate.inference import advice
 from animate.inference.driver import Driver, Tally, resample
-from animate.inference.predictor import Pose, Retarget, Stage, between
-from animate.media.clips import Clip
+from animate.inference.predictor import Pose, References, Stage
+from animate.media.clips import Clip, open_clip
 from animate.media.photos import read_photo
 from animate.models.contract import Motion, together
+from animate.options import Options, Paste, Retarget
 from animate.system.parallel import in_order
+from animate.watermark.label import apart
 
+VIDEOS = (
+    ".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv",
+)  # fmt: skip
 REACH = 0.15  # half crops: how far from its own place a head may be shown before its neck tears
 PANEL = 256  # pixels of a picture's side, at least, where several are compared
 
@@ -60,6 +67,52 @@ class View:
     faces: list[Face]  # as detected: those that move, then the others; none where a box is given
 
 
+@dataclass(frozen=True)
+class Subject:
+    """Who is moved: faces of photos, or the person of a video."""
+
+    paths: list[Path]
+    views: list[View]
+    video: Clip | None = None
+
+    def check(self, drivers: int, options: Options) -> None:
+        """Raise AnimateError for what these photos, or this video, can't be shown as."""
+        everyone, layout = options.faces.which == "all", options.layout
+        if self.video and (layout.compare or everyone or drivers > 1):
+            raise AnimateError(
+                f"{self.paths[0]} is a video, where one driver moves one face: leave out "
+                "--compare, --also and faces.which=all"
+            )
+        faces = sum(len(view.boxes) for view in self.views)
+        if layout.compare and faces > 1:
+            raise AnimateError(
+                f"a comparison shows one face, not {faces}: leave out --tile, or faces.which=all"
+            )
+
+    def cast(self, stage: Stage) -> list[Actor]:
+        """The faces of the photos, encoded."""
+        return [Actor.of(stage, view.photo, box) for view in self.views for box in view.boxes]
+
+
+def open_subject(paths: Sequence[Path], options: Options, framing: Framing) -> Subject:
+    """Read photos and find their faces, in the model's framing, or open the one video.
+
+    Raises AnimateError where there is no face, or what is no photo.
+    """
+    locator = photo_locator(options.faces, framing)
+    if is_video(paths):
+        video = open_clip(paths[0], truncated=options.clip.truncated)
+        turned = video.turned(quarter_turns(locator, video.frames()))
+        return Subject(list(paths), [], turned)
+    everyone = options.faces.which == "all"
+    return Subject(list(paths), [look(path, locator, everyone) for path in paths])
+
+
+def is_video(paths: Sequence[Path]) -> bool:
+    """Whether the one thing to animate is a video."""
+    return len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix.lower() in VIDEOS)
+
+
 def look(path: Path, locator: Locator, everyone: bool) -> View:
     """Read a photo and find the face the locator chooses, or `everyone`'s.
 
@@ -73,12 +126,41 @@ def look(path: Path, locator: Locator, everyone: bool) -> View:
             return View(path, photo, [locator.locate(photo)], [])
         found = locator.faces(photo)
         if everyone:
-            return View(path, photo, [face.square for face in found], found)
+            return View(path, photo, [face.square(locator.framing) for face in found], found)
         chosen = locator.chosen(found)
         others = [face for face in found if face is not chosen]
-        return View(path, photo, [chosen.square], [chosen, *others])
+        return View(path, photo, [chosen.square(locator.framing)], [chosen, *others])
     except AnimateError as error:
         raise AnimateError(f"{path}: {error}") from error
+
+
+def compose(
+    stage: Stage,
+    subject: Subject,
+    cast: Sequence[Actor],
+    drivers: Sequence[Driver],
+    options: Options,
+    tally: Tally,
+) -> tuple[Iterator[np.ndarray], list[str]]:
+    """The frames of the result, and what the search for the reference frame has to say.
+
+    `tally` counts a source video's frames without a face.
+    """
+    how, layout, paste = options.retarget, options.layout, options.paste
+    if subject.video:
+        return on_video(stage, subject.video, drivers[0], options, tally), []
+    crops = perform(stage, cast, drivers, drivers[0].rate, how)
+    notes = advice.of_reference(drivers[0].tally.distance, stage.model.far)
+    views = subject.views
+    if layout.compare:
+        frames = compared(stage, cast, crops[0], layout.compare == "keypoints")
+    elif paste.name == "crop" or len(views) > 1:
+        frames = as_tiles(crops, layout.columns)
+    else:
+        return in_photo(stage, views[0], cast, crops, paste), notes
+    if (layout.compare or len(cast) > 1) and options.visible_label is not None:
+        frames = apart(options.visible_label, frames)  # there are faces up to the corners
+    return frames, notes
 
 
 def perform(
@@ -125,38 +207,37 @@ def in_photo(
     view: View,
     cast: Sequence[Actor],
     crops: Sequence[Crops],
-    window: Window,
-    side: int | None,
+    paste: Paste,
 ) -> Iterator[np.ndarray]:
-    """The photo, at most `side` pixels a side, with every face moved.
+    """The photo, at most `paste.size` pixels a side, with every face moved.
 
     Ends with the first driver that ends.
     """
-    photo = shrunk(view.photo, side)
+    photo = shrunk(view.photo, paste.size)
     scale = photo.shape[1] / view.photo.shape[1], photo.shape[0] / view.photo.shape[0]
     spots = []
     for actor in cast:
         box = Box(actor.box.left * scale[0], actor.box.top * scale[1], actor.box.side * scale[0])
         still = stage.render(actor.source, actor.own)[0]
-        spots.append(Spot(box, still, photo.shape, window))
-    paste = Paste(spots, photo)
+        spots.append(Spot(box, still, photo.shape, paste))
+    move = Paster(spots, photo)
 
     def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
-        return paste([crop for crop, _ in moved])
+        return move([crop for crop, _ in moved])
 
     yield from in_order(pasted, zip(*crops, strict=False), stage.threads)
 
 
 def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray]:
     """The plain crops, in rows of `columns` (as square as it gets where there are many)."""
-    if columns is not None and columns < 1:
-        raise AnimateError(f"{columns} columns: use 1 or more")
     across = min(columns or math.ceil(math.sqrt(len(crops))), len(crops))
     for moved in zip(*crops, strict=False):
         yield tiled([crop for crop, _ in moved], across)
 
 
-def compared(cast: Sequence[Actor], crops: Crops, points: bool) -> Iterator[np.ndarray]:
+def compared(
+    stage: Stage, cast: Sequence[Actor], crops: Crops, points: bool
+) -> Iterator[np.ndarray]:
     """Photo, driver and result side by side, with keypoints on the driver where asked for.
 
     Raises AnimateError where the driver has no pictures.
@@ -169,21 +250,19 @@ def compared(cast: Sequence[Actor], crops: Crops, points: bool) -> Iterator[np.n
         side = max(PANEL, crop.shape[0])
         driver, photo, crop = (fitted(p, side) for p in (pose.crop, cast[0].crop, crop))
         if points:
-            driver = dotted(driver, pose.motion)
-            photo = dotted(photo, cast[0].own)
+            driver = dotted(driver, stage.points(pose.motion))
+            photo = dotted(photo, stage.points(cast[0].own))
         yield side_by_side([photo, driver, crop])
 
 
 def on_video(
     stage: Stage,
     clip: Clip,
-    locator: Locator,
     driver: Driver,
-    how: Retarget,
-    window: Window | None,
+    options: Options,
     tally: Tally,
 ) -> Iterator[np.ndarray]:
-    """A video's person moved, frame by frame; without a window as a crop.
+    """A video's person moved, frame by frame; with `paste=crop` as a crop.
 
     With the head amplified by 0 she keeps her own movement, and takes the expression alone;
     otherwise the driver's movement takes the place of hers, no further than REACH from her own: her
@@ -191,8 +270,10 @@ def on_video(
     held back are counted. What was turned to be read is turned back. Ends with the shorter of the
     two.
     """
+    how, paste = options.retarget.of_video("head" in stage.model.regions), options.paste
     keeps = how.keeps_head
-    still = replace(how, relative=True, amplify={**how.amplify, "head": 0})
+    still = replace(how, relative=True, head=0)
+    locator = photo_locator(options.faces, stage.model.framing)
 
     def seen(sighting: Sighting) -> tuple[Sighting, Actor | None]:
         actor = Actor.of(stage, sighting.frame, sighting.box) if sighting.found else None
@@ -202,39 +283,39 @@ def on_video(
         poses = resample(driver.poses(stage), driver.rate, clip.rate)
         people = in_order(seen, locator.track(clip.frames(), clip.rate), stage.threads)
         start: Actor | None = None
-        first: Motion | None = None
+        references = References(None)
         for (sighting, actor), pose in zip(people, poses, strict=False):
             tally.count(sighting)
             if actor is None:
                 yield sighting, None, None
                 continue
             if start is None:
-                first = driver.anchor(stage, actor.own) if how.relative else None
+                references = References(driver.anchor(stage, actor.own) if how.relative else None)
             if start is None or sighting.fresh:
                 start = actor
-            first = pose.motion if first is None or pose.fresh else first
+            first = references.of(pose)
             own = (actor if keeps else start).source
             motion = stage.retarget(own, pose.motion, first, how)
-            far = 0.0 if keeps else stage.apart(actor.own, motion)
+            far = 0.0 if keeps else stage.head_distance(actor.own, motion)
             if far > REACH:
                 tally.held += 1
                 kept = actor.own
                 if "head" in stage.model.regions:
                     kept = stage.retarget(actor.source, pose.motion, first, still)
-                motion = between(kept, motion, REACH / far)
+                motion = kept.toward(motion, REACH / far)
             elif how.relative and not keeps:
-                motion = between(actor.own, motion, 1)  # seen with what is around her now
+                motion = actor.own.toward(motion, 1)  # seen with what is around her now
             yield sighting, actor, motion
 
     def shown(move: tuple[Sighting, Actor | None, Motion | None]) -> np.ndarray:
         sighting, actor, motion = move
         frame = sighting.frame
         if actor is None or motion is None:
-            return frame if window else cut(frame, sighting.box, stage.model.size)
+            return frame if paste.name == "photo" else cut(frame, sighting.box, stage.model.size)
         still, crop = stage.render(actor.source, together([actor.own, motion]))
-        if window is None:
+        if paste.name == "crop":
             return crop
-        return Paste([Spot(actor.box, still, frame.shape, window)], frame)([crop])
+        return Paster([Spot(actor.box, still, frame.shape, paste)], frame)([crop])
 
     for frame in in_order(shown, moves(), stage.threads):
         yield np.ascontiguousarray(np.rot90(frame, -clip.turns))
@@ -261,8 +342,6 @@ def shrunk(photo: np.ndarray, side: int | None) -> np.ndarray:
 
     if side is None or max(photo.shape[:2]) <= side:
         return photo
-    if side < 128:
-        raise AnimateError(f"paste.size is {side}: use 128 pixels or more, or null")
     height, width = (max(1, round(n * side / max(photo.shape[:2]))) for n in photo.shape[:2])
     return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
 
@@ -277,12 +356,12 @@ def fitted(picture: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(picture, (side, side), interpolation=how)
 
 
-def dotted(crop: np.ndarray, motion: Motion) -> np.ndarray:
-    """A crop with the keypoints of one pose drawn on it, of models that have some."""
+def dotted(crop: np.ndarray, points: np.ndarray | None) -> np.ndarray:
+    """A crop with points (K, 2) in [-1, 1] drawn on it; None are none."""
     import cv2
 
     picture = crop.copy()
-    for x, y in (motion.point[0].cpu().numpy() + 1) / 2 * (crop.shape[0] - 1):  # type: ignore[attr-defined]
+    for x, y in [] if points is None else (points + 1) / 2 * (crop.shape[0] - 1):
         centre = round(float(x) * 8), round(float(y) * 8)
         cv2.circle(picture, centre, 12, (0, 255, 0), -1, cv2.LINE_AA, 3)
     return picture

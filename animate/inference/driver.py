@@ -12,28 +12,28 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import torch
 
 from animate.errors import AnimateError
-from animate.faces import Face, Locator, Sighting, cut, quarter_turns
+from animate.faces import Face, Locator, Sighting, clip_locator, cut, quarter_turns
+from animate.faces.crop import FRAMING, Framing
 from animate.inference.predictor import BATCH, Pose, Stage
 from animate.inference.templates import Reel, Template, read_template
 from animate.media import clips
 from animate.media.clips import Clip, Sound
 from animate.media.photos import PHOTO_SUFFIXES, read_photo
 from animate.media.sound import unheard
-from animate.models.contract import Motion, values, with_values
+from animate.models.contract import Motion
+from animate.options import Options, Playback
 from animate.system import parallel
 from animate.system.parallel import in_order
 
 Seen = TypeVar("Seen", Sighting, Pose)
 
-MISSING = ("hold", "skip", "fail")
 EVERY = 5  # frames: how finely the reference frame is searched
-LIKE = 0.02  # in half crops: a pose this near to the photo's needs no better one
-FOLLOW = 6.0  # Hz of cut-off for each half crop a second: lips and lids must not lag
 COVERED = Fraction(1, 5)  # seconds before and after it is lost that a face is not to be trusted
 SEARCHED = 20  # seconds of the driver in which the reference frame is searched
+
+DEFAULTS = Options()
 
 NO_FACE = (
     "give its place as faces.clip_box=[x,y,width,height], use faces=centre if the clip is cropped "
@@ -51,7 +51,7 @@ class Tally:
     cuts: int = 0
     turns: int = 0  # quarter turns to the left that make it upright
     held: int = 0  # frames in which the head could not go as far as it was asked to
-    unlike: float = 0.0  # how far the reference pose is from the photo's, where one was searched
+    distance: float = 0.0  # how far the reference pose is from the photo's, where one was searched
 
     def count(self, sighting: Sighting, first: int = 0) -> None:
         """One more frame, of a pass that began with number `first`."""
@@ -84,48 +84,6 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Playing:
-    """How a driver is played.
-
-    `missing` says what becomes of a frame without a face: "hold" repeats the pose before it, "skip"
-    leaves it out, "fail" raises AnimateError. `start` and `end` are seconds; the span is played
-    `times` over, with `pingpong` each time there and back. `smoothing` is a cut-off in Hz.
-    `reference` is the frame that relative motion starts from, or "auto": the one most like the
-    photo. Raises AnimateError for anything else.
-    """
-
-    missing: str = "hold"
-    truncated: str = "error"
-    start: float = 0
-    end: float | None = None
-    times: int = 1
-    pingpong: bool = False
-    smoothing: float | None = None
-    reference: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.missing not in MISSING:
-            raise AnimateError(f"faces.missing is {self.missing}: use one of {', '.join(MISSING)}")
-        start, end, cutoff, index = self.start, self.end, self.smoothing, self.reference
-        if not (math.isfinite(start) and start >= 0) or (end is not None and not end > start):
-            raise AnimateError(
-                f"clip.start is {start}, clip.end {end}: use seconds, the end after the start"
-            )
-        if isinstance(self.times, bool) or self.times < 1:
-            raise AnimateError(f"the driver is to be played {self.times} times: use 1 or more")
-        if cutoff is not None and not (math.isfinite(cutoff) and cutoff > 0):
-            raise AnimateError(
-                f"retarget.smoothing is {cutoff}: use a frequency in Hz above 0, or null"
-            )
-        if index != "auto" and not (isinstance(index, int) and index >= 0):
-            raise AnimateError(f"retarget.reference is {index}: use auto, or a frame from 0 on")
-
-    @property
-    def once(self) -> bool:
-        return self.times == 1 and not self.pingpong
-
-
-@dataclass(frozen=True)
 class Driver:
     """Where poses come from; made by `open_driver`."""
 
@@ -136,7 +94,7 @@ class Driver:
     sha256: str
     media: Clip | np.ndarray | Template
     locator: Locator
-    playing: Playing
+    options: Options
     silent: str | None = None  # why the sound that there is can't be played
     tally: Tally = field(default_factory=Tally)
 
@@ -158,18 +116,19 @@ class Driver:
 
     def poses(self, stage: Stage) -> Iterator[Pose]:
         """Every pose of a run. Raises AnimateError where no frame shows a face."""
-        how = self.playing
-        poses = smooth(self._once(stage), self.rate, how.smoothing)
+        how, clip = self.options.retarget, self.options.clip
+        poses = numbered(self._once(stage))
+        poses = smooth(poses, self.rate, how.smoothing, stage.model.smoothing_speed)
         if isinstance(how.reference, int) and how.reference > 0:  # for all scenes
-            poses = (replace(pose, fresh=False) for pose in poses)
-        return play(poses, how.times, how.pingpong)
+            poses = (replace(pose, scene=0) for pose in poses)
+        return play(poses, clip.times, clip.pingpong)
 
     def anchor(self, stage: Stage, own: Motion) -> Motion | None:
         """The pose that relative motion starts from; None is the first there is.
 
         A picture has no other frame: what it differs in from the photo's `own` pose is its motion.
         """
-        index = self.playing.reference
+        index = self.options.retarget.reference
         if self.still:
             return own
         if index == 0:
@@ -195,7 +154,7 @@ class Driver:
                 last = pose
                 yield from repeat(last, waiting + 1)
                 waiting = 0
-            elif self.playing.missing == "skip":
+            elif self.options.faces.missing == "skip":
                 continue
             elif last is None:
                 waiting += 1
@@ -206,7 +165,7 @@ class Driver:
 
     def _counted(self) -> Iterator[Sighting]:
         for sighting in self.sightings():
-            if not sighting.found and self.playing.missing == "fail":
+            if not sighting.found and self.options.faces.missing == "fail":
                 number = self.first + self.tally.frames
                 raise AnimateError(
                     f"frame {number} ({float(number / self.rate):.2f} s) of {self.path} shows no "
@@ -231,14 +190,14 @@ class Driver:
             )
         best, least = None, math.inf
         for pose in poses:
-            away = stage.unlike(own, pose.motion)
+            away = stage.distance(own, pose.motion)
             if away < least:
                 best, least = pose.motion, away
-            if away < LIKE:
+            if away < stage.model.near:
                 break
         if best is None:
             raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
-        self.tally.unlike = least
+        self.tally.distance = least
         return best
 
     def _first_scene(self, frames: Iterable[Seen]) -> Iterator[Seen]:
@@ -265,39 +224,43 @@ class Driver:
         return None if first is None else first.face
 
 
-def open_driver(path: Path, locator: Locator, playing: Playing) -> Driver:
+def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAMING) -> Driver:
     """A video, a folder of frames, a picture, or a template of `animate motion save` (.npz).
+
+    `framing` is the motion model's: what it wants to see around a face.
 
     Raises AnimateError for what is none of them.
     """
-    path = Path(path)
+    path, locator = Path(path), clip_locator(options.faces, framing)
     if path.suffix.lower() == ".npz":
-        template = read_template(path).span(playing.start, playing.end)
-        length = _played(len(template), playing)
+        template = read_template(path).span(options.clip.start, options.clip.end)
+        length = _played(len(template), options.clip)
         rate, sha256 = template.rate, template.clip_sha256
-        return Driver(path, rate, length, None, sha256, template, locator, playing)
+        return Driver(path, rate, length, None, sha256, template, locator, options)
     if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir():
         picture, rate = read_photo(path), clips.FOLDER_RATE
         turns = quarter_turns(locator, [picture])
         picture, tally = np.ascontiguousarray(np.rot90(picture, turns)), Tally(turns=turns)
         digest = clips.sha256(path)
-        return Driver(path, rate, 1, None, digest, picture, locator, playing, tally=tally)
-    clip = clips.open_clip(path, truncated=playing.truncated).span(playing.start, playing.end)
+        return Driver(path, rate, 1, None, digest, picture, locator, options, tally=tally)
+    clip = clips.open_clip(path, truncated=options.clip.truncated).span(
+        options.clip.start, options.clip.end
+    )
     clip = clip.turned(quarter_turns(locator, clip.frames()))
-    length = _played(clip.length, playing) if playing.missing != "skip" else None
+    length = _played(clip.length, options.clip) if options.faces.missing != "skip" else None
     sound, silent, codec = clip.heard, None, unheard(clip.heard)
     if sound and codec:
         sound, silent = None, f"it is {codec}, which can't be decoded"
-    elif sound and (playing.missing == "skip" or not playing.once):
+    elif sound and (options.faces.missing == "skip" or not options.clip.once):
         sound, silent = None, "it can't follow frames that are skipped or played again"
     digest = clips.sha256(path)
     tally = Tally(turns=clip.turns)
-    return Driver(path, clip.rate, length, sound, digest, clip, locator, playing, silent, tally)
+    return Driver(path, clip.rate, length, sound, digest, clip, locator, options, silent, tally)
 
 
-def _played(length: int | None, playing: Playing) -> int | None:
-    back = max(0, length - 2) if length and playing.pingpong else 0
-    return None if length is None else (length + back) * playing.times
+def _played(length: int | None, clip: Playback) -> int | None:
+    back = max(0, length - 2) if length and clip.pingpong else 0
+    return None if length is None else (length + back) * clip.times
 
 
 def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Iterator[Pose]:
@@ -311,19 +274,29 @@ def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Itera
         return
     with Reel() as reel:
         for pose in poses:
-            reel.append(pose.motion)
+            reel.append(pose)
             yield pose
         there, back = range(len(reel)), range(len(reel) - 2, 0, -1)
         rounds: Iterable[Sequence[int]] = [back] if pingpong else []
         for turn in chain(rounds, *repeat([there, *rounds], times - 1)):
-            yield from (Pose(reel[index]) for index in turn)
+            yield from (reel[index] for index in turn)
 
 
-def smooth(poses: Iterable[Pose], rate: Fraction, cutoff: float | None) -> Iterator[Pose]:
+def numbered(poses: Iterable[Pose]) -> Iterator[Pose]:
+    """Poses with the number of their scene; the first one begins scene 0."""
+    scene = 0
+    for index, pose in enumerate(poses):
+        scene += bool(index and pose.fresh)
+        yield replace(pose, scene=scene)
+
+
+def smooth(
+    poses: Iterable[Pose], rate: Fraction, cutoff: float | None, speed: float
+) -> Iterator[Pose]:
     """Poses through one-euro filters (Casiez et al. 2012), one per number; a new scene starts anew.
 
-    `cutoff` is in Hz: movement slower than it stays, faster movement opens the filter. None leaves
-    the poses alone.
+    `cutoff` is in Hz: movement slower than it stays, faster movement opens the filter, by `speed`
+    Hz for each unit a second. None leaves the poses alone.
     """
     if cutoff is None:
         yield from poses
@@ -332,11 +305,11 @@ def smooth(poses: Iterable[Pose], rate: Fraction, cutoff: float | None) -> Itera
 
     filters: list[Callable[[float], float]] = []
     for pose in poses:
-        numbers = values(pose.motion)
+        numbers = pose.motion.numbers()
         if pose.fresh or not filters:
-            filters = [OneEuroFilter(float(rate), cutoff, FOLLOW) for _ in numbers]
+            filters = [OneEuroFilter(float(rate), cutoff, speed) for _ in numbers]
         calm = [one(number) for one, number in zip(filters, numbers.tolist(), strict=True)]
-        yield replace(pose, motion=with_values(pose.motion, torch.tensor(calm)))
+        yield replace(pose, motion=pose.motion.with_numbers(calm))
 
 
 def trusted(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:

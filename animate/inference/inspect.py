@@ -2,105 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from animate import __version__, checkpoints
 from animate.errors import AnimateError
-from animate.faces import locator
-from animate.inference.compose import Actor, dotted, fitted, look
-from animate.inference.driver import Driver, Playing, open_driver
-from animate.inference.predictor import Pose, Retarget, Stage, find_head
+from animate.inference.compose import Actor, dotted, fitted
+from animate.inference.driver import Driver
+from animate.inference.predictor import Pose, Stage
+from animate.inference.session import Session
 from animate.media import clips
 from animate.models.contract import Motion
 from animate.models.geometry import resize_flow
+from animate.options import Options, Retarget
 from animate.publish import Published, check, publish
 from animate.publish.sheets import grid
-from animate.system.device import find_device
-from animate.watermark import DEFAULT as STRENGTH
-from animate.watermark import Claim, Mark, Payload
 
+DEFAULTS = Options()
 SIDE = 256  # pixels of each picture's side
 HEADS = ("driver", "photo", "photo, moved", "deformation", "photo's share", "result")
 LINES = 16  # of the deformation grid, across
+HEEDED = {
+    "motion.name", "motion.checkpoint", "faces.name", "faces.which", "faces.clip_which",
+    "faces.missing", "faces.box", "faces.clip_box", "faces.weights", "retarget.relative",
+    "retarget.adapt_scale", "retarget.reference", "retarget.head", "retarget.mouth",
+    "retarget.eyes", "watermark.strength", "clip.start", "clip.end", "clip.truncated", "device",
+    "precision", "threads", "consent", "key",
+}  # fmt: skip
 
 
 def inspect(
     photo: str | Path,
-    clip: str | Path,
+    driver: str | Path,
     out: str | Path,
+    options: Options = DEFAULTS,
     *,
     frames: int = 4,
-    model: str | None = None,
-    checkpoint: str | Path | None = "first_order_gated",
-    relative: bool = True,
-    adapt_scale: bool = True,
-    reference: int | str = "auto",
-    head: float | str = "auto",
-    mouth: float = 1.0,
-    eyes: float = 1.0,
-    faces: str = "auto",
-    which: int | str = "largest",
-    clip_which: int | str = "largest",
-    box: Sequence[float] | None = None,
-    clip_box: Sequence[float] | None = None,
-    missing: str = "hold",
-    weights: str | Path | None = None,
-    start: float = 0,
-    end: float | None = None,
-    truncated: str = "error",
-    device: str = "auto",
-    precision: str = "auto",
-    strength: float = STRENGTH,
-    consent: str = "not stated",
     force: bool = False,
+    **settings: Any,
 ) -> Published:
-    """Publish a picture with a row for each of `frames` frames, spread over the clip's span.
+    """Publish a picture with a row for each of `frames` frames, spread over the driver's span.
 
     Columns: the driver and the photo with their keypoints, the photo with the points it is moved
     to, the grid that the motion makes of a square one, the share of the photo in each pixel (dark
     where the model paints: occlusion or gate), the result. The other arguments are those of
-    `animate.portrait`. Raises AnimateError for whatever the caller can mend.
+    `animate.portrait`; a setting that a picture of single frames can't heed is refused. Raises
+    AnimateError for a user error.
     """
-    photo, clip, out = Path(photo), Path(clip), Path(out)
+    options = options.changed(**settings)
+    options.refuse_others(HEEDED, "an inspection, which draws single frames")
     if not 1 <= frames <= 32:
         raise AnimateError(f"{frames} frames to inspect: use 1 to 32")
-    how = Retarget(
-        relative, adapt_scale, {"head": find_head(head, False), "mouth": mouth, "eyes": eyes}
-    )
-    playing = Playing(missing, truncated, start, end, reference=reference)
-    view = look(photo, locator(faces, box, which, weights), everyone=False)
-    driver = open_driver(clip, locator(faces, clip_box, clip_which, weights), playing)
-    check(out, rate=None, force=force, inputs=[photo, clip])
-    place = find_device(device)
-    network, info = checkpoints.load(checkpoint, device=str(place))
-    if model is not None and info.model != model:
-        raise AnimateError(
-            f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
-        )
-    stage = Stage.of(network, precision)
-    actor = Actor.of(stage, view.photo, view.boxes[0])
-    anchor = driver.anchor(stage, actor.own) if relative else None
+    photo, out = Path(photo), Path(out)
+    session = Session.open(options)
+    subject = session.subject([photo])
+    if subject.video:
+        raise AnimateError(f"{photo} is a video: inspect one of its frames, as a photo")
+    if options.faces.which == "all":
+        raise AnimateError("an inspection shows one face: use faces.which=largest, or a number")
+    opened = session.driver(Path(driver))
+    check(out, rate=None, force=force, inputs=[photo, Path(driver)])
+    stage, how = session.stage, options.retarget
+    actor = subject.cast(stage)[0]
+    anchor = opened.anchor(stage, actor.own) if how.relative else None
     rows, labels = [], []
-    for index, pose in spread(driver, stage, frames):
+    for index, pose in spread(opened, stage, frames):
         anchor = pose.motion if anchor is None else anchor
         rows.append(_row(stage, actor, pose, anchor, how))
-        number = driver.first + index
-        labels.append(f"frame {number}, {float(number / driver.rate):.2f} s")
-    claim = Claim.now(
-        generator=f"animate {__version__}",
-        model=info.model,
-        model_sha256=info.sha256,
-        photo_sha256=clips.sha256(photo),
-        clip_sha256=driver.sha256,
-        consent=consent,
+        number = opened.first + index
+        labels.append(f"frame {number}, {float(number / opened.rate):.2f} s")
+    claim = session.claim([clips.sha256(photo)], [opened.sha256])
+    return publish(
+        out,
+        [grid(rows, HEADS, labels)],
+        mark=session.mark(claim),
+        claim=claim,
+        rate=None,
+        signer=session.signer,
+        label=None,  # a drawing that says itself what it shows
+        force=force,
     )
-    sheet = grid(rows, HEADS, labels)
-    mark = Mark(Payload.of(claim), strength=strength)
-    # a drawing that says itself what it shows
-    return publish(out, [sheet], mark=mark, claim=claim, rate=None, label=None, force=force)
 
 
 def spread(driver: Driver, stage: Stage, count: int) -> list[tuple[int, Pose]]:
@@ -127,9 +109,9 @@ def _row(stage: Stage, actor: Actor, pose: Pose, anchor: Motion, how: Retarget) 
     driver = blank if pose.crop is None else fitted(pose.crop, SIDE)
     result = fitted(stage.render(actor.source, moved)[0], SIDE)
     return [
-        dotted(driver, pose.motion),
-        dotted(photo, actor.own),
-        dotted(result, moved),
+        dotted(driver, stage.points(pose.motion)),
+        dotted(photo, stage.points(actor.own)),
+        dotted(result, stage.points(moved)),
         deformed(result, resize_flow(seen.flow.float(), SIDE, SIDE)[0].cpu().numpy()),
         shares(seen.share[0, 0].float().cpu().numpy()),
         result,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from animate.errors import AnimateError
-from animate.models.contract import Insight, Motion, MotionModel, _numbers, together
+from animate.models.contract import Insight, Motion, MotionModel, together
+from animate.options import Retarget
 from animate.system.device import find_precision
 from animate.system.parallel import ALONE, chunks, in_order
 
@@ -24,36 +25,19 @@ class Pose:
 
     motion: Motion  # of one
     fresh: bool = False
+    scene: int = 0  # of the driver, counted from 0: relative motion has a reference for each
     crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was found in
 
 
-@dataclass(frozen=True)
-class Retarget:
-    """How poses are carried over to the photo.
+class References:
+    """The reference pose of each scene of a driver, also where scenes are played again."""
 
-    `amplify` maps regions of the face to factors, 1 where it says nothing; "head" is the movement
-    of the whole head. Raises AnimateError when absolute motion is to be amplified.
-    """
+    def __init__(self, first: Motion | None) -> None:
+        self.known = {} if first is None else {0: first}
 
-    relative: bool = True
-    adapt_scale: bool = True
-    amplify: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.changed and not self.relative:
-            raise AnimateError(
-                f"retarget.{next(iter(self.changed))} amplifies relative motion: use "
-                "retarget.relative=true"
-            )
-
-    @property
-    def keeps_head(self) -> bool:
-        """Whether the head stays as the photo has it."""
-        return self.amplify.get("head", 1) == 0
-
-    @property
-    def changed(self) -> dict[str, float]:
-        return {name: gain for name, gain in self.amplify.items() if gain != 1}
+    def of(self, pose: Pose) -> Motion:
+        """The reference of the scene that a pose belongs to."""
+        return self.known.setdefault(pose.scene, pose.motion)
 
 
 @dataclass(frozen=True)
@@ -76,7 +60,7 @@ class Stage:
         Normalisation is folded, weights are laid out channels last, or packed. Raises AnimateError
         where there is no such precision here.
         """
-        kind = find_precision(precision, model.device, model.eight_bits)
+        kind = find_precision(precision, model.device, model.supports_int8)
         model = model.eval().fuse()
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if kind is torch.int8:
@@ -90,7 +74,7 @@ class Stage:
 
     def track(self, frames: list[np.ndarray]) -> Motion:
         """The poses of cropped driving frames."""
-        with ALONE, torch.inference_mode(), self._autocast(self.model.fine):
+        with ALONE, torch.inference_mode(), self._autocast(self.model.tracks_under_autocast):
             return self.model.track(self._tensor(frames))
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
@@ -112,16 +96,14 @@ class Stage:
         return self.animate(source, self.poses(driving), first, Retarget(**retarget))
 
     def animate(
-        self, source: Any, poses: Iterable[Pose], first: Motion | None, how: Retarget
+        self, source: Any, poses: Iterable[Pose], reference: Motion | None, how: Retarget
     ) -> Iterator[np.ndarray]:
-        """The photo in each pose, relative to `first` or, without one and after a scene cut, to the
-        scene's first pose."""
+        """The photo in each pose, relative to `reference` in the driver's first scene, and in each
+        other one (without a reference in the first, too) to the first pose seen of it."""
+        references = References(reference)
 
         def anchored(pose: Pose) -> tuple[Motion, Motion]:
-            nonlocal first
-            if first is None or pose.fresh:
-                first = pose.motion
-            return first, pose.motion
+            return references.of(pose), pose.motion
 
         def rendered(some: list[tuple[Motion, Motion]]) -> np.ndarray:
             full = some + some[-1:] * (BATCH - len(some))
@@ -135,12 +117,12 @@ class Stage:
         for frames in in_order(rendered, chunks(map(anchored, poses), BATCH), self.threads):
             yield from frames
 
-    def retarget(self, source: Any, motion: Motion, first: Motion, how: Retarget) -> Motion:
-        """Poses carried over to the photo, relative to the one pose `first`.
+    def retarget(self, source: Any, motion: Motion, reference: Motion, how: Retarget) -> Motion:
+        """Poses carried over to the photo, relative to the one pose `reference`.
 
         Raises AnimateError where a region is to be amplified that the model doesn't know.
         """
-        unknown = [name for name in how.changed if name not in self.model.regions]
+        unknown = [name for name in how.amplify if name not in self.model.regions]
         if unknown:
             known = ", ".join(self.model.regions) or "none"
             raise AnimateError(
@@ -151,21 +133,26 @@ class Stage:
             return self.model.retarget(
                 source,
                 motion,
-                first,
+                reference,
                 relative=how.relative,
                 adapt_scale=how.adapt_scale,
-                **({"amplify": how.changed} if how.changed else {}),
+                amplify=how.amplify,
             )
 
-    def unlike(self, own: Motion, motion: Motion) -> float:
-        """How far one pose is from another, whose place, size and roll don't count."""
+    def distance(self, own: Motion, motion: Motion) -> float:
+        """How far one pose is from another (`MotionModel.distance`)."""
         with torch.inference_mode():
-            return float(self.model.unlike(own, motion))
+            return float(self.model.distance(own, motion))
 
-    def apart(self, own: Motion, motion: Motion) -> float:
+    def head_distance(self, own: Motion, motion: Motion) -> float:
         """How far the head of one pose is from that of another, in half crops."""
         with torch.inference_mode():
-            return float(self.model.apart(own, motion))
+            return float(self.model.head_distance(own, motion))
+
+    def points(self, motion: Motion) -> np.ndarray | None:
+        """Points to draw on the frame of one pose, (K, 2) in [-1, 1], where the model has some."""
+        found = self.model.points(motion)
+        return None if found is None else found[0].float().cpu().numpy()
 
     def explain(self, source: Any, motion: Motion) -> Insight:
         """What `render` does with the same arguments, without autocast."""
@@ -187,18 +174,3 @@ class Stage:
         """(T, 3, S, S) in [0, 1] on the model's device."""
         pixels = torch.from_numpy(np.stack(frames)).to(self.model.device)
         return pixels.permute(0, 3, 1, 2).float().div(255)
-
-
-def between(one: Motion, other: Motion, share: float) -> Motion:
-    """One pose and a `share` in [0, 1] of the way to another; its pictures are those of the one."""
-    parts, ends = _numbers(one), _numbers(other)
-    return replace(one, **{name: torch.lerp(parts[name], ends[name], share) for name in ends})
-
-
-def find_head(head: float | str, keeps: bool) -> float:
-    """The factor of the head's movement; "auto" is 0 where a person `keeps` her own, else 1."""
-    if head == "auto":
-        return 0.0 if keeps else 1.0
-    if isinstance(head, (bool, str)):
-        raise AnimateError(f"retarget.head is {head}: use auto, or a factor such as 0 or 1")
-    return head

@@ -2,71 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from tqdm import tqdm
-
-from animate import checkpoints
 from animate.errors import AnimateError
-from animate.faces import locator
-from animate.inference.driver import Playing, open_driver
-from animate.inference.predictor import Stage
+from animate.inference.session import Session
 from animate.inference.templates import Template, check_template, save_template
-from animate.system.device import find_device, find_threads
+from animate.options import Options
+from animate.system.observer import QUIET, Observer
+
+DEFAULTS = Options()
+HEEDED = {
+    "motion.name", "motion.checkpoint", "faces.name", "faces.clip_which", "faces.clip_box",
+    "faces.missing", "faces.weights", "clip.start", "clip.end", "clip.truncated", "device",
+    "threads",
+}  # fmt: skip
 
 
 def save_motion(
-    clip: str | Path,
+    driver: str | Path,
     out: str | Path,
+    options: Options = DEFAULTS,
     *,
-    model: str | None = None,
-    checkpoint: str | Path | None = "first_order_gated",
-    faces: str = "auto",
-    clip_which: int | str = "largest",
-    clip_box: Sequence[float] | None = None,
-    missing: str = "hold",
-    weights: str | Path | None = None,
-    start: float = 0,
-    end: float | None = None,
-    truncated: str = "error",
-    threads: int | str = "auto",
-    device: str = "auto",
     force: bool = False,
-    progress: bool = False,
-    say: Callable[[str], None] = lambda line: None,
+    observer: Observer = QUIET,
+    **settings: Any,
 ) -> Template:
-    """Write the poses of a clip as the motion template `out`, an .npz file without its sound.
+    """Write the poses of a driver as the motion template `out`, an .npz file without its sound.
 
-    The arguments are those of `animate.portrait`; what else it takes belongs to the run, not to the
-    template. `say` is told of frames without a face and of scene cuts. Raises AnimateError for
-    whatever the caller can mend.
+    Arguments as of `animate.portrait`; a setting that belongs to the run and not to the template
+    is refused. `observer` is told of frames without a face and of scene cuts. Raises AnimateError
+    for a user error.
     """
-    clip, out = Path(clip), Path(out)
+    options = options.changed(**settings)
+    options.refuse_others(HEEDED, "a motion template")
+    out = Path(out)
     check_template(out, force)
-    playing = Playing(missing=missing, truncated=truncated, start=start, end=end)
-    driver = open_driver(clip, locator(faces, clip_box, clip_which, weights), playing)
-    if isinstance(driver.media, Template):
-        raise AnimateError(f"{clip} is a motion template already: use it as it is")
-    place = find_device(device)
-    network, info = checkpoints.load(checkpoint, device=str(place))
-    if model is not None and info.model != model:
-        raise AnimateError(
-            f"{info.path} holds a {info.model}, not a {model}: use motion={info.model}"
-        )
-    stage = Stage.of(network, "float32", find_threads(threads, place))
-    poses = driver.poses(stage)
-    hidden = None if progress else True  # None: shown on a terminal only
-    with tqdm(poses, total=driver.length, unit="frame", disable=hidden) as shown:
+    session = Session.open(options, precision="float32")
+    opened = session.driver(Path(driver))
+    if isinstance(opened.media, Template):
+        raise AnimateError(f"{driver} is a motion template already: use it as it is")
+    with closing(observer.watch(opened.poses(session.stage), opened.length)) as poses:
         saved = save_template(
             out,
-            shown,
-            model=info.model,
-            model_sha256=info.sha256,
-            clip_sha256=driver.sha256,
-            rate=driver.rate,
+            poses,
+            model=session.info.model,
+            model_sha256=session.info.sha256,
+            clip_sha256=opened.sha256,
+            rate=opened.rate,
             force=force,
         )
-    for words in driver.tally.words():
-        say(words)
+    for words in opened.tally.words():
+        observer.note(words)
     return saved

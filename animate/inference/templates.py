@@ -19,41 +19,53 @@ import torch
 
 from animate.errors import AnimateError
 from animate.inference.predictor import Pose
-from animate.models.contract import Motion, MotionModel, values, with_values
+from animate.models.contract import Motion, MotionModel
 
 FORMAT = 1  # of the file
 
 
 class Reel:
-    """Poses of one model on disk, in a nameless file; read in any order, memory stays the same."""
+    """Poses of one model on disk, in nameless files; read in any order, memory stays the same."""
 
     def __init__(self) -> None:
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self.numbers = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self.pictures = tempfile.TemporaryFile()  # noqa: SIM115
+        self.scenes: list[int] = []
         self.like: Motion | None = None
-        self.count = 0
 
     def __enter__(self) -> Reel:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.file.close()
+        self.numbers.close()
+        self.pictures.close()
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.scenes)
 
-    def append(self, motion: Motion) -> None:
-        """Keep one pose."""
-        self.like = motion if self.like is None else self.like
-        self.file.seek(0, os.SEEK_END)
-        self.file.write(values(motion).tobytes())
-        self.count += 1
+    def append(self, pose: Pose) -> None:
+        """Keep one pose, without the crop it was found in."""
+        self.like = pose.motion if self.like is None else self.like
+        self.scenes.append(pose.scene)
+        for file, row in (
+            (self.numbers, pose.motion.numbers()),
+            (self.pictures, pose.motion.pictures()),
+        ):
+            file.seek(0, os.SEEK_END)
+            file.write(row.tobytes())
 
-    def __getitem__(self, index: int) -> Motion:
+    def __getitem__(self, index: int) -> Pose:
         assert self.like is not None
-        size = values(self.like).nbytes
-        self.file.seek(index * size)
-        row = np.frombuffer(self.file.read(size), np.float32)
-        return with_values(self.like, torch.tensor(row))
+        numbers = _row(self.numbers, index, self.like.numbers())
+        pictures = _row(self.pictures, index, self.like.pictures())
+        motion = self.like.with_numbers(numbers).with_pictures(pictures)
+        return Pose(motion, scene=self.scenes[index])
+
+
+def _row(file: BinaryIO, index: int, like: np.ndarray) -> np.ndarray:
+    """A row of a file of rows."""
+    file.seek(index * like.nbytes)
+    return np.frombuffer(file.read(like.nbytes), like.dtype)
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ class Template:
     def poses(self, model: MotionModel) -> Iterator[Pose]:
         """The poses, one at a time, as the model's own."""
         like = _kind(model)
-        if values(like).size != self.numbers:
+        if like.numbers().size != self.numbers:
             raise AnimateError(f"{self.path} holds poses of another shape: save it again")
         with zipfile.ZipFile(self.path) as archive, archive.open("poses.npy") as file:
             np.lib.format.read_magic(file)  # type: ignore[arg-type]
@@ -104,7 +116,7 @@ class Template:
                 row = np.frombuffer(file.read(size), "<f4")
                 if row.size != self.numbers:
                     raise AnimateError(f"{self.path} ends at pose {index}: save it again")
-                motion = with_values(like, torch.tensor(row))
+                motion = like.with_numbers(row)
                 yield Pose(motion, index in self.fresh and index > self.first)
 
 
@@ -137,16 +149,16 @@ def save_template(
             for pose in poses:
                 if pose.fresh:
                     fresh.append(len(reel))
-                reel.append(pose.motion)
+                reel.append(pose)
             if reel.like is None:
                 raise AnimateError(f"there are no poses to write to {out}: use another driver")
-            count, numbers = len(reel), values(reel.like).size
+            count, numbers = len(reel), reel.like.numbers().size
             template = Template(
                 out, model, model_sha256, clip_sha256, rate, numbers, 0, count, tuple(fresh)
             )
             with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
                 with archive.open("poses.npy", "w", force_zip64=True) as file:
-                    _write_rows(file, reel.file, count, numbers)
+                    _write_rows(file, reel.numbers, count, numbers)
                 archive.writestr("about.json", _about(template))
         os.replace(draft, out)
     except OSError as error:

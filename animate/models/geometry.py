@@ -244,3 +244,12 @@ class ThinPlateSpline:
         z = grid(height, width, image.device).view(1, -1, 2).expand(len(image), -1, -1)
         flow = resize_flow(self.points(z).view(-1, height, width, 2), *image.shape[-2:])
         return warp(image, flow, padding="reflection")
+
+
+def shape_distance(own: Tensor, point: Tensor) -> Tensor:
+    """How far points (T, K, 2) are from one set (1, K, 2) after the similarity that fits them best.
+
+    (T,), the root of the mean square, in the points' units.
+    """
+    matrix, centre, middle = fit_similarity(point, own.expand_as(point))
+    return (middle + (point - centre) @ matrix.mT - own).square().sum(-1).mean(-1).sqrt()

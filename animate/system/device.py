@@ -34,7 +34,7 @@ def find_threads(count: int | str, device: torch.device) -> int:
     return count
 
 
-def find_precision(name: str, device: torch.device, eight_bits: bool = False) -> torch.dtype:
+def find_precision(name: str, device: torch.device, supports_int8: bool = False) -> torch.dtype:
     """The type to render in, by a model that may have eight bits.
 
     "auto" is int8, or else bfloat16, where the machine has instructions for it. Raises AnimateError
@@ -44,9 +44,9 @@ def find_precision(name: str, device: torch.device, eight_bits: bool = False) ->
         raise AnimateError(f"precision is {name}: use one of {', '.join(PRECISIONS)}")
     cpu = device.type == "cpu"
     able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if cpu else {}
-    packs = eight_bits and quick_at_int8(able)
+    packs = supports_int8 and quick_at_int8(able)
     if name == "int8" and not packs:
-        needs = "a processor with VNNI" if eight_bits else "another motion model"
+        needs = "a processor with VNNI" if supports_int8 else "another motion model"
         raise AnimateError(f"precision=int8 needs {needs}: use precision=auto")
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}[name]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from animate.errors import AnimateError
+from animate.options import Watermark
 from animate.watermark import payload as bits
 from animate.watermark.carriers import (
     BACKWARD,
@@ -34,7 +35,7 @@ from animate.watermark.spectrum import (
     weighed,
 )
 
-DEFAULT = 2.37  # grey levels, root mean square over R, G, B: 40.6 dB
+DEFAULT = Watermark.strength  # grey levels, root mean square over R, G, B: 40.6 dB
 FLOOR = 2.0  # 42.1 dB; weaker marks do not survive publishing for sure
 CEILING = 8.0
 SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get less of it:

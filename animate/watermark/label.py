@@ -9,142 +9,105 @@ labelling of AI-generated content asks of deep fakes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.options import Label
 
 FONTS = Path(__file__).resolve().parent / "fonts"
-FLOOR = 0.05  # of the shortest side: GB 45438-2025
 SMALLEST = 8  # pixels; smaller letters can't be read whatever the picture's size
-CEILING = 0.5
-OPENING = 2.0  # seconds
-POSITIONS = ("top left", "top right", "bottom left", "bottom right", "top", "bottom")
-STYLES = ("text", "icon")
 
 
-@dataclass(frozen=True)
-class Label:
-    """What to draw: `text` with letters `size` of the shortest side high, 0.05 to 0.5.
+def label_patch(
+    label: Label, height: int, width: int
+) -> tuple[slice, slice, np.ndarray, np.ndarray]:
+    """Where a label changes a picture, and the (h, w, 1) share and (h, w, 3) amount of ink there.
 
-    `seconds` from the opening on, at least 2; None: the whole clip. `style` "text" is white on a
-    dark ground, "icon" a rounded badge. `font` is a file for scripts that the fonts here lack.
-    AnimateError for what is below the floor.
+    Raises AnimateError where no font has its letters, or the picture is too narrow for it.
     """
+    from PIL import Image, ImageDraw, ImageFont
 
-    text: str = "AI-generated"
-    position: str = "bottom right"
-    size: float = FLOOR
-    seconds: float | None = None
-    style: str = "text"
-    font: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.text.strip() or len(self.text) > 200 or not self.text.isprintable():
-            raise AnimateError(
-                "the label's text is empty, long or not printable: say what made the picture, or "
-                "leave the label out with label=none"
-            )
-        if self.position not in POSITIONS:
-            raise AnimateError(f"label.position is {self.position!r}: use {', '.join(POSITIONS)}")
-        if self.style not in STYLES:
-            raise AnimateError(f"label.style is {self.style!r}: use {' or '.join(STYLES)}")
-        if not FLOOR <= self.size <= CEILING:
-            raise AnimateError(
-                f"label.size is {self.size}: use {FLOOR} (the legal floor) to {CEILING} of the "
-                "shortest side"
-            )
-        if self.seconds is not None and not self.seconds >= OPENING:
-            raise AnimateError(f"label.seconds is {self.seconds}: use {OPENING:g} or more, or null")
-
-    @classmethod
-    def of(cls, text: str | None, **others: Any) -> Label | None:
-        """A label, or none where there is no text."""
-        return None if text is None else cls(text, **others)
-
-    @cached_property
-    def _file(self) -> str:
-        """The font that has all the letters."""
-        if self.font is not None:
-            files = [self.font]
-        else:
-            files = [str(FONTS / name) for name in ("label-latin.ttf", "label-cjk.otf")]
-        for file in files:
-            if not _missing(file, self.text):
-                return file
+    text, file = label.text or "", _file(label)
+    letters = max(SMALLEST, -(-label.size * min(height, width) // 1))
+    size = _size(file, text, letters)
+    font = ImageFont.truetype(file, size)
+    left, top, right, bottom = font.getbbox(text, anchor="ls")
+    pad = max(2, round(0.45 * letters))
+    wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
+    margin = round(0.25 * letters)
+    if wide > width or high > height:
         raise AnimateError(
-            f"the font has no {' '.join(_missing(files[-1], self.text))} for the label "
-            f"{self.text!r}: give one that has with label.font=FILE"
+            f"the label {text!r} is {wide} pixels wide, the picture {width}x{height}: use "
+            "a shorter label.text, such as AI, or a larger picture"
         )
+    ink = Image.new("L", (wide, high), 0)
+    ImageDraw.Draw(ink).text((pad - left, pad - top), text, 255, font, anchor="ls")
+    ground = Image.new("L", (wide, high), 0)
+    round_off = high / 3 if label.style == "icon" else 0.2 * letters
+    shape = (0, 0, wide - 1, high - 1)
+    edge = max(1, round(letters / 10)) if label.style == "icon" else 0
+    ImageDraw.Draw(ground).rounded_rectangle(shape, round_off, 255)
+    if edge:
+        ImageDraw.Draw(ink).rounded_rectangle(shape, round_off, None, 255, edge)
+    white = np.asarray(ink, np.float32)[..., None] / 255
+    dark = np.asarray(ground, np.float32)[..., None] / 255
+    opaque = 0.85 if label.style == "icon" else 0.55
+    share = np.maximum(white, dark * opaque)
+    colour = np.repeat(white * 255, 3, 2)  # black where the letters are not
+    y = margin if "top" in label.position else height - high - margin
+    x = {"left": margin, "right": width - wide - margin}.get(
+        label.position.split()[-1], (width - wide) // 2
+    )
+    y, x = max(0, min(y, height - high)), max(0, min(x, width - wide))
+    return slice(y, y + high), slice(x, x + wide), share, colour
 
-    def drawn(self, height: int, width: int) -> tuple[slice, slice, np.ndarray, np.ndarray]:
-        """Where a picture changes, and the (h, w, 1) share and (h, w, 3) amount of ink there."""
-        from PIL import Image, ImageDraw, ImageFont
 
-        letters = max(SMALLEST, -(-self.size * min(height, width) // 1))
-        size = _size(self._file, self.text, letters)
-        font = ImageFont.truetype(self._file, size)
-        left, top, right, bottom = font.getbbox(self.text, anchor="ls")
-        pad = max(2, round(0.45 * letters))
-        wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
-        margin = round(0.25 * letters)
-        if wide > width or high > height:
-            raise AnimateError(
-                f"the label {self.text!r} is {wide} pixels wide, the picture {width}x{height}: use "
-                "a shorter label.text, such as AI, or a larger picture"
-            )
-        ink = Image.new("L", (wide, high), 0)
-        ImageDraw.Draw(ink).text((pad - left, pad - top), self.text, 255, font, anchor="ls")
-        ground = Image.new("L", (wide, high), 0)
-        round_off = high / 3 if self.style == "icon" else 0.2 * letters
-        shape = (0, 0, wide - 1, high - 1)
-        edge = max(1, round(letters / 10)) if self.style == "icon" else 0
-        ImageDraw.Draw(ground).rounded_rectangle(shape, round_off, 255)
-        if edge:
-            ImageDraw.Draw(ink).rounded_rectangle(shape, round_off, None, 255, edge)
-        white = np.asarray(ink, np.float32)[..., None] / 255
-        dark = np.asarray(ground, np.float32)[..., None] / 255
-        opaque = 0.85 if self.style == "icon" else 0.55
-        share = np.maximum(white, dark * opaque)
-        colour = np.repeat(white * 255, 3, 2)  # black where the letters are not
-        y = margin if "top" in self.position else height - high - margin
-        x = {"left": margin, "right": width - wide - margin}.get(
-            self.position.split()[-1], (width - wide) // 2
-        )
-        y, x = max(0, min(y, height - high)), max(0, min(x, width - wide))
-        return slice(y, y + high), slice(x, x + wide), share, colour
+def apart(label: Label, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) of one size with a black strip at the label's edge, where it is drawn.
 
-    def apart(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) of one size with a black strip at the label's edge, where it is drawn.
+    For pictures that are faces up to their corners. Raises AnimateError where the label is too
+    long.
+    """
+    strip = None
+    for frame in frames:
+        strip = _strip(label, *frame.shape[:2]) if strip is None else strip
+        yield np.pad(frame, (strip, (0, 0), (0, 0)))
 
-        For pictures that are faces up to their corners. Raises AnimateError where the label is too
-        long.
-        """
-        strip = None
-        for frame in frames:
-            strip = self._strip(*frame.shape[:2]) if strip is None else strip
-            yield np.pad(frame, (strip, (0, 0), (0, 0)))
 
-    def _strip(self, height: int, width: int) -> tuple[int, int]:
-        """Rows to add above and below a picture for the label, which grows with the picture."""
-        rows, needed = -1, 0
-        while needed > rows:
-            rows = needed
-            place, *_ = self.drawn(height + rows, width)
-            margin = min(place.start, height + rows - place.stop)
-            needed = place.stop - place.start + 2 * margin
-        return (rows, 0) if "top" in self.position else (0, rows)
+def _strip(label: Label, height: int, width: int) -> tuple[int, int]:
+    """Rows to add above and below a picture for the label, which grows with the picture."""
+    rows, needed = -1, 0
+    while needed > rows:
+        rows = needed
+        place, *_ = label_patch(label, height + rows, width)
+        margin = min(place.start, height + rows - place.stop)
+        needed = place.stop - place.start + 2 * margin
+    return (rows, 0) if "top" in label.position else (0, rows)
+
+
+def _file(label: Label) -> str:
+    """The font that has all the letters."""
+    if label.font is not None:
+        files = [str(label.font)]
+    else:
+        files = [str(FONTS / name) for name in ("label-latin.ttf", "label-cjk.otf")]
+    text = label.text or ""
+    for file in files:
+        if not _missing(file, text):
+            return file
+    raise AnimateError(
+        f"the font has no {' '.join(_missing(files[-1], text))} for the label "
+        f"{text!r}: give one that has with label.font=FILE"
+    )
 
 
 class Labeller:
     """Draws a label on the frames of one file, in order: `labeller(frame)`, uint8 (H, W, 3)."""
 
     def __init__(self, label: Label | None, height: int, width: int, rate: float | None):
-        self.drawn = None if label is None else label.drawn(height, width)
+        self.drawn = None if label is None else label_patch(label, height, width)
         whole = label is None or label.seconds is None or rate is None
         self.left = None if whole else -(-label.seconds * rate // 1)  # type: ignore[union-attr, operator]
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from animate import checkpoints
-from animate.faces import Box, YuNet, cut, follow
+from animate.faces import Box, cut, follow
+from animate.faces.yunet import YuNet
 from animate.inference.driver import smooth
 from animate.inference.predictor import Pose, Stage
 from animate.media import clips

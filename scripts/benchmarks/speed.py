@@ -17,10 +17,11 @@ from pathlib import Path
 import torch
 
 from animate import checkpoints
-from animate.faces import cut, locator
+from animate.faces import Centre, cut
 from animate.inference.portrait import portrait
-from animate.inference.predictor import BATCH, Retarget, Stage
+from animate.inference.predictor import BATCH, Stage
 from animate.media import clips
+from animate.options import Retarget
 from animate.system import parallel
 from animate.system.device import find_device
 from animate.system.memory import keep_memory
@@ -54,7 +55,7 @@ def main() -> None:
     model, info = checkpoints.load(args.checkpoint, device=str(device))
     loading = time.perf_counter() - start
     stage = Stage.of(model, args.precision)
-    face = locator("centre", None)
+    face = Centre()
     photo = clips.read_photo(args.photo)
     crop = cut(photo, face.locate(photo), model.size)
     driver = clips.open_clip(args.clip)

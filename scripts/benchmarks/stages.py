@@ -83,7 +83,7 @@ class Clock(threading.local):
 def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     """Run once in this process and print what it took, as JSON."""
     from animate import publish
-    from animate.faces.paste import Paste
+    from animate.faces.paste import Paster
     from animate.inference import compose, driver
     from animate.inference.portrait import portrait
     from animate.inference.predictor import Stage
@@ -100,7 +100,7 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     clock.wrap(Stage, "track", "track")
     for name in ("retarget", "render"):
         clock.wrap(Stage, name, "move")
-    clock.wrap(Paste, "__call__", "paste")
+    clock.wrap(Paster, "__call__", "paste")
     clock.wrap(publish.Embedder, "__call__", "mark")
     clock.wrap(video._Mixer, "show", "send")
     clock.wrap(video._Ffmpeg, "send", "send")

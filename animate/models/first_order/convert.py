@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
-import warnings
 from collections.abc import Mapping
 from inspect import signature
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from animate.errors import AnimateError
+from animate.models.contract import Converted
 from animate.models.discriminator import Discriminator
 from animate.models.first_order.blocks import widths
 from animate.models.first_order.model import FirstOrder
@@ -21,30 +17,19 @@ from animate.models.first_order.model import FirstOrder
 State = dict[str, Tensor]
 PARTS = ("generator", "kp_detector")
 
-# What torch.load raises on files that are not what they seem.
-BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
 
+def convert(content: Mapping[str, Any], *, align_corners: bool = True) -> list[Converted]:
+    """The models of a published first-order file (`vox-cpk.pth.tar` and its like).
 
-def read(path: Path) -> dict[str, Any]:
-    """The dictionary in a file of `torch.save`, read as data.
-
-    Raises AnimateError for code, for objects besides tensors and for anything else.
+    Full files and ones stripped to generator and keypoint detector will do, new or old torch
+    formats, with or without `module.` before the names; the layout is read from the shapes.
+    `align_corners` is how the weights were trained to sample: True for the published files (torch
+    1.0). Raises KeyError, IndexError, AttributeError or RuntimeError for other files.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise AnimateError(
-            f"{path} is no plain torch file, or holds code or objects besides tensors, and was "
-            "not opened: get the original file from its authors"
-        ) from error
-    except BROKEN as error:
-        reason = getattr(error, "strerror", None) or str(error) or "it ends too soon"
-        raise AnimateError(f"cannot read {path}: {reason.splitlines()[0]}; get it again") from error
-    if not isinstance(content, dict):
-        raise AnimateError(f"{path} is not a first-order checkpoint: import vox-cpk.pth.tar")
-    return content
+    arguments, state = first_order(content)
+    found = [Converted("first_order", {**arguments, "align_corners": align_corners}, state)]
+    judge = discriminator(content)
+    return found if judge is None else [*found, Converted("discriminator", *judge)]
 
 
 def first_order(content: Mapping[str, Any]) -> tuple[dict[str, Any], State]:

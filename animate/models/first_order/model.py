@@ -37,6 +37,7 @@ from animate.models.geometry import (
     grid,
     inverse_2x2,
     precise,
+    shape_distance,
     warp,
 )
 
@@ -204,7 +205,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return (a[..., :, :, None] * b[..., None, :, :]).sum(-2)
 
 
-class FirstOrder(MotionModel):
+class FirstOrder(MotionModel[Source, LocalMotion]):
     """Siarohin et al. 2019; the defaults are the published vox-256 and vox-adv-256 layouts.
 
     `align_corners` is how `grid_sample` read the grid when the weights were trained: True for the
@@ -212,6 +213,9 @@ class FirstOrder(MotionModel):
     `size` S is a multiple of 4 * 2**detector_levels and of 4 * 2**motion_levels. Widths double
     with each level up to their limit. `shared_jacobian` is the mgif-256 layout.
     """
+
+    near = 0.02  # half crops
+    far = 0.09
 
     def __init__(
         self,
@@ -252,8 +256,8 @@ class FirstOrder(MotionModel):
     def retarget(
         self,
         source: Source,
-        motion: LocalMotion,  # type: ignore[override]
-        first: LocalMotion,  # type: ignore[override]
+        motion: LocalMotion,
+        reference: LocalMotion,
         *,
         relative: bool = True,
         adapt_scale: bool = True,
@@ -263,16 +267,22 @@ class FirstOrder(MotionModel):
         if not relative:
             return motion
         own = source.motion
-        scale = relative_size(own.point[0], first.point[0]) if adapt_scale else 1.0
-        change = product(motion.frame, inverse_2x2(first.frame))
+        scale = relative_size(own.point[0], reference.point[0]) if adapt_scale else 1.0
+        change = product(motion.frame, inverse_2x2(reference.frame))
         return LocalMotion(
-            own.point + scale * (motion.point - first.point), product(change, own.frame)
+            own.point + scale * (motion.point - reference.point), product(change, own.frame)
         )
 
-    def render(self, source: Source, motion: LocalMotion) -> Tensor:  # type: ignore[override]
+    def distance(self, own: LocalMotion, motion: LocalMotion) -> Tensor:
+        return shape_distance(own.point, motion.point)
+
+    def points(self, motion: LocalMotion) -> Tensor:
+        return motion.point
+
+    def render(self, source: Source, motion: LocalMotion) -> Tensor:
         return self.generator(source, motion)[0]
 
-    def explain(self, source: Source, motion: LocalMotion) -> Insight:  # type: ignore[override]
+    def explain(self, source: Source, motion: LocalMotion) -> Insight:
         _, flow, occlusion = self.generator(source, motion)
         return Insight(flow, occlusion)
 

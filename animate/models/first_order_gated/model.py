@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from animate.faces import mesh
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
-from animate.models.first_order_gated import retarget as landmarks
+from animate.models.first_order_gated import retarget
 from animate.models.first_order_gated.blocks import (
     ConvNorm,
     Residual,
@@ -55,6 +55,7 @@ from animate.models.geometry import (
     inside,
     move,
     resize_flow,
+    shape_distance,
     warp,
 )
 
@@ -64,7 +65,7 @@ MOTION_FEATURES = 32  # synthesis sees them, too
 
 @dataclass(frozen=True)
 class Points(Motion):
-    """T poses of K keypoints; the first `len(mesh.TAUGHT)` are facial landmarks."""
+    """T poses of K keypoints; the first `len(mesh.TAUGHT)` are facial retarget."""
 
     point: Tensor  # (T, K, 2)
     view: Tensor  # (T, 1, SIDE, SIDE) uint8: the frame, small and grey, for the camera's motion
@@ -266,12 +267,14 @@ def shapes(point: Tensor, front: Tensor) -> Tensor:
     return torch.cat([openings(point, front.shape[-1] // 2), F.avg_pool2d(front, 2)], 1)
 
 
-class FirstOrderGated(MotionModel):
+class FirstOrderGated(MotionModel[Source, Points]):
     """The default motion model. `size` S is a multiple of 128; `free` points are unsupervised."""
 
     regions = ("head", *mesh.REGIONS)
-    fine = True
-    eight_bits = True
+    near = 0.02  # half crops
+    far = 0.09
+    tracks_under_autocast = True
+    supports_int8 = True
 
     def __init__(self, size: int = 256, free: int = 0, variance: float = 0.005) -> None:
         super().__init__()
@@ -297,8 +300,8 @@ class FirstOrderGated(MotionModel):
     def retarget(
         self,
         source: Source,
-        motion: Points,  # type: ignore[override]
-        first: Points,  # type: ignore[override]
+        motion: Points,
+        reference: Points,
         *,
         relative: bool = True,
         adapt_scale: bool = True,
@@ -307,16 +310,22 @@ class FirstOrderGated(MotionModel):
         if not relative:
             return motion
         own = source.pose  # whose background stays, whatever the driver's camera does
-        start = landmarks.shut(first.point, own.point, adapt_scale)
-        theirs = landmarks.within_reach(start, motion.point)
-        point = landmarks.transfer(own.point, theirs, start, adapt_scale, amplify)
-        point = landmarks.untangle(point)
+        start = retarget.shut(reference.point, own.point, adapt_scale)
+        theirs = retarget.within_reach(start, motion.point)
+        point = retarget.transfer(own.point, theirs, start, adapt_scale, amplify)
+        point = retarget.untangle(point)
         return Points(point, own.view.expand(len(motion), -1, -1, -1))
 
-    def render(self, source: Source, motion: Points) -> Tensor:  # type: ignore[override]
+    def distance(self, own: Points, motion: Points) -> Tensor:
+        return shape_distance(own.point, motion.point)
+
+    def points(self, motion: Points) -> Tensor:
+        return motion.point
+
+    def render(self, source: Source, motion: Points) -> Tensor:
         return self._render(source, motion)[1].clamp(0, 1)
 
-    def explain(self, source: Source, motion: Points) -> Insight:  # type: ignore[override]
+    def explain(self, source: Source, motion: Points) -> Insight:
         flow, _, share = self._render(source, motion)
         return Insight(flow, share)
 
@@ -356,16 +365,16 @@ class FirstOrderGated(MotionModel):
         back = torch.lerp(back, correct(back, view(source.behind).float() / 255, theirs), sure)
         return flow, (source.front, move(source.behind, back))
 
-    def apart(self, own: Points, motion: Points) -> Tensor:  # type: ignore[override]
+    def head_distance(self, own: Points, motion: Points) -> Tensor:
         steady = list(mesh.STEADY)
         home, point = own.point[:, steady], motion.point[:, steady]
         return (point - home).square().sum(-1).mean(-1).sqrt()
 
-    def marks(self, own: Points) -> Tensor:  # type: ignore[override]
-        return landmarks.marks(own.point)
+    def marks(self, own: Points) -> Tensor:
+        return retarget.marks(own.point)
 
-    def remarks(self, own: Points, name: str | None = None) -> list[str]:  # type: ignore[override]
-        return landmarks.remarks(own.point, name)
+    def remarks(self, own: Points, name: str | None = None) -> list[str]:
+        return retarget.remarks(own.point, name)
 
     def forward(self, source: Tensor, driving: Tensor, taught: Tensor | None = None) -> Prediction:
         """Training pass over B pairs, (B, 3, S, S) each, in [0, 1].

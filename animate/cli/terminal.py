@@ -1,0 +1,27 @@
+"""Show a run on a terminal: notes on standard error, a progress bar where somebody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterable
+from typing import TypeVar
+
+from animate.system.observer import Observer
+from animate.system.text import safe
+
+Item = TypeVar("Item")
+
+
+class Terminal(Observer):
+    """Notes are lines on standard error; the bar is hidden where that is no terminal."""
+
+    def note(self, words: str) -> None:
+        print(f"animate: note: {safe(words, 5000)}", file=sys.stderr)
+
+    def watch(
+        self, items: Iterable[Item], total: int | None = None, unit: str = "frame"
+    ) -> Generator[Item, None, None]:
+        from tqdm import tqdm
+
+        with tqdm(items, total=total, unit=unit, disable=None) as shown:
+            yield from shown

@@ -1,0 +1,52 @@
+"""The way of finding faces that the options name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from animate.faces.crop import FRAMING, Framing
+from animate.faces.detect import Detector, Remembered
+from animate.faces.locate import Centre, Detected, Given, Locator
+from animate.options import Faces
+
+# Detectors by the name of their choice in configs/faces: module and attribute. Called with what
+# faces.weights says, they give a `Detector`.
+DETECTORS = {
+    "auto": "animate.faces.yunet:YuNet",
+    "landmarks": "animate.faces.fan:FaceAlignment",
+}
+
+
+def photo_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
+    """Finds the face in a photo that the options choose, or all of them (`Detected.faces`).
+
+    `framing` is the motion model's.
+    Raises AnimateError where the box is no rectangle, or something that the detector needs is
+    missing.
+    """
+    which = "largest" if faces.which == "all" else faces.which
+    return _locator(faces, faces.box, which, framing)
+
+
+def clip_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
+    """Finds the face in each frame of a clip that the options choose; errors as `photo_locator`."""
+    return _locator(faces, faces.clip_box, faces.clip_which, framing)
+
+
+def _locator(
+    faces: Faces, box: tuple[float, ...] | None, which: int | str, framing: Framing
+) -> Locator:
+    if box is not None:
+        return Given(box)
+    if faces.name == "centre":
+        return Centre()
+    return Detected(Remembered(detector(faces)), which, framing)
+
+
+def detector(faces: Faces) -> Detector:
+    """The detector that the options name."""
+    module, attribute = DETECTORS[faces.name].split(":")
+    made: Callable[..., Any] = getattr(import_module(module), attribute)
+    return made(faces.weights)
