@@ -196,7 +196,7 @@ def sway(count: int, noise: float = 0.0, step: float = 0.0) -> Iterator[np.ndarr
 
 def test_a_still_heads_square_is_perfectly_still(detector: YuNet) -> None:
     met = list(follow(detector, sway(12, noise=8), Fraction(25)))
-    found = np.array([s.face.square.left for s in met if s.face])
+    found = np.array([s.face.square().left for s in met if s.face])
     assert len(found) == 12
     assert np.std(found) > 0.05  # the detector does waver
     assert np.std([s.box.left for s in met][1:]) < 1e-6
@@ -206,7 +206,7 @@ def test_a_still_heads_square_is_perfectly_still(detector: YuNet) -> None:
 def test_the_square_follows_a_head_that_walks(detector: YuNet) -> None:
     for s in follow(detector, sway(40, step=6), Fraction(25)):
         assert s.face is not None
-        offset = s.face.square.left - s.box.left
+        offset = s.face.square().left - s.box.left
         assert abs(offset) < 0.2 * s.box.side
 
 
@@ -389,6 +389,6 @@ def test_a_driver_that_starts_another_way_is_told_of() -> None:
 
 
 def test_a_driver_that_never_looks_the_photos_way_is_told_of() -> None:
-    assert not advice.of_reference(0.05)
-    (line,) = advice.of_reference(0.12)
+    assert not advice.of_reference(0.05, 0.09)
+    (line,) = advice.of_reference(0.12, 0.09)
     assert "never looks the way the photo does" in line

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from animate.faces import mesh
+from animate.models.first_order_gated import model as first_order_gated
 from animate.models.first_order_gated.foreground import fill
 from animate.models.first_order_gated.model import (
     MOTION_FEATURES,
@@ -13,11 +15,10 @@ from animate.models.first_order_gated.model import (
     openings,
     retarget,
 )
-from animate.models.first_order_gated.model import model as first_order_gated
 
 STILL = torch.eye(2, 3)[None]
 VIEW = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
-TAUGHT = len(retarget.TAUGHT)
+TAUGHT = len(mesh.TAUGHT)
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +100,9 @@ def test_folding_the_normalisation_changes_nothing(photo):
 
 
 def test_every_landmark_has_its_mirror_image():
-    assert sorted(retarget.MIRROR) == list(range(TAUGHT))
-    assert all(retarget.MIRROR[retarget.MIRROR[i]] == i for i in range(TAUGHT))
-    assert len(set(retarget.TAUGHT)) == TAUGHT
+    assert sorted(mesh.MIRROR) == list(range(TAUGHT))
+    assert all(mesh.MIRROR[mesh.MIRROR[i]] == i for i in range(TAUGHT))
+    assert len(set(mesh.TAUGHT)) == TAUGHT
 
 
 def test_no_motion_leaves_the_photos_pose():
@@ -143,7 +144,7 @@ def test_a_head_turns_as_far_as_a_photo_can_show_and_speaks_on() -> None:
     first = face(seed=8)
     far = turned(first, 60)
     open_ = retarget.part(far, torch.tensor([0.2]))
-    others = [i for i in retarget.STEADY if i not in retarget.EYES]
+    others = [i for i in mesh.STEADY if i not in mesh.EYES]
     size = (first - first.mean(1, keepdim=True))[:, others].norm(dim=-1).mean()
     for driver in (far, open_):
         held = retarget.within_reach(first, driver)
@@ -164,9 +165,9 @@ def test_heads_that_lean_come_nearer_or_turn_a_little_are_left_as_they_are() -> 
 
 def test_lips_and_lids_that_passed_each_other_meet_half_way():
     point = torch.zeros(2, TAUGHT, 2)
-    point[:, retarget.TAUGHT.index(168), 1] = -1.0
-    point[:, retarget.TAUGHT.index(152), 1] = 1.0
-    above, below = retarget.MEETING[1]
+    point[:, mesh.TAUGHT.index(168), 1] = -1.0
+    point[:, mesh.TAUGHT.index(152), 1] = 1.0
+    above, below = mesh.MEETING[1]
     point[0, above, 1], point[0, below, 1] = 0.3, 0.1  # crossed
     point[1, above, 1], point[1, below, 1] = 0.1, 0.3  # open
     found = retarget.untangle(point)
@@ -181,21 +182,21 @@ def test_poses_are_sliced_as_one():
 
 
 def test_closed_eyes_are_told_of_and_points_that_are_no_face_are_not() -> None:
-    point = torch.zeros(1, len(retarget.TAUGHT), 2)
+    point = torch.zeros(1, len(mesh.TAUGHT), 2)
     assert torch.isnan(retarget.eye_opening(point)).all()
     angle = torch.arange(8) * torch.pi / 4
     for height, told in ((0.5, False), (0.1, True)):
-        for rim, x in zip(retarget.OPENINGS[1:], (-0.3, 0.3), strict=True):
+        for rim, x in zip(mesh.OPENINGS[1:], (-0.3, 0.3), strict=True):
             point[0, list(rim), 0] = x - 0.1 * angle.cos()
             point[0, list(rim), 1] = 0.1 * height * angle.sin()
         assert bool(FirstOrderGated(size=128).remarks(Points(point, VIEW))) == told
 
 
 def test_a_head_that_leans_far_is_told_of() -> None:
-    point = torch.zeros(1, len(retarget.TAUGHT), 2)
+    point = torch.zeros(1, len(mesh.TAUGHT), 2)
     assert torch.isnan(retarget.roll(point)).all()
-    for eye, side in ((retarget.RIGHT_EYE, -1), (retarget.LEFT_EYE, 1)):
-        at = [retarget.TAUGHT.index(n) for n in eye]
+    for eye, side in ((mesh.RIGHT_EYE, -1), (mesh.LEFT_EYE, 1)):
+        at = [mesh.TAUGHT.index(n) for n in eye]
         point[0, at, 0], point[0, at, 1] = side * 0.2, side * 0.2 * math.tan(math.radians(50))
     assert retarget.roll(point)[0] == pytest.approx(50, abs=1e-3)
     (line,) = FirstOrderGated(size=128).remarks(Points(point, VIEW))
@@ -204,15 +205,15 @@ def test_a_head_that_leans_far_is_told_of() -> None:
 
 def test_regions_are_amplified_apart() -> None:
     torch.manual_seed(0)
-    own = torch.rand(1, len(retarget.TAUGHT), 2) - 0.5
-    first, motion = own + 0.01, own + 0.05 * torch.rand(3, len(retarget.TAUGHT), 2)
+    own = torch.rand(1, len(mesh.TAUGHT), 2) - 0.5
+    first, motion = own + 0.01, own + 0.05 * torch.rand(3, len(mesh.TAUGHT), 2)
 
     def moved(**gains: float) -> torch.Tensor:
         return retarget.transfer(own, motion, first, True, gains)
 
     plain = moved()
     torch.testing.assert_close(moved(head=1, mouth=1, eyes=1), plain)
-    mouth, eyes = list(retarget.REGIONS["mouth"]), list(retarget.REGIONS["eyes"])
+    mouth, eyes = list(mesh.REGIONS["mouth"]), list(mesh.REGIONS["eyes"])
     others = [i for i in range(own.shape[1]) if i not in mouth]
     louder = moved(mouth=2)
     torch.testing.assert_close(louder[:, others], plain[:, others])

@@ -5,7 +5,7 @@ import torch
 
 from animate import models
 from animate.errors import AnimateError
-from animate.models.first_order_gated.model import model as first_order_gated
+from animate.models.first_order_gated import model as first_order_gated
 
 SMALL = {
     "first_order": {

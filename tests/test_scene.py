@@ -144,7 +144,7 @@ def test_a_head_is_not_shown_far_from_its_neck(
     driver = open_driver(world / "clip.mp4", options)
     count = len(list(on_video(stage, clip, driver, options.changed(paste="crop"), tally)))
     for motion in shown:
-        assert stage.apart(motion[:1], motion[1:]) < REACH + 0.03
+        assert stage.head_distance(motion[:1], motion[1:]) < REACH + 0.03
         assert torch.equal(motion.view[0], motion.view[1])  # what is around her stays
     assert (count, tally.held) == (len(shown), count * (away > REACH))
     assert any("head held" in line for line in tally.words()) == (away > REACH)
