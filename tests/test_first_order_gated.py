@@ -61,7 +61,8 @@ def test_own_pose_moves_nothing_before_training(model, photo):
     shapes = source.shapes, still
     mouth = model.mouth(source.look, source.pose.point, source.pose.point, 128)
     layers = source.front, source.behind
-    _, warped, _, _ = model.synthesis(photo, layers, source.features, shapes, flow, motion, mouth)
+    photo, features = source.photo, source.features
+    _, warped, _, _ = model.synthesis(photo, layers, features, shapes, flow, motion, mouth)
     assert (warped - photo).abs().mean() < 0.01  # the soft edge of the person shows both layers
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from animate.faces import mesh
 from animate.models.first_order_gated.hair import (
     BRIDGE,
     CHIN,
@@ -14,7 +15,6 @@ from animate.models.first_order_gated.hair import (
     mute,
     stiff,
 )
-from animate.models.first_order_gated.model import retarget
 from animate.models.geometry import grid
 
 SIDE = 64
@@ -24,9 +24,9 @@ JUNK = torch.rand(1, SIDE, SIDE, 2, generator=torch.Generator().manual_seed(1))
 
 def face() -> torch.Tensor:
     """Landmarks on an oval, (1, K, 2): the rim in its order from the forehead, the rest within."""
-    point = torch.rand(1, len(retarget.TAUGHT), 2, generator=torch.Generator().manual_seed(2)) / 5
-    turn = torch.arange(len(retarget.RIM)) * (2 * torch.pi / len(retarget.RIM))
-    point[0, list(retarget.RIM)] = torch.stack([0.4 * turn.sin(), -0.5 * turn.cos()], -1)
+    point = torch.rand(1, len(mesh.TAUGHT), 2, generator=torch.Generator().manual_seed(2)) / 5
+    turn = torch.arange(len(mesh.RIM)) * (2 * torch.pi / len(mesh.RIM))
+    point[0, list(mesh.RIM)] = torch.stack([0.4 * turn.sin(), -0.5 * turn.cos()], -1)
     point[0, BRIDGE] = torch.tensor([0.0, -0.1])
     return point
 
@@ -82,7 +82,7 @@ def test_above_the_photo_it_is_mirrored() -> None:
 
 
 def test_the_chin_is_below_the_sides() -> None:
-    assert retarget.TAUGHT[CHIN] == 152
+    assert mesh.TAUGHT[CHIN] == 152
     assert (face()[0, SIDES, 1] < face()[0, CHIN, 1]).all()
 
 

@@ -6,6 +6,7 @@ from test_head import face
 from torch import Tensor
 
 from animate.data.pairs import Pairs
+from animate.faces import mesh
 from animate.models.first_order_gated.model import retarget
 from animate.models.first_order_gated.mouth import (
     AROUND,
@@ -22,7 +23,7 @@ from animate.models.first_order_gated.mouth import (
 from animate.models.geometry import grid, inside, warp
 from animate.training.losses.mouth import Mouths
 
-RIM = (  # of the mouth's opening, in the order of landmarks.OPENINGS
+RIM = (  # of the mouth's opening, in the order of mesh.OPENINGS
     (-0.2, 0.2), (-0.1, 0.14), (0.0, 0.12), (0.1, 0.14),
     (0.2, 0.2), (0.1, 0.28), (0.0, 0.32), (-0.1, 0.28),
 )  # fmt: skip
@@ -34,7 +35,7 @@ def mouth(gap: float = 1.0) -> Tensor:
     point = face()
     rim = torch.tensor(RIM)
     rim[:, 1] = 0.2 + gap * (rim[:, 1] - 0.2)
-    point[0, list(retarget.OPENINGS[0])] = rim
+    point[0, list(mesh.OPENINGS[0])] = rim
     return point
 
 
@@ -87,7 +88,7 @@ def test_sheets_are_pictures_and_frames_do_not_mind_each_other(gap: float) -> No
 def test_the_window_holds_every_open_mouth_and_little_else() -> None:
     points = torch.cat([mouth(), turned(mouth())])
     rows, columns = window(points, SIDE)
-    lips = inside(points[:, list(retarget.OPENINGS[0])], SIDE, SIDE)
+    lips = inside(points[:, list(mesh.OPENINGS[0])], SIDE, SIDE)
     around = torch.nn.functional.max_pool2d(lips, 7, stride=1, padding=3)  # softened, enlarged
     assert around[:, rows, columns].sum() == around.sum()
     assert (rows.stop - rows.start) * (columns.stop - columns.start) < SIDE**2 / 4

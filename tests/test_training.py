@@ -13,15 +13,16 @@ from animate.config import settings
 from animate.data.folders import open_clips
 from animate.data.pairs import Augment, Pairs, ahead, choose, reframe, relight
 from animate.errors import AnimateError
+from animate.faces import mesh
 from animate.models.discriminator import Discriminator
 from animate.models.first_order.model import FirstOrder
-from animate.models.first_order_gated.model import FirstOrderGated, retarget
+from animate.models.first_order_gated.model import FirstOrderGated
 from animate.models.geometry import ThinPlateSpline, gaussians, grid
 from animate.training.loop import schedule, train
 from animate.training.losses.mouth import Mouths
 from animate.training.losses.terms import terms as losses
 
-TAUGHT = len(retarget.TAUGHT)
+TAUGHT = len(mesh.TAUGHT)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,13 @@ def folder(tmp_path_factory):
         coarse = drawn.integers(0, 255, (5, 8, 8, 3), np.uint8)
         np.save(root / "cache" / f"{name}.npy", coarse.repeat(16, 1).repeat(16, 2))
         table[name] = drawn.uniform(20, 100, (5, 478, 2)).astype(np.float32)
-    np.savez(root / "landmarks.npz", **table)
+    np.savez(root / "retarget.npz", **table)
     return root
 
 
 @pytest.fixture
 def clips(folder):
-    return open_clips(folder / "videos", folder / "cache", folder / "landmarks.npz")
+    return open_clips(folder / "videos", folder / "cache", folder / "retarget.npz")
 
 
 def chance(seed, count=1):

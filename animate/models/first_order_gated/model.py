@@ -46,6 +46,7 @@ from animate.models.first_order_gated.foreground import Layers, person
 from animate.models.first_order_gated.hair import crown, mirrored, mute, stiff
 from animate.models.first_order_gated.int8 import Conv, pack, plus
 from animate.models.first_order_gated.keypoints import KeypointDetector
+from animate.models.first_order_gated.light import Light
 from animate.models.first_order_gated.mouth import Inside, Mouth
 from animate.models.geometry import (
     exact,
@@ -83,6 +84,7 @@ class Source:
     behind: Tensor  # (1, 3, S, S): ... before this
     pose: Points  # of one
     look: Tensor  # (1, CODE) of the mouth
+    light: Light | None = None  # all above are in ordinary light; None: so is the photo
 
 
 class DenseMotion(nn.Module):
@@ -287,12 +289,14 @@ class FirstOrderGated(MotionModel[Source, Points]):
         self.mouth = Mouth()
 
     def encode(self, photo: Tensor) -> Source:
-        small = F.adaptive_avg_pool2d(photo, MAP)
         pose = self.track(photo)
+        light = Light.of(photo, pose.point)
+        photo = photo if light is None else light.taken(photo)
+        small = F.adaptive_avg_pool2d(photo, MAP)
         front, _, behind = self.layers(photo, pose.point)
         features, ours = self.synthesis.encode(photo), shapes(pose.point, front)
         look = self.mouth.look(photo, pose.point)
-        return Source(photo, small, features, ours, front, behind, pose, look)
+        return Source(photo, small, features, ours, front, behind, pose, look, light)
 
     def track(self, frames: Tensor) -> Points:
         return Points(self.keypoints(frames), view(frames))
@@ -345,10 +349,10 @@ class FirstOrderGated(MotionModel[Source, Points]):
         side = source.photo.shape[-1]
         theirs = openings(motion.point, side // 2)
         mouth = self.mouth(source.look, source.pose.point, motion.point, side)
-        image, _, share, _ = self.synthesis(
+        image, warped, share, _ = self.synthesis(
             source.photo, layers, source.features, (source.shapes, theirs), flow, x, mouth
         )
-        return flow, image, share
+        return flow, image if source.light is None else source.light.given(image, warped), share
 
     def _seen(
         self, source: Source, motion: Points, flow: Tensor, ground: Tensor
@@ -362,7 +366,8 @@ class FirstOrderGated(MotionModel[Source, Points]):
         sure = trust(flow, corrected, ours, theirs)
         flow = torch.lerp(held, corrected, sure * mute(motion.point, MAP))
         back = everywhere(ground)
-        back = torch.lerp(back, correct(back, view(source.behind).float() / 255, theirs), sure)
+        behind = source.behind if source.light is None else source.light.shown(source.behind)
+        back = torch.lerp(back, correct(back, view(behind).float() / 255, theirs), sure)
         return flow, (source.front, move(source.behind, back))
 
     def head_distance(self, own: Points, motion: Points) -> Tensor:
