@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from animate.faces import Box, mesh
+from animate.faces.paste import Paster, Spot
 from animate.models.first_order_gated.light import Light, cast, luma
 from animate.models.first_order_gated.model import FirstOrderGated
 from animate.models.geometry import inside
@@ -156,5 +157,5 @@ def test_pasting_gives_a_grey_photo_no_tint() -> None:
         np.repeat(np.kron(g, np.ones((6, 6), np.uint8))[..., None], 3, 2) for g in grey
     )
     for part in (crop, still):
-        pasted = Paste(Box(8, 8, 70), still, photo, Window())(photo, part)
+        pasted = Paster([Spot(Box(8, 8, 70), still, photo.shape, Paste())], photo)([part])
         assert (pasted.max(2) == pasted.min(2)).all()

@@ -141,6 +141,26 @@ def test_lips_that_are_closed_in_the_photo_part_as_the_drivers_do() -> None:
         torch.testing.assert_close(opened(moved), opened(mouth(gap)), atol=4e-3, rtol=0)
 
 
-def test_a_driver_whose_lips_are_less_open_is_left_alone() -> None:
-    first = turned(mouth(0.4))
+def test_a_mouth_that_is_open_in_the_photo_closes_and_opens_as_the_drivers_does() -> None:
+    """Though in the driver's reference frame the lips are closed."""
+    ours, closed, open_ = mouth(), turned(mouth(0)), turned(mouth())
+    start = retarget.shut(closed, ours, adapt_scale=True)
+    for driver, far in ((closed, 0.0), (open_, 1.0)):
+        moved = retarget.untangle(retarget.transfer(ours, driver, start, adapt_scale=True))
+        torch.testing.assert_close(retarget.gap(moved), far * retarget.gap(ours), atol=0.02, rtol=0)
+
+
+def test_a_driver_who_is_as_open_as_the_photo_or_sees_hardly_parted_lips_is_left_alone() -> None:
+    first = turned(mouth(0.5))
     torch.testing.assert_close(retarget.shut(first, mouth(0.5), adapt_scale=True), first)
+    closed = turned(mouth(0))
+    torch.testing.assert_close(retarget.shut(closed, mouth(0.15), adapt_scale=True), closed)
+
+
+def test_a_mute_mouth_goes_with_the_head_alone() -> None:
+    own, lips = mouth(0.2), list(mesh.MOUTH)
+    said = turned(mouth())
+    moved = retarget.mute(own, said)
+    torch.testing.assert_close(moved[:, lips], turned(own)[:, lips], atol=2e-3, rtol=0)
+    rest = [i for i in range(own.shape[1]) if i not in mesh.REGIONS["mouth"]]
+    assert torch.equal(moved[:, rest], said[:, rest])

@@ -123,13 +123,13 @@ def foreseen(
         others = len(view.faces) - len(view.boxes)
         for index, actor in enumerate(islice(actors, len(view.boxes))):
             if not view.faces:  # a box was given
-                lines += stage.model.remarks(actor.own)
+                lines += stage.model.remarks(actor.own, source=actor.source)
                 continue
             one = view.faces[index]
             name = named(one, view.faces)
             lines += of_photo(one, others, view.photo.shape, name, stage.model.framing)
             astray = of_marks(one, actor.marks(stage), name)
-            lines += astray or stage.model.remarks(actor.own, name)
+            lines += astray or stage.model.remarks(actor.own, name, actor.source)
     if (
         how.relative
         and drivers[0].options.retarget.reference != "auto"

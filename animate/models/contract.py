@@ -180,8 +180,10 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
         """Right eye, left eye, nose, corners of the mouth in T poses, (T, 5, 2), where known."""
         return None
 
-    def remarks(self, own: M, name: str | None = None) -> list[str]:
-        """What is known from a photo's pose to go badly, a sentence each, with what to do.
+    def remarks(self, own: M, name: str | None = None, source: S | None = None) -> list[str]:
+        """What is known from a photo's pose, and from its `encode`, to go badly.
+
+        A sentence each, with what to do.
 
         `name` is what the face is called where the photo shows others, too.
         """

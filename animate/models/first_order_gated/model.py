@@ -41,6 +41,7 @@ from animate.models.first_order_gated.blocks import (
     zero,
 )
 from animate.models.first_order_gated.camera import SIDE, align, everywhere, pan
+from animate.models.first_order_gated.covered import covered
 from animate.models.first_order_gated.flow_refinement import correct, trust
 from animate.models.first_order_gated.foreground import Layers, person
 from animate.models.first_order_gated.hair import crown, mirrored, mute, stiff
@@ -85,6 +86,7 @@ class Source:
     pose: Points  # of one
     look: Tensor  # (1, CODE) of the mouth
     light: Light | None = None  # all above are in ordinary light; None: so is the photo
+    covered: bool = False  # is the mouth?
 
 
 class DenseMotion(nn.Module):
@@ -295,8 +297,9 @@ class FirstOrderGated(MotionModel[Source, Points]):
         small = F.adaptive_avg_pool2d(photo, MAP)
         front, _, behind = self.layers(photo, pose.point)
         features, ours = self.synthesis.encode(photo), shapes(pose.point, front)
-        look = self.mouth.look(photo, pose.point)
-        return Source(photo, small, features, ours, front, behind, pose, look, light)
+        look, hidden = self.mouth.look(photo, pose.point), covered(photo, pose.point)
+        ours[:, 0] *= not hidden
+        return Source(photo, small, features, ours, front, behind, pose, look, light, hidden)
 
     def track(self, frames: Tensor) -> Points:
         return Points(self.keypoints(frames), view(frames))
@@ -311,9 +314,13 @@ class FirstOrderGated(MotionModel[Source, Points]):
         adapt_scale: bool = True,
         amplify: Mapping[str, float] = {},
     ) -> Points:
+        own = source.pose  # whose background stays in relative motion, whatever the camera does
         if not relative:
-            return motion
-        own = source.pose  # whose background stays, whatever the driver's camera does
+            if not source.covered:
+                return motion
+            return Points(retarget.mute(own.point, motion.point), motion.view)
+        if source.covered:
+            amplify = {**amplify, "mouth": 0.0}
         start = retarget.shut(reference.point, own.point, adapt_scale)
         theirs = retarget.within_reach(start, motion.point)
         point = retarget.transfer(own.point, theirs, start, adapt_scale, amplify)
@@ -348,6 +355,7 @@ class FirstOrderGated(MotionModel[Source, Points]):
         flow, layers = self._seen(source, motion, flow, ground)
         side = source.photo.shape[-1]
         theirs = openings(motion.point, side // 2)
+        theirs[:, 0] *= not source.covered
         mouth = self.mouth(source.look, source.pose.point, motion.point, side)
         image, warped, share, _ = self.synthesis(
             source.photo, layers, source.features, (source.shapes, theirs), flow, x, mouth
@@ -378,8 +386,17 @@ class FirstOrderGated(MotionModel[Source, Points]):
     def marks(self, own: Points) -> Tensor:
         return retarget.marks(own.point)
 
-    def remarks(self, own: Points, name: str | None = None) -> list[str]:
-        return retarget.remarks(own.point, name)
+    def remarks(
+        self, own: Points, name: str | None = None, source: Source | None = None
+    ) -> list[str]:
+        hidden = []
+        if source is not None and source.covered:
+            whose = f"of {name}" if name else "in the photo"
+            hidden.append(
+                f"the mouth {whose} is covered, and moves with the head alone: use one that "
+                "shows it"
+            )
+        return hidden + retarget.remarks(own.point, name)
 
     def forward(self, source: Tensor, driving: Tensor, taught: Tensor | None = None) -> Prediction:
         """Training pass over B pairs, (B, 3, S, S) each, in [0, 1].

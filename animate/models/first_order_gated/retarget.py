@@ -95,6 +95,10 @@ PARTING = {
 }  # fmt: skip
 
 
+PARTED = 0.07, 0.14  # of a mouth's width: lips that stay parted, and an open mouth
+CORNERS = TAUGHT.index(78), TAUGHT.index(308)
+
+
 def down(point: Tensor) -> Tensor:
     """The way from bridge to chin in poses (T, K, 2), of length 1: (T, 2)."""
     way = point[:, TAUGHT.index(152)] - point[:, TAUGHT.index(168)]
@@ -117,17 +121,24 @@ def part(point: Tensor, much: Tensor) -> Tensor:
 
 @exact
 def shut(first: Tensor, source: Tensor, adapt_scale: bool) -> Tensor:
-    """The driver's reference `first` (1, K, 2), its lips no further apart than the photo's.
+    """The driver's reference `first` (1, K, 2), its lips as far apart as the photo's.
 
     Relative motion can't close what is closed: seen from a wide open mouth, all that a driver says
-    would be lost on closed lips. `source` (1, K, 2) is the photo's pose, as large as `first` is, or
-    of its own size where scale is not adapted.
+    would be lost on closed lips. Nor would a mouth that is open in the photo ever close, seen from
+    closed lips; lips that are hardly parted, which may be a smile, stay so. `source` (1, K, 2) is
+    the photo's pose, as large as `first` is, or of its own size where scale is not adapted.
     """
     scale, _, _ = fit_similarity(source[:, list(STEADY)], first[:, list(STEADY)])
     size = scale.square().sum((1, 2)).div(2).sqrt() if adapt_scale else 1.0
 
-    excess = (gap(first) - size * gap(source).clamp(min=0)).clamp(min=0)
-    return part(first, -excess)
+    ours, theirs = size * gap(source).clamp(min=0), gap(first)
+    width = (source[:, CORNERS[1]] - source[:, CORNERS[0]]).norm(dim=-1)
+    agape = ((gap(source) / width.clamp(min=0.05) - PARTED[0]) / (PARTED[1] - PARTED[0])).clamp(
+        0, 1
+    )
+    excess = (theirs - ours).clamp(min=0)
+    lack = agape * (ours - theirs.clamp(min=0)).clamp(min=0)
+    return part(first, lack - excess)
 
 
 TURN = 0.2  # of the face's size, root mean square: how far steady landmarks leave their plane
@@ -146,6 +157,16 @@ def since(first: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
     matrix = matrix[:, 0]
     upright = torch.linalg.inv(matrix).mT
     return matrix, centre, home, (motion - home) @ upright + centre - start
+
+
+@exact
+def mute(own: Tensor, motion: Tensor) -> Tensor:
+    """Poses (T, K, 2) whose mouths stay as in `own` (1, K, 2), and go with the head."""
+    matrix, centre, home, _ = since(own, motion)
+    still = list(REGIONS["mouth"])
+    point = motion.clone()
+    point[:, still] = (own[:, still] - centre) @ matrix.mT + home
+    return point
 
 
 @exact
