@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, draw_face, draw_frames, write_clip
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps
 
 from animate.errors import AnimateError
 from animate.faces import photo_locator
@@ -22,6 +22,7 @@ from animate.inference import advice
 from animate.inference.compose import look
 from animate.inference.driver import open_driver
 from animate.inference.predictor import Stage
+from animate.media.photo_colours import srgb_profile
 from animate.options import Faces
 
 PAGE = ROOT / "docs" / "awkward-inputs.md"
@@ -69,6 +70,13 @@ def plain(folder: Path, name: str = "in.mp4", sound: bool = False) -> Path:
 
 # ---------------------------------------------------------------- photos
 
+
+def lab(picture: Image.Image) -> Image.Image:
+    source, target = (ImageCms.createProfile(name) for name in ("sRGB", "LAB"))
+    transform = ImageCms.buildTransform(source, target, "RGB", "LAB")  # type: ignore[arg-type]
+    return transform.apply(picture)
+
+
 photo("a colour PNG")(lambda f: saved(f, "p.png", face()))
 photo("grey")(lambda f: saved(f, "p.png", face().convert("L")))
 photo("16 bits of grey")(
@@ -76,6 +84,13 @@ photo("16 bits of grey")(
 )
 photo("a palette")(lambda f: saved(f, "p.png", face().quantize(64)))
 photo("CMYK JPEG")(lambda f: saved(f, "p.jpg", face().convert("CMYK")))
+photo("a CMYK TIFF with a profile of screens, which isn't for it")(
+    lambda f: saved(f, "p.tif", face().convert("CMYK"), icc_profile=srgb_profile())
+)
+photo("a damaged colour profile")(
+    lambda f: saved(f, "p.jpg", face(), icc_profile=srgb_profile()[:300])
+)
+photo("CIE L*a*b* TIFF")(lambda f: saved(f, "p.tif", lab(face())))
 photo("WebP")(lambda f: saved(f, "p.webp", face()))
 photo("TIFF")(lambda f: saved(f, "p.tif", face()))
 photo("BMP")(lambda f: saved(f, "p.bmp", face()))
@@ -209,6 +224,17 @@ clip("HDR: 10 bits, HLG, HEVC")(
     lambda f: ffmpeg(f / "c.mp4", "-i", str(plain(f)), "-c:v", "libx265", "-pix_fmt", "yuv420p10le",
                      "-x265-params", "log-level=0:pools=1", "-color_trc", "arib-std-b67",
                      "-color_primaries", "bt2020", "-colorspace", "bt2020nc")
+)  # fmt: skip
+clip("HDR10: 10 bits, PQ, VP9 in WebM")(
+    lambda f: ffmpeg(f / "c.webm", "-i", str(plain(f)), "-vf",
+                     "zscale=pin=709:tin=709:min=170m:t=smpte2084:p=2020:m=2020_ncl:npl=203,"
+                     "format=yuv420p10le",
+                     "-c:v", "libvpx-vp9", "-deadline", "realtime")
+)  # fmt: skip
+clip("Display P3, ProRes with alpha")(
+    lambda f: ffmpeg(f / "c.mov", "-i", str(plain(f)), "-vf",
+                     "setparams=color_primaries=smpte432:color_trc=bt709:colorspace=bt709,"
+                     "format=yuva444p10le", "-c:v", "prores_ks", "-profile:v", "4444")
 )  # fmt: skip
 clip("alpha: QuickTime Animation")(
     lambda f: ffmpeg(f / "c.mov", "-i", str(plain(f)), "-c:v", "qtrle", "-pix_fmt", "argb")

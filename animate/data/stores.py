@@ -26,6 +26,7 @@ from torch import Tensor
 
 from animate.errors import AnimateError
 from animate.media import clips
+from animate.media.frame_colours import FrameColours
 
 if TYPE_CHECKING:
     pass
@@ -102,10 +103,14 @@ def as_stored(path: Path) -> Iterator[np.ndarray]:
         pictures = Pictures(path)
         yield from (pictures[t] for t in range(len(pictures)))
         return
+    if path.suffix.lower() in clips.PHOTO_SUFFIXES:
+        yield clips.read_photo(path, upright=False)
+        return
     try:
         with av.open(str(path)) as container:
+            colours = FrameColours()
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                yield colours.rgb(frame, frame.width, frame.height)
     except (av.error.FFmpegError, IndexError) as error:
         raise AnimateError(
             f"{path} can't be read as a training clip: remove it ({error})"

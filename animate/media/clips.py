@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.media.frame_colours import FrameColours
 from animate.media.photos import PHOTO_SUFFIXES, check_size, existing, read_photo
 
 # Only containers: no play lists, scripts or devices, which could name other files and hosts.
@@ -162,8 +163,6 @@ class Reader:
     """One pass over the video of an open file; `sound` is its sound's stream."""
 
     def __init__(self, path: Path, container: Any):
-        from av.video.reformatter import VideoReformatter
-
         self.path, self.container = path, container
         self.sound = container.streams.best("audio")
         if self.sound is not None and self.sound.codec_context is None:  # nobody knows its codec
@@ -176,7 +175,7 @@ class Reader:
             raise AnimateError(f"{path} has video of an unknown codec: convert it to MP4 first")
         check_size(path, self.stream.width, self.stream.height)
         self.stream.thread_type = "AUTO"
-        self.reformat = VideoReformatter().reformat
+        self.colours = FrameColours()
         self.origin: Fraction | None = None  # seconds, the time stamp of the first frame
         self.damaged = False
         self.decoded = 0
@@ -319,15 +318,7 @@ class Reader:
         elif 0 < aspect < 1:
             height = round(height / aspect)
         check_size(self.path, width, height)
-        colours: Any = None
-        if frame.colorspace == 2 and max(frame.height * 16, frame.width * 9) >= 720 * 16:
-            colours = "ITU709"  # unmarked: what players assume of large pictures
-        clear = frame.format.name == "pal8" or any(p.is_alpha for p in frame.format.components)
-        kind = "rgba" if clear else "rgb24"
-        shown = self.reformat(frame, width, height, kind, src_colorspace=colours).to_ndarray()
-        if clear:
-            alpha = shown[..., 3:].astype(np.uint16)
-            shown = (shown[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        shown = self.colours.rgb(frame, width, height)
         return np.ascontiguousarray(_upright(shown, frame), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Read photos: whole, upright, in RGB."""
+"""Read photos: whole, upright, in sRGB."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.media.photo_colours import cicp_of, in_srgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,8 +25,10 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
 
 
-def read_photo(path: Path) -> np.ndarray:
-    """The picture in a file as uint8 (H, W, 3) RGB, upright (EXIF), transparent parts over white.
+def read_photo(path: Path, *, upright: bool = True) -> np.ndarray:
+    """The picture in a file as uint8 (H, W, 3) sRGB, transparent parts over white.
+
+    upright: turned as EXIF says. What the file says of its colours is followed: see `in_srgb`.
 
     JPEG, PNG (8 or 16 bits, grey, palette, alpha), WebP, BMP, TIFF; the first frame of a GIF.
     Raises AnimateError for what isn't a whole picture of 16 to 12,000 pixels a side and at most
@@ -40,7 +43,8 @@ def read_photo(path: Path) -> np.ndarray:
         with opened(path) as picture:
             check_size(path, *picture.size)
             picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
+            turned = ImageOps.exif_transpose(picture) if upright else picture
+            return _rgb(turned, cicp_of(path))
     except Image.DecompressionBombError as error:
         raise AnimateError(_too_large(path)) from error
     except Image.UnidentifiedImageError as error:
@@ -60,15 +64,19 @@ def opened(path: Path) -> Iterator[Image.Image]:
             yield picture
 
 
-def _rgb(picture: Image.Image) -> np.ndarray:
+def _rgb(picture: Image.Image, cicp: tuple[int, int] | None) -> np.ndarray:
     """uint8 (H, W, 3) of a picture in any of Pillow's modes."""
     from PIL import Image
 
+    told = picture.info
     if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits of grey, or scientific data
         grey = np.asarray(picture, np.float64)
         grey = grey / 257 if picture.mode.startswith("I") else grey
         picture = Image.fromarray(np.clip(grey + 0.5, 0, 255).astype(np.uint8))
-    if "transparency" in picture.info or picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+    if "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    picture = in_srgb(picture, told, cicp)
+    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)

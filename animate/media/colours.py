@@ -1,0 +1,188 @@
+"""Coded colours and the sRGB they are shown as: primaries, transfer curves, the tone curve of HDR.
+
+The numbers of primaries and transfer characteristics are those of ITU-T H.273, tables 2 and 3,
+which MP4, Matroska, H.264, HEVC and PNG's cICP share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+D65, C = (0.3127, 0.3290), (0.310, 0.316)
+XY = tuple[float, float]
+# H.273, table 2: x and y of red, green, blue and white
+PRIMARIES: dict[int, tuple[XY, XY, XY, XY]] = {
+    1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), D65),  # BT.709, sRGB
+    4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C),  # NTSC of 1953
+    5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), D65),  # BT.601, 625 lines
+    6: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),  # BT.601, 525 lines
+    7: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),  # SMPTE ST 240
+    8: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C),  # film
+    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), D65),  # BT.2020, BT.2100
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),  # DCI P3
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),  # Display P3
+    22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),  # EBU Tech 3213
+}
+UNKNOWN, BT709, BT2020 = 2, 1, 9
+GAMMA28, LINEAR, SRGB, PQ, HLG = 5, 8, 13, 16, 18
+HDR = (PQ, HLG)
+WHITE = 203.0  # cd/m2 of HDR's reference white, which SDR's white is: BT.2408, section 2.2
+BRIGHTEST = 1000.0  # cd/m2 of a film that doesn't say: BT.2100's HLG display, and usual for PQ
+BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What the numbers of a picture mean."""
+
+    primaries: int
+    transfer: int
+    brightest: float = BRIGHTEST  # cd/m2, of PQ
+
+    @property
+    def plain(self) -> bool:
+        """Whether the numbers are sRGB's as they are.
+
+        Players show the curves of SDR video (BT.709, BT.601, BT.2020, gamma 2.2) and sRGB's alike,
+        and so do we.
+        """
+        return self.primaries == BT709 and self.transfer not in (GAMMA28, LINEAR, *HDR)
+
+
+def coding(primaries: int, transfer: int, brightest: float = BRIGHTEST) -> Coding:
+    """A coding with what is unknown filled in: BT.2020 for HDR, BT.709 for all else."""
+    if primaries not in PRIMARIES:
+        primaries = BT2020 if transfer in HDR else BT709
+    return Coding(primaries, transfer, brightest)
+
+
+@lru_cache
+def to_bt709(primaries: tuple[XY, XY, XY, XY]) -> np.ndarray:
+    """The matrix (3, 3) from linear RGB of some primaries to BT.709's, white to white (Bradford).
+
+    Raises np.linalg.LinAlgError for primaries that span no colours.
+    """
+    source, target = xyz_of(primaries), xyz_of(PRIMARIES[BT709])
+    if primaries[3] != D65:
+        ours, theirs = BRADFORD @ target.sum(1), BRADFORD @ source.sum(1)
+        source = np.linalg.inv(BRADFORD) @ np.diag(ours / theirs) @ BRADFORD @ source
+    return np.linalg.inv(target) @ source
+
+
+def xyz_of(primaries: tuple[XY, XY, XY, XY]) -> np.ndarray:
+    """The matrix (3, 3) from linear RGB to XYZ, white at Y = 1. Source: SMPTE RP 177."""
+    x, y = np.array(primaries, float).T
+    if not (y > 0).all():
+        raise np.linalg.LinAlgError("a primary without light")
+    columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])  # (XYZ, RGBW)
+    scale = np.linalg.solve(columns[:, :3], columns[:, 3])
+    return columns[:, :3] * scale
+
+
+def shown(rgb: np.ndarray, coded: Coding, *, photo: bool = False) -> np.ndarray:
+    """Coded R'G'B' (..., 3) from 0 to 1 as the sRGB, 0 to 1, that a player shows on an SDR screen.
+
+    SDR goes through linear light to BT.709's primaries and back. HDR goes to the light that its
+    display emits, then to BT.709's primaries, then under the tone curve to SDR's white. Colours
+    outside the gamut are clipped. photo: light gets sRGB's curve; in a film, that of SDR video.
+    """
+    matrix = to_bt709(PRIMARIES[coded.primaries])
+    if coded.transfer in HDR:
+        luma = xyz_of(PRIMARIES[coded.primaries])[1]
+        nits = pq(rgb) if coded.transfer == PQ else hlg(rgb, luma)
+        brightest = coded.brightest if coded.transfer == PQ else BRIGHTEST
+        light = tone_mapped(np.maximum(nits @ matrix.T, 0), brightest) / WHITE
+    elif coded.transfer == LINEAR:
+        light = rgb @ matrix.T
+    elif coded.transfer == GAMMA28:
+        light = rgb**2.8 @ matrix.T
+    elif coded.transfer == SRGB:
+        return srgb(linear(rgb) @ matrix.T)
+    else:
+        return bt1886_inverse(bt1886(rgb) @ matrix.T)
+    return srgb(light) if photo else bt1886_inverse(light)
+
+
+def bt1886(video: np.ndarray) -> np.ndarray:
+    """The light of an SDR display. Source: BT.1886, annex 1, with black at 0."""
+    return video**2.4
+
+
+def bt1886_inverse(light: np.ndarray) -> np.ndarray:
+    """The inverse of `bt1886`, of light clipped to 0 to 1."""
+    return light.clip(0, 1) ** (1 / 2.4)
+
+
+def linear(coded: np.ndarray) -> np.ndarray:
+    """The light of sRGB. Source: IEC 61966-2-1, section 5.2."""
+    return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+
+
+def srgb(light: np.ndarray) -> np.ndarray:
+    """The inverse of `linear`, of light clipped to 0 to 1."""
+    light = light.clip(0, 1)
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+# SMPTE ST 2084; BT.2100, table 4
+M1, M2 = 2610 / 16384, 2523 / 4096 * 128
+C1, C2, C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+
+
+def pq(coded: np.ndarray) -> np.ndarray:
+    """The light in cd/m2 of PQ's numbers. Source: BT.2100, table 4, reference PQ EOTF."""
+    power = coded ** (1 / M2)
+    return 10_000 * (np.maximum(power - C1, 0) / (C2 - C3 * power)) ** (1 / M1)
+
+
+def pq_inverse(nits: np.ndarray) -> np.ndarray:
+    """PQ's numbers of light in cd/m2. Source: BT.2100, table 4, reference PQ inverse EOTF."""
+    power = (nits / 10_000) ** M1
+    return ((C1 + C2 * power) / (1 + C3 * power)) ** M2
+
+
+def hlg(coded: np.ndarray, luma: np.ndarray) -> np.ndarray:
+    """The light in cd/m2 of HLG's numbers on its display of 1,000 cd/m2.
+
+    luma: (3,) shares of red, green and blue in the luminance. Source: BT.2100, table 5, HLG inverse
+    OETF and reference OOTF with gamma 1.2.
+    """
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    return BRIGHTEST * scene * (scene @ luma)[..., None] ** 0.2
+
+
+def tone_mapped(nits: np.ndarray, brightest: float) -> np.ndarray:
+    """Light (..., 3) in cd/m2 of a film up to `brightest` under the white of SDR, hue kept.
+
+    Below a knee nothing changes; from there a Hermite spline, the least that stays monotone.
+    Source: BT.2390-11, section 5.4.1, EETF with black at 0, of the largest of R, G and B.
+    """
+    if brightest <= WHITE:
+        return np.minimum(nits, WHITE)
+    top, white = pq_inverse(np.array([brightest, WHITE]))
+    largest = nits.max(-1, keepdims=True)
+    e = np.minimum(pq_inverse(largest) / top, 1)
+    high = white / top
+    knee = 1.5 * high - 0.5
+    t = ((e - knee) / (1 - knee)).clip(0)
+    spline = (
+        (2 * t**3 - 3 * t**2 + 1) * knee
+        + (t**3 - 2 * t**2 + t) * (1 - knee)
+        + (3 * t**2 - 2 * t**3) * high
+    )
+    mapped = pq(np.where(e < knee, e, spline) * top)
+    return np.where(e < knee, nits, nits * (mapped / np.maximum(largest, 1e-6)))
+
+
+def table(of: Callable[[np.ndarray], np.ndarray], side: int) -> np.ndarray:
+    """`of` at the corners of a grid: (side, side, side, 3), red changing fastest."""
+    steps = np.linspace(0, 1, side)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    return of(np.stack([red, green, blue], -1))

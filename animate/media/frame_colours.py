@@ -1,0 +1,154 @@
+"""Decoded frames of films as RGB in sRGB, whatever matrix, range, primaries or HDR they are in."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from animate.media.colours import HDR, PQ, UNKNOWN, WHITE, Coding, coding, shown, table
+
+BT2020_MATRIX, BT2020_CONSTANT = 9, 10  # ITU-T H.273, table 4
+FULL = 2  # AVCOL_RANGE_JPEG
+SIDE = 64  # of the table of colours: within 3 levels at the gamut's edge, a tenth of one inside
+TICK = Fraction(1, 1000)
+
+
+class FrameColours:
+    """The colours of one film; a film's first frame of HDR says how bright it gets."""
+
+    def __init__(self) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self.reformat = VideoReformatter().reformat
+        self.brightest: float | None = None
+        self.table: _Table | None = None
+
+    def rgb(self, frame: Any, width: int, height: int) -> np.ndarray:
+        """uint8 (height, width, 3) of a decoded frame, transparent parts over white."""
+        clear = frame.format.name == "pal8" or any(p.is_alpha for p in frame.format.components)
+        coded = self._coding(frame)
+        if clear:
+            seen = self._picture(frame, width, height, "rgba")
+            alpha = seen[..., 3:].astype(np.uint16)
+            rgb = seen[..., :3] if coded.plain else self._converted(frame, width, height, coded)
+            return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        if coded.plain:
+            return self._picture(frame, width, height, "rgb24")
+        return self._converted(frame, width, height, coded)
+
+    def _picture(self, frame: Any, width: int, height: int, kind: str) -> np.ndarray:
+        """uint8, or uint16 of "rgb48le", in the primaries and the curve of the film."""
+        shaped = self.reformat(frame, width, height, kind, src_colorspace=_matrix(frame))
+        picture: np.ndarray = shaped.to_ndarray()
+        return picture
+
+    def _coding(self, frame: Any) -> Coding:
+        primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
+        if transfer != PQ:
+            return coding(primaries, transfer)
+        if self.brightest is None:
+            self.brightest = _brightest(frame)
+        return coding(primaries, transfer, self.brightest)
+
+    def _converted(self, frame: Any, width: int, height: int, coded: Coding) -> np.ndarray:
+        depth = max(part.bits for part in frame.format.components)
+        if depth <= 8:
+            deep = self._picture(frame, width, height, "rgb24").astype(np.uint16)
+            deep *= 257
+        else:
+            deep = self._picture(frame, width, height, "rgb48le")
+            _stretch(deep, 8 if _limited(frame) else depth)
+        wanted = (coded, width, height)
+        if self.table is None or self.table.made_for != wanted:
+            self.table = _Table(*wanted)
+        return self.table(deep)
+
+
+class _Table:
+    """A table of colours that ffmpeg's haldclut looks every pixel up in, tetrahedrally."""
+
+    def __init__(self, coded: Coding, width: int, height: int):
+        from av import VideoFormat
+        from av.filter import Graph
+
+        self.made_for = (coded, width, height)
+        self.count = 0
+        self.graph = Graph()  # kept: its filters live no longer than it does
+        kind = VideoFormat("rgb48le")
+        side = round(SIDE**1.5)  # of the square picture that holds the table
+        self.into = self.graph.add_buffer(width=width, height=height, format=kind, time_base=TICK)
+        colours = self.graph.add_buffer(width=side, height=side, format=kind, time_base=TICK)
+        lookup, self.out = self.graph.add("haldclut"), self.graph.add("buffersink")
+        self.into.link_to(lookup, 0, 0)
+        colours.link_to(lookup, 0, 1)
+        lookup.link_to(self.out)
+        self.graph.configure()
+        seen = table(lambda rgb: shown(rgb, coded), SIDE).reshape(side, side, 3)
+        colours.push(self._framed(np.rint(seen * 65535).astype(np.uint16), 0))
+        colours.push(None)
+
+    @staticmethod
+    def _framed(picture: np.ndarray, count: int) -> Any:
+        from av import VideoFrame
+
+        frame = VideoFrame.from_ndarray(picture, "rgb48le")
+        frame.pts, frame.time_base = count, TICK
+        return frame
+
+    def __call__(self, deep: np.ndarray) -> np.ndarray:
+        """uint8 of a uint16 picture (H, W, 3)."""
+        self.into.push(self._framed(deep, self.count))
+        self.count += 1
+        pulled: Any = self.out.pull()
+        seen: np.ndarray = pulled.to_ndarray()
+        seen -= seen >> 8  # 65535 to 65280, so that the rounding below cannot overflow
+        seen += 128
+        return (seen >> 8).astype(np.uint8)
+
+
+def _matrix(frame: Any) -> Any:
+    """The matrix to decode with; None is the frame's own, BT.601 where it has none."""
+    declared = int(frame.colorspace)
+    unmarked = declared == UNKNOWN
+    if declared == BT2020_CONSTANT or (
+        unmarked and (frame.color_primaries == BT2020_MATRIX or frame.color_trc in HDR)
+    ):
+        return "BT2020"
+    if unmarked and max(frame.height * 16, frame.width * 9) >= 720 * 16:
+        return "ITU709"  # what players assume of large pictures
+    return None
+
+
+def _limited(frame: Any) -> bool:
+    return not frame.format.is_rgb and frame.color_range != FULL
+
+
+def _stretch(deep: np.ndarray, depth: int) -> None:
+    """Bring the white of 16 bits to 65,535, in place.
+
+    ffmpeg shifts numbers of `depth` bits up without stretching them; of limited range, white comes
+    out at 255 << 8.
+    """
+    np.minimum(deep, ((1 << depth) - 1) << (16 - depth), out=deep)
+    deep += deep >> depth
+
+
+def _brightest(frame: Any) -> float:
+    """cd/m2 of a PQ film: of its content, else of the display it was graded on, else usual."""
+    from av.sidedata.sidedata import Type
+
+    light = frame.side_data.get(Type.CONTENT_LIGHT_LEVEL)
+    if light is not None and len(bytes(light)) >= 4:
+        most = float(struct.unpack_from("=I", bytes(light))[0])  # AVContentLightMetadata, MaxCLL
+        if WHITE <= most <= 10_000:
+            return most
+    graded = frame.side_data.get(Type.MASTERING_DISPLAY_METADATA)
+    if graded is not None and len(bytes(graded)) >= 88:
+        # AVMasteringDisplayMetadata: eight rationals of x and y, those of the least and most light
+        over, under, _, known = struct.unpack_from("=4i", bytes(graded), 72)
+        if known and under and WHITE <= over / under <= 10_000:
+            return float(over / under)
+    return Coding(0, PQ).brightest

@@ -1,0 +1,187 @@
+"""Photos in sRGB, whatever an ICC profile or PNG's chunks say of their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from animate.media.colours import BT709, PRIMARIES, coding, shown, srgb, to_bt709
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # ICC.1:2022, table 19, as Pillow's modes
+CLASSES = ("scnr", "mntr", "prtr", "spac")  # devices and spaces of colour: ICC.1:2022, table 18
+MADE = bytes.fromhex("07e8 0001 0001 0000 0000 0000")  # 2024-01-01: ICC.1:2022, section 7.2.8
+SAME = 1  # level that the lookups of two programs may differ by
+# What libpng takes as sRGB: PNG_GAMMA_THRESHOLD, and its tolerance of chromaticities.
+SAME_GAMMA, SAME_XY = 0.05, 0.01
+STRIP = 64  # rows that are held as floats at a time
+
+
+def in_srgb(
+    picture: Image.Image, told: dict[Any, Any], cicp: tuple[int, int] | None = None
+) -> Image.Image:
+    """A picture of 8 bits with its colours brought to sRGB; itself where they are in sRGB.
+
+    told: Pillow's `info` of the file. cicp: see `cicp_of`. What comes first wins, as in PNG's
+    specification (third edition, section 4.3): cICP, the ICC profile, the chunk sRGB, then gAMA
+    with cHRM. Profiles are followed relative-colorimetrically with black point compensation:
+    colours that sRGB has stay what they are, white is white, and black is black. As in browsers, a
+    profile that can't be used (damaged, for other kinds of pictures, with white no lighter than
+    black) is left out and the numbers are taken as sRGB's.
+    """
+    if picture.mode == "LAB":
+        return _followed(picture, None)
+    if cicp is not None:
+        coded = coding(*cicp)
+        return picture if coded.plain else _by(picture, lambda rgb: shown(rgb, coded, photo=True))
+    profile = told.get("icc_profile")
+    if profile:
+        return _followed(picture, profile)
+    if "gamma" in told and "srgb" not in told:
+        return _by_chunks(picture, told["gamma"], told.get("chromaticity"))
+    return picture
+
+
+def cicp_of(path: Path) -> tuple[int, int] | None:
+    """The primaries and the transfer of a PNG's chunk cICP, which Pillow doesn't tell."""
+    with path.open("rb") as file:
+        if file.read(8) != b"\x89PNG\r\n\x1a\n":
+            return None
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] == b"cICP" and length == 4:
+                primaries, transfer, _, _ = file.read(4)
+                return primaries, transfer
+            file.seek(length + 4, 1)
+    return None
+
+
+# ---------------------------------------------------------------- ICC profiles
+
+
+def _followed(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """A picture by its ICC profile; profile None: CIE L*a*b* of D50."""
+    flat, alpha = _parts(picture)
+    transform = None
+    for mode in (flat.mode, "RGB") if flat.mode == "L" else (flat.mode,):
+        transform = transform or _transform(profile, mode)
+    if transform is None:
+        return picture
+    seen = transform.apply(flat.convert(transform.input_mode))
+    if alpha is not None:
+        seen.putalpha(alpha)
+    result: Image.Image = seen
+    return result
+
+
+def _parts(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The colours as L, RGB, CMYK or LAB, and the alpha of a picture that has some."""
+
+    premultiplied = {"RGBa": "RGBA", "La": "LA", "PA": "RGBA"}
+    picture = picture.convert(premultiplied.get(picture.mode, picture.mode))
+    alpha = picture.getchannel("A") if picture.mode in ("RGBA", "LA") else None
+    grey = picture.mode in ("1", "L", "LA")
+    kept = picture.mode in ("CMYK", "LAB")
+    flat: Image.Image = picture if kept else picture.convert("L" if grey else "RGB")
+    return flat, alpha
+
+
+@lru_cache(maxsize=4)
+def _transform(profile: bytes | None, mode: str) -> Any:
+    """Pillow's transform of pictures in a mode to sRGB; None where there is none to make."""
+    from PIL import ImageCms
+
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    try:
+        if profile is None:
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        else:
+            source = ImageCms.ImageCmsProfile(BytesIO(profile))
+            inside = source.profile
+            if inside.device_class not in CLASSES:
+                return None
+            if SPACES.get(inside.xcolor_space.strip()) != mode:
+                return None
+        target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        made = ImageCms.ImageCmsTransform(source, target, mode, "RGB", intent, flags=flags)
+    except (OSError, ValueError, TypeError):
+        return None
+    return made if mode == "LAB" or _useful(made) else None
+
+
+def _useful(transform: Any) -> bool:
+    """Whether a transform changes colours, and keeps the order of white, grey and black."""
+    from PIL import Image
+
+    mode = transform.input_mode
+    parts = 4 if mode == "CMYK" else 3
+    black, grey, white = ([v] * parts for v in ((255, 128, 0) if parts == 4 else (0, 128, 255)))
+    ladder = np.array([[black, grey, white]], np.uint8)
+    ladder = ladder[..., 0] if mode == "L" else ladder
+    light = np.asarray(transform.apply(Image.fromarray(ladder, mode)), int).sum(-1)[0]
+    if not light[0] < light[1] < light[2]:
+        return False
+    if mode == "CMYK":
+        return True
+    if mode == "L":
+        some = np.arange(256)[None]
+        wanted = some[..., None]
+    else:
+        steps = np.arange(0, 256, 15)
+        some = wanted = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+    seen = np.asarray(transform.apply(Image.fromarray(some.astype(np.uint8), mode)), int)
+    return bool(np.abs(seen - wanted).max() > SAME)
+
+
+def srgb_profile() -> bytes:
+    """An ICC profile of sRGB, the same bytes whenever it is asked for."""
+    from PIL import ImageCms
+
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[:24] + MADE + made[36:]
+
+
+# ---------------------------------------------------------------- PNG's chunks
+
+
+def _by_chunks(
+    picture: Image.Image, gamma: float, chromaticity: tuple[float, ...] | None
+) -> Image.Image:
+    """A PNG by gAMA and cHRM (white, red, green, blue); nonsense in them is left out."""
+    red, green, blue, white = PRIMARIES[BT709]
+    if not 0.1 <= gamma <= 10:
+        return picture
+    if chromaticity is not None:
+        told = np.array(chromaticity, float).reshape(4, 2)
+        same = np.abs(told - [white, red, green, blue]).max() <= SAME_XY
+        if not same:
+            white, red, green, blue = ((float(x), float(y)) for x, y in told)
+    if (red, green, blue, white) == PRIMARIES[BT709] and abs(gamma * 2.2 - 1) <= SAME_GAMMA:
+        return picture
+    try:
+        matrix = to_bt709((red, green, blue, white))
+    except np.linalg.LinAlgError:
+        return picture
+    return _by(picture, lambda rgb: srgb(rgb ** (1 / gamma) @ matrix.T))
+
+
+def _by(picture: Image.Image, of: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
+    """A picture with its RGB, from 0 to 1, changed by `of`."""
+    from PIL import Image
+
+    flat, alpha = _parts(picture)
+    rgb = np.array(flat.convert("RGB"))
+    for top in range(0, len(rgb), STRIP):
+        rgb[top : top + STRIP] = np.rint(of(rgb[top : top + STRIP] / 255) * 255)
+    seen = Image.fromarray(rgb)
+    if alpha is not None:
+        seen.putalpha(alpha)
+    return seen
