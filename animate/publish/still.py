@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.photo_colours import srgb_profile
 from animate.publish.drafts import writing
 from animate.publish.tags import Texts
 
@@ -17,7 +18,10 @@ STILLS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def encode_still(draft: Path, frames: Iterator[np.ndarray], out: Path, texts: Texts) -> int:
-    """Write the only frame with its texts; the number of frames."""
+    """Write the only frame with its texts, said to be sRGB; the number of frames.
+
+    Some viewers with wide screens stretch the colours of pictures that say nothing.
+    """
     from PIL import Image
 
     picture = next(frames, None)
@@ -36,10 +40,13 @@ def _options(kind: str, texts: Texts) -> dict[str, Any]:
         from PIL.PngImagePlugin import PngInfo
 
         tags = PngInfo()
+        tags.add(b"sRGB", b"\0")  # PNG, third edition, section 11.3.2.5: perceptual
         tags.add_text("comment", texts.claim)
         tags.add_itxt("XML:com.adobe.xmp", texts.xmp(label=True).decode())
         return {"pnginfo": tags}
     if kind == "WEBP":  # has no comments
-        return {"quality": 95, "method": 4, "xmp": texts.xmp(label=True, claim=True)}
+        xmp = texts.xmp(label=True, claim=True)
+        return {"quality": 95, "method": 4, "xmp": xmp, "icc_profile": srgb_profile()}
     xmp = texts.xmp(label=True)
-    return {"quality": 95, "subsampling": 0, "comment": texts.claim, "xmp": xmp}
+    return {"quality": 95, "subsampling": 0, "comment": texts.claim, "xmp": xmp,
+            "icc_profile": srgb_profile()}  # fmt: skip

@@ -114,12 +114,15 @@ def _command(
     if kind.muxer == "gif":
         slower = f"fps={FASTEST_GIF}," if rate > FASTEST_GIF else ""
         return [*command, "-vf", slower + PALETTE, "-f", "gif"]
-    # The matrix that players assume of this size when they don't look at the tags.
+    # The matrix that players assume of this size when they don't look at the tags. What the frames
+    # say goes before what the encoder is told, so the filter says it; ffmpeg then writes it into
+    # the codec's own header and into the container (colr in MP4 and MOV, Colour in MKV and WebM).
+    # sRGB's primaries are BT.709's, and players show video of BT.709's curve as they show sRGB.
     large = max(shape[0] * 16, shape[1] * 9) >= 720 * 16
     matrix, tag = ("bt709", "bt709") if large else ("bt601", "smpte170m")
     command += ["-vf", f"scale=out_color_matrix={matrix}:out_range=tv:flags=bicubic+accurate_rnd,"
-                "format=yuv420p", "-colorspace", tag, "-color_range", "tv",
-                "-color_primaries", "bt709", "-color_trc", "bt709", *kind.video]  # fmt: skip
+                "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709:"
+                f"colorspace={tag}:range=tv", *kind.video]  # fmt: skip
     short = min(shape[:2])
     if short < SMALL:
         command += FINER
