@@ -13,8 +13,8 @@ from av.video.reformatter import VideoReformatter
 from conftest import draw_frames
 from PIL import Image
 
-from animate import clips
-from animate.photo_colours import srgb_profile
+from animate.media import clips
+from animate.media.photo_colours import srgb_profile
 from animate.provenance.aigc import Aigc
 from animate.publish.still import STILLS, encode_still
 from animate.publish.tags import Texts

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.photo_colours import srgb_profile
+from animate.media.photo_colours import srgb_profile
 from animate.publish.drafts import writing
 from animate.publish.tags import Texts
 
