@@ -1,5 +1,7 @@
 """A mouth behind cloth stays there; a bearded one is no mask."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from test_light import colour, face_of, inked
@@ -8,7 +10,7 @@ from torch import Tensor
 from animate.faces import mesh
 from animate.models.first_order_gated import retarget
 from animate.models.first_order_gated.covered import CORNERS, covered
-from animate.models.first_order_gated.model import FirstOrderGated, Points
+from animate.models.first_order_gated.model import FirstOrderGated
 from animate.models.first_order_gated.mouth import UPPER
 
 SIDE = 128
@@ -65,20 +67,20 @@ def test_a_covered_mouth_does_not_part_and_is_told_of(monkeypatch: pytest.Monkey
     torch.manual_seed(0)
     model, (photo, point) = FirstOrderGated(size=SIDE).eval(), person(SKINS[0])
     masked = torch.lerp(photo, colour(CLOTH["light blue"]), band(0.03, 0.7, 0.35))
-    view = model.track(photo).view
-    own, said = Points(point, view), point.clone()
+    seen = model.track(photo)
+    own, said = replace(seen, point=point), point.clone()
     said[:, list(mesh.OPENINGS[0])[5:]] += torch.tensor([0.0, 0.15])
     monkeypatch.setattr(model, "track", lambda frames: own)
     open_, shut = model.encode(photo), model.encode(masked)
     for relative in (True, False):
         wide, still = (
-            model.retarget(source, Points(said, view), own, relative=relative)
+            model.retarget(source, replace(seen, point=said), own, relative=relative)
             for source in (open_, shut)
         )
         gaps = [retarget.gap(p.point) - retarget.gap(point) for p in (wide, still)]
         assert gaps[0] > 0.1
         assert gaps[1].abs() < 0.02
-    assert any("covered" in line for line in model.remarks(own, shut))
-    assert not any("covered" in line for line in model.remarks(own, open_))
+    assert any("covered" in line for line in model.remarks(own, source=shut))
+    assert not any("covered" in line for line in model.remarks(own, source=open_))
     at = ((point[0, UPPER[2]] + 1) / 2 * (SIDE - 1)).round().long()
     assert shut.shapes[0, 0, at[1] // 2, at[0] // 2] == 0  # nothing of it is an opening

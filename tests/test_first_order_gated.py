@@ -18,6 +18,7 @@ from animate.models.first_order_gated.model import (
 
 STILL = torch.eye(2, 3)[None]
 VIEW = torch.zeros(1, 1, 64, 64, dtype=torch.uint8)
+SHARP = torch.zeros(1, 2, dtype=torch.uint8)
 TAUGHT = len(mesh.TAUGHT)
 
 
@@ -177,7 +178,9 @@ def test_lips_and_lids_that_passed_each_other_meet_half_way():
 
 
 def test_poses_are_sliced_as_one():
-    motion = Points(torch.arange(12.0).view(3, 2, 2), VIEW.expand(3, -1, -1, -1))
+    motion = Points(
+        torch.arange(12.0).view(3, 2, 2), VIEW.expand(3, -1, -1, -1), SHARP.expand(3, -1)
+    )
     assert len(motion) == 3
     assert torch.equal(motion[1:].point, motion.point[1:])
 
@@ -190,7 +193,7 @@ def test_closed_eyes_are_told_of_and_points_that_are_no_face_are_not() -> None:
         for rim, x in zip(mesh.OPENINGS[1:], (-0.3, 0.3), strict=True):
             point[0, list(rim), 0] = x - 0.1 * angle.cos()
             point[0, list(rim), 1] = 0.1 * height * angle.sin()
-        assert bool(FirstOrderGated(size=128).remarks(Points(point, VIEW))) == told
+        assert bool(FirstOrderGated(size=128).remarks(Points(point, VIEW, SHARP))) == told
 
 
 def test_a_head_that_leans_far_is_told_of() -> None:
@@ -200,7 +203,7 @@ def test_a_head_that_leans_far_is_told_of() -> None:
         at = [mesh.TAUGHT.index(n) for n in eye]
         point[0, at, 0], point[0, at, 1] = side * 0.2, side * 0.2 * math.tan(math.radians(50))
     assert retarget.roll(point)[0] == pytest.approx(50, abs=1e-3)
-    (line,) = FirstOrderGated(size=128).remarks(Points(point, VIEW))
+    (line,) = FirstOrderGated(size=128).remarks(Points(point, VIEW, SHARP))
     assert "50 degrees" in line
 
 

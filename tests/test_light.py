@@ -1,5 +1,7 @@
 """What is painted into a photo has the photo's light; an ordinary photo is left as it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -132,8 +134,8 @@ def test_frames_of_a_grey_photo_are_grey(monkeypatch: pytest.MonkeyPatch) -> Non
     model, (photo, point) = painter(), face_of()
     tracked = model.track(photo)
     for gap in (0.0, 1.0):
-        poses = type(tracked)(mouth(gap), tracked.view)
-        monkeypatch.setattr(model, "track", lambda frames: type(tracked)(point, tracked.view))
+        poses = replace(tracked, point=mouth(gap))
+        monkeypatch.setattr(model, "track", lambda frames: replace(tracked, point=point))
         coloured = model.render(model.encode(photo), poses)
         grey = model.render(model.encode(inked(photo, "grey")), poses)
         assert (coloured.amax(1) - coloured.amin(1)).max() > 0.2

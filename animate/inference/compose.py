@@ -17,6 +17,7 @@ from animate.faces import Box, Detected, Face, Locator, Sighting, cut, photo_loc
 from animate.faces.crop import Framing
 from animate.faces.paste import Paster, Spot
 from animate.inference import advice
+from animate.inference.doubt import Seen, judged
 from animate.inference.driver import Driver, Tally, resample
 from animate.inference.predictor import Pose, References, Stage
 from animate.media.clips import Clip, open_clip
@@ -266,33 +267,39 @@ def on_video(
 
     With the head amplified by 0 she keeps her own movement, and takes the expression alone;
     otherwise the driver's movement takes the place of hers, no further than REACH from her own: her
-    neck and shoulders still go with hers. Frames without a face stay as they are; they and those
-    held back are counted. What was turned to be read is turned back. Ends with the shorter of the
-    two.
+    neck and shoulders still go with hers. Frames without a face, or with one whose pose can't be
+    trusted, stay as they are; they and those held back are counted. What was turned to be read is
+    turned back. Ends with the shorter of the two.
     """
     how, paste = options.retarget.of_video("head" in stage.model.regions), options.paste
     keeps = how.keeps_head
     still = replace(how, relative=True, head=0)
     locator = photo_locator(options.faces, stage.model.framing)
 
-    def seen(sighting: Sighting) -> tuple[Sighting, Actor | None]:
-        actor = Actor.of(stage, sighting.frame, sighting.box) if sighting.found else None
-        return sighting, actor
+    def seen(sighting: Sighting) -> Seen[tuple[Sighting, Actor | None]]:
+        if not sighting.found:
+            return Seen((sighting, None), math.inf)
+        actor = Actor.of(stage, sighting.frame, sighting.box)
+        return Seen((sighting, actor), stage.doubts(actor.own)[0], sighting.fresh)
 
     def moves() -> Iterator[tuple[Sighting, Actor | None, Motion | None]]:
         poses = resample(driver.poses(stage), driver.rate, clip.rate)
         people = in_order(seen, locator.track(clip.frames(), clip.rate), stage.threads)
         start: Actor | None = None
         references = References(None)
-        for (sighting, actor), pose in zip(people, poses, strict=False):
+        fresh = False  # a scene has begun since she was last seen well
+        for ((sighting, actor), sure), pose in zip(judged(people, clip.rate), poses, strict=False):
             tally.count(sighting)
-            if actor is None:
+            fresh = fresh or sighting.fresh
+            if actor is not None and not sure:
+                tally.doubt(tally.frames - 1)
+            if actor is None or not sure:
                 yield sighting, None, None
                 continue
             if start is None:
                 references = References(driver.anchor(stage, actor.own) if how.relative else None)
-            if start is None or sighting.fresh:
-                start = actor
+            if start is None or fresh:
+                start, fresh = actor, False
             first = references.of(pose)
             own = (actor if keeps else start).source
             motion = stage.retarget(own, pose.motion, first, how)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, islice, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces import Face, Locator, Sighting, clip_locator, cut, quarter_turns
 from animate.faces.crop import FRAMING, Framing
+from animate.inference.doubt import BRIDGE, COVERED, DOUBTFUL, LOST, Seen, judged, mended, trusted
 from animate.inference.predictor import BATCH, Pose, Stage
 from animate.inference.templates import Reel, Template, read_template
 from animate.media import clips
@@ -27,10 +28,9 @@ from animate.options import Options, Playback
 from animate.system import parallel
 from animate.system.parallel import in_order
 
-Seen = TypeVar("Seen", Sighting, Pose)
+Frame = TypeVar("Frame", Sighting, Pose)
 
 EVERY = 5  # frames: how finely the reference frame is searched
-COVERED = Fraction(1, 5)  # seconds before and after it is lost that a face is not to be trusted
 SEARCHED = 20  # seconds of the driver in which the reference frame is searched
 
 DEFAULTS = Options()
@@ -48,6 +48,9 @@ class Tally:
     frames: int = 0
     missing: int = 0
     first_missing: int | None = None
+    doubted: int = 0  # with a face, and a pose that can't be trusted
+    first_doubted: int | None = None
+    hopeless: bool = False  # all of them are: they were used as they are
     cuts: int = 0
     turns: int = 0  # quarter turns to the left that make it upright
     held: int = 0  # frames in which the head could not go as far as it was asked to
@@ -62,6 +65,12 @@ class Tally:
         self.frames += 1
         self.cuts += sighting.fresh
 
+    def doubt(self, number: int) -> None:
+        """The pose of a frame of this number can't be trusted."""
+        self.doubted += 1
+        if self.first_doubted is None:
+            self.first_doubted = number
+
     def words(self, whose: str = "clip") -> list[str]:
         """What is worth telling."""
         found = []
@@ -72,6 +81,16 @@ class Tally:
             found.append(
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
                 f"{self.first_missing})"
+            )
+        if self.hopeless:
+            found.append(
+                f"no pose of the {whose}'s {self.frames} frames could be trusted: they are used as "
+                "they are"
+            )
+        elif self.doubted:
+            found.append(
+                f"{self.doubted} of the {whose}'s {self.frames} frames with a face whose pose "
+                f"could not be trusted (the first: {self.first_doubted})"
             )
         if self.held:
             found.append(
@@ -141,15 +160,45 @@ class Driver:
         return self._followed(stage)
 
     def _followed(self, stage: Stage) -> Iterator[Pose]:
+        """The poses of frames, trusted ones in place of the others; all as they are where there is
+        none to be trusted."""
+        longest = max(1, round(BRIDGE * self.rate))
+        pose = None
+        for pose in self._held(mended(self._judged(self._seen(stage)), longest)):
+            yield pose
+        if pose is None and self.tally.doubted:
+            self.tally.hopeless = True
+            again = replace(self, tally=Tally())
+            yield from again._held(again._seen(stage))
+        elif pose is None:
+            raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
+
+    def _judged(self, poses: Iterable[Pose | None]) -> Iterator[tuple[Pose | None, bool]]:
+        """Poses and whether each can be trusted; those that can't are counted."""
+        stream = (
+            Seen(pose, pose.doubt, pose.fresh) if pose else Seen(pose, math.inf) for pose in poses
+        )
+        for number, (pose, sure) in enumerate(judged(stream, self.rate), self.first):
+            if pose is not None and not sure:
+                self.tally.doubt(number)
+            yield pose, sure
+
+    def _seen(self, stage: Stage) -> Iterator[Pose | None]:
+        """The pose of each frame; None where there is no face, or one that is half covered."""
+
         def seen(some: list[Sighting]) -> list[Pose | None]:
             crops = [cut(s.frame, s.box, stage.model.size) for s in some if s.found]
             poses = iter(stage.seen(crops))
             return [replace(next(poses), fresh=s.fresh) if s.found else None for s in some]
 
         batches = in_order(seen, parallel.chunks(self._counted(), BATCH), stage.threads)
+        return trusted(chain.from_iterable(batches), round(COVERED * self.rate))
+
+    def _held(self, poses: Iterable[Pose | None]) -> Iterator[Pose]:
+        """Poses, without any that is missing (None): it is held, or left out."""
         last: Pose | None = None
         waiting = 0  # frames before the first face
-        for pose in trusted(chain.from_iterable(batches), round(COVERED * self.rate)):
+        for pose in poses:
             if pose is not None:
                 last = pose
                 yield from repeat(last, waiting + 1)
@@ -160,8 +209,6 @@ class Driver:
                 waiting += 1
             else:
                 yield replace(last, fresh=False)  # held
-        if last is None:
-            raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
 
     def _counted(self) -> Iterator[Sighting]:
         for sighting in self.sightings():
@@ -177,7 +224,8 @@ class Driver:
     def _most_like(self, stage: Stage, own: Motion) -> Motion:
         """The pose most like the photo's `own`, of every fifth frame; stops early at a good one.
 
-        The crops are those of a run, so that relative motion starts where the run starts.
+        One that can't be trusted is none where any other can. The crops are those of a run, so that
+        relative motion starts where the run starts.
         """
         poses: Iterator[Pose]
         if isinstance(self.media, Template):
@@ -188,19 +236,28 @@ class Driver:
                 for s in islice(self._first_scene(self.sightings()), 0, None, EVERY)
                 if s.found
             )
-        best, least = None, math.inf
-        for pose in poses:
-            away = stage.distance(own, pose.motion)
-            if away < least:
-                best, least = pose.motion, away
-            if away < stage.model.near:
-                break
-        if best is None:
-            raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
-        self.tally.distance = least
-        return best
 
-    def _first_scene(self, frames: Iterable[Seen]) -> Iterator[Seen]:
+        def away(pose: Pose) -> float:
+            return stage.distance(own, pose.motion)
+
+        best: tuple[float, Motion] = math.inf, own
+        lost: tuple[float, Motion] = math.inf, own  # of those that can't be trusted
+        for pose in poses:
+            much = away(pose) * (1 if pose.doubt < DOUBTFUL else 2)  # rather one that is sure
+            if pose.doubt >= LOST:
+                lost = min(lost, (much, pose.motion), key=itemgetter(0))
+                continue
+            best = min(best, (much, pose.motion), key=itemgetter(0))
+            if much < stage.model.near:
+                break
+        if best[0] == math.inf:
+            alone = replace(self, tally=Tally())
+            first = next(alone._once(stage))
+            best = lost if alone.tally.hopeless else (away(first), first.motion)
+        self.tally.distance = stage.distance(own, best[1])
+        return best[1]
+
+    def _first_scene(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Frames up to the first cut, behind which there may be another person."""
         for index, frame in enumerate(islice(frames, int(SEARCHED * self.rate))):
             if index and frame.fresh:
@@ -310,30 +367,6 @@ def smooth(
             filters = [OneEuroFilter(float(rate), cutoff, speed) for _ in numbers]
         calm = [one(number) for one, number in zip(filters, numbers.tolist(), strict=True)]
         yield replace(pose, motion=pose.motion.with_numbers(calm))
-
-
-def trusted(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:
-    """Poses, without the `edge` before and after `edge` or more that are missing (None).
-
-    There the face is half covered, and a pose to be held would be none of a face. After a cut, and
-    where no pose has been given yet, they stay.
-    """
-    waiting: deque[Pose | None] = deque()
-    gone, doubtful, given = 0, 0, False
-    for pose in found:
-        if waiting and len(waiting) >= 2 * edge:
-            given = given or waiting[0] is not None
-            yield waiting.popleft()
-        if pose is None:
-            gone += 1
-        else:
-            doubtful = edge if given and gone >= edge else max(0, doubtful - 1)
-            doubtful = 0 if pose.fresh else doubtful
-            gone = 0
-        waiting.append(None if doubtful else pose)
-        if given and gone == edge > 0:
-            waiting = deque(p if p is not None and p.fresh else None for p in waiting)
-    yield from waiting
 
 
 def resample(poses: Iterable[Pose], rate: Fraction, to: Fraction) -> Iterator[Pose]:

@@ -27,6 +27,7 @@ class Pose:
     fresh: bool = False
     scene: int = 0  # of the driver, counted from 0: relative motion has a reference for each
     crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was found in
+    doubt: float = 0.0  # the model's, from 0 to 1 and beyond
 
 
 class References:
@@ -87,7 +88,15 @@ class Stage:
         if not frames:
             return []
         motion = self.track(frames + frames[-1:] * (BATCH - len(frames)))
-        return [Pose(motion[i : i + 1], crop=crop) for i, crop in enumerate(frames)]
+        doubts = self.doubts(motion)
+        return [
+            Pose(motion[i : i + 1], crop=crop, doubt=doubts[i]) for i, crop in enumerate(frames)
+        ]
+
+    def doubts(self, motion: Motion) -> list[float]:
+        """How far each pose is from being known, as the model says: from 1 on it is no face's."""
+        with torch.inference_mode():
+            return [float(doubt) for doubt in self.model.doubt(motion)]
 
     def frames(
         self, source: Any, driving: Iterable[np.ndarray], first: Motion | None, **retarget: Any

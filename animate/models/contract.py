@@ -180,6 +180,15 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
         """Right eye, left eye, nose, corners of the mouth in T poses, (T, 5, 2), where known."""
         return None
 
+    def doubt(self, motion: M) -> Tensor:
+        """How far each of T poses, as `track` found them, is from being known: (T,).
+
+        From 1 on it is no face's. Below a half nothing speaks against it; a half and more is a
+        face that can hardly be seen (from the side, say), or one that is covered or out of focus.
+        Models that know nothing of their doubts have none.
+        """
+        return torch.zeros(len(motion))
+
     def remarks(self, own: M, name: str | None = None, source: S | None = None) -> list[str]:
         """What is known from a photo's pose, and from its `encode`, to go badly.
 

@@ -135,13 +135,24 @@ def bounds(point: Tensor, height: int, width: int, margin: int = 1) -> tuple[sli
     return rows, columns
 
 
-@exact
 def expectation(probability: Tensor) -> Tensor:
     """The mean point of maps (B, K, H, W) that each sum to one: (B, K, 2)."""
+    return moments(probability)[0]
+
+
+@exact
+def moments(probability: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean point of maps (B, K, H, W) that each sum to one, and their spread around it.
+
+    (B, K, 2), and standard deviations (B, K): the root of the variance in x and in y together.
+    """
     height, width = probability.shape[-2:]
     y = torch.linspace(-1, 1, height, device=probability.device, dtype=probability.dtype)
     x = torch.linspace(-1, 1, width, device=probability.device, dtype=probability.dtype)
-    return torch.stack([probability.sum(-2) @ x, probability.sum(-1) @ y], -1)
+    across, down = probability.sum(-2), probability.sum(-1)
+    mean = torch.stack([across @ x, down @ y], -1)
+    square = across @ x.square() + down @ y.square()
+    return mean, (square - mean.square().sum(-1)).clamp(min=0).sqrt()
 
 
 @exact

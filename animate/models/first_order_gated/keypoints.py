@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from animate.models.first_order_gated.blocks import ConvNorm, UNet, fit
 from animate.models.first_order_gated.int8 import real
-from animate.models.geometry import exact, expectation
+from animate.models.geometry import exact, moments
 
 VIEW = 256  # side of the image that the detector sees
 
@@ -25,8 +25,12 @@ class KeypointDetector(nn.Module):
         self.heat = nn.Conv2d(32, points, 1)
 
     def forward(self, image: Tensor) -> Tensor:
+        return self.seen(image)[0]
+
+    def seen(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, K, 2), and how far their heat maps spread (B, K), in half images."""
         heat = self.logits(image)
-        return expectation(heat.flatten(2).softmax(-1).view_as(heat))  # (B, K, 2)
+        return moments(heat.flatten(2).softmax(-1).view_as(heat))
 
     def logits(self, image: Tensor) -> Tensor:
         """Heat maps before the softmax, (B, K, VIEW/4, VIEW/4)."""

@@ -17,7 +17,7 @@ leave over are seen between small grey views (`camera`, `residual`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,7 @@ class Points(Motion):
 
     point: Tensor  # (T, K, 2)
     view: Tensor  # (T, 1, SIDE, SIDE) uint8: the frame, small and grey, for the camera's motion
+    spread: Tensor  # (T, K) uint8: of the heat maps in 255ths of a half crop, for `doubt`
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,11 @@ class FirstOrderGated(MotionModel[Source, Points]):
         return Source(photo, small, features, ours, front, behind, pose, look, light, hidden)
 
     def track(self, frames: Tensor) -> Points:
-        return Points(self.keypoints(frames), view(frames))
+        point, spread = self.keypoints.seen(frames)
+        return Points(point, view(frames), spread.clamp(0, 1).mul(255).round().to(torch.uint8))
+
+    def doubt(self, motion: Points) -> Tensor:
+        return retarget.doubt(motion.spread.float() / 255)
 
     def retarget(
         self,
@@ -318,14 +323,14 @@ class FirstOrderGated(MotionModel[Source, Points]):
         if not relative:
             if not source.covered:
                 return motion
-            return Points(retarget.mute(own.point, motion.point), motion.view)
+            return replace(motion, point=retarget.mute(own.point, motion.point))
         if source.covered:
             amplify = {**amplify, "mouth": 0.0}
         start = retarget.shut(reference.point, own.point, adapt_scale)
         theirs = retarget.within_reach(start, motion.point)
         point = retarget.transfer(own.point, theirs, start, adapt_scale, amplify)
         point = retarget.untangle(point)
-        return Points(point, own.view.expand(len(motion), -1, -1, -1))
+        return Points(point, own.view.expand(len(motion), -1, -1, -1), motion.spread)
 
     def distance(self, own: Points, motion: Points) -> Tensor:
         return shape_distance(own.point, motion.point)
@@ -405,7 +410,8 @@ class FirstOrderGated(MotionModel[Source, Points]):
         that would be found.
         """
         both = torch.cat([source, driving])
-        poses = self.track(both) if taught is None else Points(taught, view(both))
+        sharp = both.new_zeros(both.shape[0], self.motion.taught, dtype=torch.uint8)
+        poses = self.track(both) if taught is None else Points(taught, view(both), sharp)
         s, d = poses[: len(source)], poses[len(source) :]
         ground = camera(s, d)
         flow, x = self.motion(F.adaptive_avg_pool2d(source, MAP), s.point, d.point, ground)
