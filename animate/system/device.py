@@ -72,7 +72,7 @@ def quick_at_bfloat16(able: Mapping[str, Any]) -> bool:
     """Is a processor of these capabilities quicker in bfloat16 than in float32?
 
     An Intel processor with float16 has AMX as well. Where a virtual machine hides that from it,
-    what is left of bfloat16 takes twice as long as float32 (`docs/benchmarks.md`).
+    what is left of bfloat16 takes twice as long as float32 (`docs/lab-notes.md`).
     """
     hidden = bool(able.get("avx512_fp16")) and "Intel" in str(able.get("cpu_name"))
     return bool(able.get("amx_bf16") or (able.get("avx512_bf16") and not hidden))
