@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from animate.data.stores import as_stored
+from animate.data.folders import as_stored
 
 
 def landmarks(path: Path, model: str) -> np.ndarray:

@@ -74,6 +74,12 @@ def test_imports_go_down_only(path: Path) -> None:
         assert not wrong_imports(path.read_text(), part(path))
 
 
+def test_evaluation_knows_of_training_only_where_clips_lie() -> None:
+    found = {n for p in modules(PACKAGE / "evaluation") for n in imports(ast.parse(p.read_text()))}
+    found = {".".join(name.split(".")[:3]) for name in found if name.startswith("animate.training")}
+    assert found == {"animate.training.folders"}
+
+
 def test_an_upward_import_is_found() -> None:
     assert wrong_imports("def f():\n    from animate.publish import publish", "media") == [
         "publish",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from animate.data import folders
 from animate.data.drawn import drawn_clips
-from animate.data.folders import masks, open_clips
+from animate.data.folders import Layout, masks, open_clips, who
 from animate.data.pairs import Augment, Clips, choose
-from animate.data.stores import Resident, who
+from animate.data.stores import Resident, masks, open_clips, who
 from animate.errors import AnimateError
+from animate.evaluation import protocol
 
 
 def pack(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -67,6 +70,61 @@ def test_every_layout_draws_the_same_pairs(drawn: Clips, pictures: Path, tmp_pat
     drawn_again = Clips(drawn.names, drawn.frames)
     drawn_again.store = Resident(drawn.frames, "cpu")
     assert torch.equal(pixels(drawn_again), wanted)
+
+
+def test_a_layout_added_in_one_place_serves_training_and_evaluation(
+    drawn: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One .npy file a clip, mapped; and one .npz file of many, which training must decode."""
+
+    def packed(path: Path) -> dict[str, Iterator[np.ndarray]]:
+        return {name: iter(array) for name, array in np.load(path).items()}
+
+    mapped = Layout(lambda p: p.suffix == ".npy", lambda p: {p.stem: np.load(p, mmap_mode="r")})
+    monkeypatch.setattr(
+        folders,
+        "LAYOUTS",
+        [mapped, Layout(lambda p: p.name == "more.npz", packed, many=True), *folders.LAYOUTS],
+    )
+    data = tmp_path / "data"
+    data.mkdir()
+    arrays = dict(zip(drawn.names, map(np.asarray, drawn.frames), strict=True))
+    for name in drawn.names[:2]:
+        np.save(data / f"{name}.npy", arrays[name])
+    np.savez(data / "more.npz", **{name: arrays[name] for name in drawn.names[2:]})
+    np.savez(data / "landmarks.npz", unread=np.zeros(3))  # still no clip
+    assert torch.equal(pixels(open_clips(data, tmp_path / "cache")), pixels(drawn))
+    with pytest.raises(AnimateError, match="cache="):
+        open_clips(data)
+    cases = protocol.reconstruction(data)
+    assert [case.name for case in cases] == drawn.names
+    assert cases[2].clip == data / "more.npz" / drawn.names[2]
+    for case in cases:
+        played = np.stack(list(protocol.driving(case, 64, 1, None)))
+        np.testing.assert_array_equal(played, arrays[case.name])
+        np.testing.assert_array_equal(protocol.photo(case, 64), arrays[case.name][0])
+    (tmp_path / "pairs.csv").write_text(
+        f"source,driving\n{drawn.names[0]}.npy,{drawn.names[1]}.npy"
+    )
+    (pair,) = protocol.cross(data, tmp_path / "pairs.csv")
+    np.testing.assert_array_equal(protocol.photo(pair, 64), arrays[drawn.names[0]][0])
+    assert len(list(protocol.driving(pair, 64, 2, None))) == 2
+
+
+def test_the_manifest_says_which_clips_of_a_shard_count(drawn: Clips, tmp_path: Path) -> None:
+    pack(tmp_path / "0.tar", {"a": drawn.frames[0], "b": drawn.frames[1]})  # type: ignore[dict-item]
+    (tmp_path / "manifest.csv").write_text("file,identity,shard\nb,ada,0.tar\n")
+    assert open_clips(tmp_path).names == ["b"]
+    (case,) = protocol.reconstruction(tmp_path)
+    assert (case.name, case.identity, case.clip) == ("b", "ada", tmp_path / "0.tar" / "b")
+    assert len(list(protocol.driving(case, 64, 1, None))) == len(drawn.frames[1])
+
+
+@pytest.mark.parametrize("name", ["0.tar", "0.tar/c", "manifest.csv"])
+def test_what_is_no_clip_is_named(drawn: Clips, tmp_path: Path, name: str) -> None:
+    pack(tmp_path / "0.tar", {"a": drawn.frames[0]})  # type: ignore[dict-item]
+    with pytest.raises(AnimateError, match=f"{name} is no clip"):
+        folders.open_frames(tmp_path / name)
 
 
 def test_webdataset_reads_the_shards(drawn: Clips, tmp_path: Path) -> None:

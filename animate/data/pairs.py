@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from animate.data.stores import Frames, Resident, Store
+from animate.data.folders import Frames
+from animate.data.stores import Resident, Store
 from animate.faces import mesh
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from animate.data.cutting import Piece, Wanted, alike, dull, fingerprint, held, pieces, unfit
-from animate.data.stores import MANIFEST, shard, who
+from animate.data.folders import MANIFEST, shard, who
 from animate.errors import AnimateError
 from animate.faces import Box, clip_locator, cut
 from animate.media import clips

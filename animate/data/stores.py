@@ -1,92 +1,81 @@
-"""Where the frames of training clips lie: videos, folders of pictures, shards, or a GPU.
-
-Three layouts on disk, told apart by what is in the folder:
-
-- videos (or photos): decoded once into a cache of .npy files and mapped from there;
-- folders of pictures, one for each clip: the published VoxCeleb layout, decoded when needed;
-- shards, .tar files in the layout of WebDataset, one uncompressed KEY.npy (T, S, S, 3) a clip:
-  what `animate prepare` writes. Python's tarfile finds the arrays, which are mapped where they lie,
-  so that a random frame costs one read; shards can be spread over disks by links.
-"""
+"""Where the frames of training clips lie: in the files of a data folder, or on a GPU."""
 
 from __future__ import annotations
 
-import csv
-import re
-import tarfile
 import warnings
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from animate.data.folders import Frames, stored_clips, who
 from animate.errors import AnimateError
-from animate.media import clips
-from animate.media.frame_colours import FrameColours
+from animate.faces import mesh
 
 if TYPE_CHECKING:
-    pass
-
-MANIFEST = "manifest.csv"
-SAYS_WHO = re.compile(r"id\d+")
+    from animate.data.pairs import Augment, Clips
 
 
-class Frames(Protocol):
-    """The frames of one clip: uint8 (S, S, 3) each; a mapped array (T, S, S, 3) is one."""
+def open_clips(
+    folder: Path,
+    cache: Path | None = None,
+    teacher: Path | None = None,
+    *,
+    person: Path | None = None,
+    by_person: bool = False,
+    by_length: bool = False,
+    augment: Augment | None = None,
+) -> Clips:
+    """The clips of a folder in any layout (`folders`); `cache` is for decoded videos.
 
-    def __len__(self) -> int: ...
+    by_person: draw a person first, then one of their clips (`who`). teacher: an npz that maps a
+    clip's name to (T, 478, 2) landmarks in pixels (scripts/teach_landmarks.py). person: a folder of
+    masks, NAME.npy (T, S, S), for those clips that have them (scripts/teach_person.py). by_length:
+    see `Clips`. Raises AnimateError for an empty folder, a file that can't be read, a manifest
+    that names a missing one, and frames that are not square or of several sizes.
+    """
+    from animate.data.pairs import Clips
 
-    def __getitem__(self, t: int) -> np.ndarray: ...
-
-
-def who(folder: Path, name: str) -> str:
-    """Who is in the clip `name`: what manifest.csv in the folder, or clips.csv beside it, says
-    (columns file and identity), else what its name says: all before a #, as in VoxCeleb, or an
-    id1234 at its start, else the whole name."""
-    stem = Path(name).stem
-    for path in (folder / MANIFEST, folder.parent / "clips.csv"):
-        if path.is_file():
-            known = _people(path, path.stat().st_mtime_ns)
-            if stem in known:
-                return known[stem]
-    match = SAYS_WHO.match(stem)
-    return match[0] if match else stem.split("#")[0]
-
-
-@lru_cache
-def _people(path: Path, changed: int) -> dict[str, str]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "identity"} <= set(rows.fieldnames or ()):
-            return {}
-        return {Path(row["file"]).stem: row["identity"] for row in rows}
-
-
-def check_manifest(folder: Path) -> set[str] | None:
-    """The clips that the manifest in a folder names, None without one. Raises AnimateError where it
-    names a file that isn't there."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    clips = set()
-    with path.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), 2):
-            named = row.get("shard") or row.get("file") or ""
-            if not (folder / named).exists():
-                raise AnimateError(f"{path}, line {line}, names {named}, which is missing")
-            clips.add(row.get("file") or "")
-    return clips
+    folder = Path(folder)
+    frames: dict[str, Frames] = {}
+    for stored in stored_clips(folder):
+        if isinstance(stored.frames, Frames):
+            frames[stored.name] = stored.frames
+        elif cache is None:
+            raise AnimateError(f"{folder} holds videos: name a folder for their frames, cache=")
+        else:
+            frames[stored.name] = decoded(stored.name, stored.frames, Path(cache))
+    if not frames:
+        raise AnimateError(f"no clips in {folder}: give a folder of videos or photos")
+    side = frames[min(frames)][0].shape[0]
+    for name, clip in frames.items():
+        if clip[0].shape != (side, side, 3):
+            height, width = clip[0].shape[:2]
+            raise AnimateError(
+                f"{folder}/{name} is {width}x{height}, others {side}x{side}: bring all to one "
+                "square with `animate prepare`"
+            )
+    people = [who(folder, name) for name in frames] if by_person else None
+    return Clips(
+        list(frames),
+        list(frames.values()),
+        teach(teacher, frames),
+        people,
+        augment,
+        masks(person, frames),
+        by_length,
+    )
 
 
-def decoded(path: Path, cache: Path) -> np.ndarray:
-    """The frames of one file, from the cache if they are there."""
-    stored = cache / f"{path.stem}.npy"
+def decoded(name: str, clip: Iterable[np.ndarray], cache: Path) -> np.ndarray:
+    """The frames of one clip, from the cache if they are there."""
+    stored = cache / f"{name}.npy"
     if not stored.exists():
-        frames = np.stack(list(as_stored(path)))
+        cache.mkdir(parents=True, exist_ok=True)
+        frames = np.stack(list(clip))
         draft = stored.with_suffix(".part")
         with draft.open("wb") as file:
             np.save(file, frames)
@@ -94,65 +83,40 @@ def decoded(path: Path, cache: Path) -> np.ndarray:
     return np.load(stored, mmap_mode="r")
 
 
-def as_stored(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a clip, photo or folder of pictures as they are stored, uint8 (H, W, 3): a
-    landmark in pixels means these, whatever rotation or pixel aspect a player would apply."""
-    import av
-
-    if path.is_dir():
-        pictures = Pictures(path)
-        yield from (pictures[t] for t in range(len(pictures)))
-        return
-    if path.suffix.lower() in clips.PHOTO_SUFFIXES:
-        yield clips.read_photo(path, upright=False)
-        return
-    try:
-        with av.open(str(path)) as container:
-            colours = FrameColours()
-            for frame in container.decode(video=0):
-                yield colours.rgb(frame, frame.width, frame.height)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise AnimateError(
-            f"{path} can't be read as a training clip: remove it ({error})"
-        ) from error
+def teach(teacher: Path | None, frames: dict[str, Frames]) -> list[np.ndarray] | None:
+    """Taught landmarks (T, K, 2) in [-1, 1] of every clip; None without a teacher."""
+    if teacher is None:
+        return None
+    if not Path(teacher).exists():
+        raise AnimateError(f"no landmarks at {teacher}: make them with scripts/teach_landmarks.py")
+    points = []
+    with np.load(teacher) as table:
+        for name, clip in frames.items():
+            if name not in table or len(table[name]) != len(clip):
+                raise AnimateError(
+                    f"{teacher} has no landmarks for the {len(clip)} frames of {name}: make them "
+                    "again with scripts/teach_landmarks.py"
+                )
+            found = table[name][:, list(mesh.TAUGHT)]
+            # MediaPipe's pixels run from edge to edge, ours from centre to centre of the corners
+            points.append(((found - 0.5) * 2 / (clip[0].shape[1] - 1) - 1).astype(np.float32))
+    return points
 
 
-class Pictures:
-    """A folder of pictures, in the order of their names."""
-
-    def __init__(self, folder: Path) -> None:
-        self.paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in clips.PHOTO_SUFFIXES)
-        if not self.paths:
-            raise AnimateError(f"no pictures in {folder}: remove the folder, or fill it")
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, t: int) -> np.ndarray:
-        return clips.read_photo(self.paths[t])
-
-
-def shard(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a tar file by name, mapped where they lie."""
-    found = {}
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if member.name.endswith(".npy"):
-                    found[member.name[:-4]] = _mapped(path, member.offset_data)
-    except (tarfile.TarError, OSError, ValueError) as error:
-        raise AnimateError(f"{path} is not a whole shard ({error}): prepare it again") from error
+def masks(folder: Path | None, frames: dict[str, Frames]) -> list[np.ndarray | None] | None:
+    """Where the person is, uint8 (T, S, S), for the clips whose masks are there; None for none."""
+    if folder is None:
+        return None
+    if not Path(folder).is_dir():
+        raise AnimateError(f"no masks at {folder}: make them with scripts/teach_person.py")
+    found: list[np.ndarray | None] = []
+    for name, clip in frames.items():
+        path = Path(folder) / f"{name}.npy"
+        mask = np.load(path, mmap_mode="r") if path.exists() else None
+        if mask is not None and mask.shape != (len(clip), *clip[0].shape[:2]):
+            raise AnimateError(f"{path} is not of the frames of {name}: make it again")
+        found.append(mask)
     return found
-
-
-def _mapped(path: Path, offset: int) -> np.ndarray:
-    with path.open("rb") as file:
-        file.seek(offset)
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError("an array of another version of NumPy's format")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        return np.memmap(path, dtype, "r", file.tell(), shape)
 
 
 class Store:

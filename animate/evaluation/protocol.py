@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from animate.data.stores import as_stored, check_manifest, shard, who
+from animate.data.folders import open_frames, stored_clips, who
 from animate.errors import AnimateError
 from animate.faces import Box, cut
 from animate.media import clips
@@ -38,24 +38,13 @@ class Case:
 def reconstruction(data: Path) -> list[Case]:
     """Every clip of a folder with its own first frame.
 
-    Clips are video files, folders of frames or arrays in shards. The identity is as in training
-    (data/stores.py, `who`). Raises AnimateError for an empty folder.
+    Any layout of a data folder will do, and the identity is as in training (training/folders.py).
+    Raises AnimateError for an empty folder.
     """
     data = Path(data)
-    found = []
-    if data.is_dir():
-        suffixes = (".csv", ".json", ".npz", ".md", ".txt")
-        paths = sorted(p for p in data.iterdir() if not p.name.startswith("."))
-        found = [p for p in paths if p.is_dir() or p.suffix.lower() not in suffixes]
-    if not found:
+    cases = [Case(c.name, who(data, c.path.name), c.path) for c in stored_clips(data)]
+    if not cases:
         raise AnimateError(f"no clips in {data}: give a folder of videos or of folders of frames")
-    cases, named = [], check_manifest(data)
-    for path in found:
-        if path.suffix == ".tar":
-            names = [name for name in shard(path) if named is None or name in named]
-            cases += [Case(name, who(data, name), path / name) for name in names]
-        else:
-            cases.append(Case(path.stem, who(data, path.name), path))
     return cases
 
 
@@ -102,7 +91,7 @@ def square(frame: np.ndarray, size: int, path: Path) -> np.ndarray:
 def driving(case: Case, size: int, every: int, limit: int | None) -> Iterator[np.ndarray]:
     """Frames 0, every, 2 every, ... of the driving clip, at most `limit`, at `size` pixels."""
     stop = None if limit is None else limit * every
-    for frame in islice(_frames(case.clip), 0, stop, every):
+    for frame in islice(open_frames(case.clip), 0, stop, every):
         yield square(frame, size, case.clip)
 
 
@@ -110,12 +99,5 @@ def photo(case: Case, size: int) -> np.ndarray:
     """The photo that is moved, at `size` pixels."""
     path = case.photo or case.clip
     if path.is_dir() or path.suffix.lower() not in clips.PHOTO_SUFFIXES:
-        return square(next(_frames(path)), size, path)
+        return square(next(iter(open_frames(path))), size, path)
     return square(clips.read_photo(path), size, path)
-
-
-def _frames(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a clip, a folder of frames or an array in a shard, as they are stored."""
-    if path.parent.suffix == ".tar":
-        return iter(np.asarray(shard(path.parent)[path.name]))
-    return clips.open_clip(path).frames() if path.is_dir() else as_stored(path)

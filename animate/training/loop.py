@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from animate.data.folders import Frames
 from animate.data.pairs import Clips, ahead
-from animate.data.stores import Frames
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
 from animate.training.distributed import Team
