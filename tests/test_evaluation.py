@@ -18,6 +18,8 @@ from animate.errors import AnimateError
 from animate.evaluation import motion, pixels, protocol
 from animate.evaluation.faces import MESH, SIXTY_EIGHT, Landmarker, Missing, Scheme, landmarker
 from animate.evaluation.measure import Meter, Record
+from animate.evaluation.metrics import METRICS, Metric, Needs
+from animate.evaluation.motion import Tracks
 from animate.evaluation.statistics import by_identity, estimate
 from animate.verification.verify import verify
 
@@ -41,12 +43,12 @@ def faces(frames: int, mouth: np.ndarray | None = None) -> np.ndarray:
 
 def test_flat_images_have_the_distances_that_can_be_worked_out() -> None:
     a, b = torch.full((2, 3, 176, 176), 0.5), torch.full((2, 3, 176, 176), 0.25)
-    found = {key: value.tolist() for key, value in pixels.distances(a, b).items()}
     brightness = (2 * 0.5 * 0.25 + 1e-4) / (0.5**2 + 0.25**2 + 1e-4)  # all that SSIM sees here
-    assert found["l1"] == pytest.approx([0.25, 0.25])
-    assert found["psnr"] == pytest.approx([-20 * np.log10(0.25)] * 2, rel=1e-5)
-    assert found["ssim"] == pytest.approx([brightness] * 2, rel=1e-4)
-    assert found["ms_ssim"] == pytest.approx([brightness**0.1333] * 2, rel=1e-3)  # last scale alone
+    assert pixels.l1(a, b).tolist() == pytest.approx([0.25, 0.25])
+    assert pixels.psnr(a, b).tolist() == pytest.approx([-20 * np.log10(0.25)] * 2, rel=1e-5)
+    assert pixels.ssim(a, b).tolist() == pytest.approx([brightness] * 2, rel=1e-4)
+    last_scale = brightness**0.1333  # the only one in which flat images differ
+    assert pixels.ms_ssim(a, b).tolist() == pytest.approx([last_scale] * 2, rel=1e-3)
 
 
 def test_ssim_of_one_window_is_the_formula() -> None:
@@ -123,10 +125,10 @@ def test_both_definitions_of_akd() -> None:
     track = faces(3)
     moved = track + np.array([3, 4], np.float32)
     moved[2] = np.nan  # a lost face is not counted here
-    found = motion.keypoint_distance(moved, track, side=128)
-    assert found == {"akd": 7.0, "akd_euclidean": 10.0}  # in pixels at 256
-    lost = motion.compare(moved, track, LINE, 128, same=True)["lost"]
-    assert lost == pytest.approx(1 / 3)
+    tracks = Tracks(moved, track, LINE, side=128)
+    assert motion.akd(tracks) == 7.0  # in pixels at 256
+    assert motion.akd_euclidean(tracks) == 10.0
+    assert motion.lost(tracks) == pytest.approx(1 / 3)
 
 
 def test_steady_motion_has_no_jitter_and_shaking_has_what_it_shakes() -> None:
@@ -141,19 +143,19 @@ def test_steady_motion_has_no_jitter_and_shaking_has_what_it_shakes() -> None:
 def test_a_mouth_is_compared_over_time() -> None:
     course = np.sin(np.arange(20)) + 1
     target, result = faces(20, course), faces(20, 2 * course + 1)
-    found = motion.compare(result, target, LINE, 256, same=False)
-    assert found["mouth_r"] == pytest.approx(1)
-    assert found["eyes_r"] is None  # the driver's never move
-    assert motion.compare(faces(20), target, LINE, 256, same=False)["mouth_r"] == 0
+    tracks = Tracks(result, target, LINE, 256)
+    assert motion.mouth_r(tracks) == pytest.approx(1)
+    assert motion.eyes_r(tracks) is None  # the driver's never move
+    assert motion.mouth_r(Tracks(faces(20), target, LINE, 256)) == 0
     assert motion.mouth_opening(target, LINE) == pytest.approx(course / 10, abs=1e-6)
     assert motion.eye_opening(target, LINE) == pytest.approx(np.full(20, 0.5))
 
 
 def test_likeness_is_cosine_and_distance() -> None:
     photo, ours = np.array([1.0, 0.0]), np.array([[1.0, 0.0], [0.0, 1.0]])
-    found = motion.likeness(ours, photo, ours[::-1])
-    assert found == pytest.approx({"csim": 0.5, "recognised": 0.5, "aed": 2**0.5})
-    assert motion.likeness(ours[:0], photo, None) == {"csim": None, "recognised": None}
+    assert motion.csim(ours, photo) == pytest.approx(0.5)
+    assert motion.recognised(ours, photo) == 0.5
+    assert motion.aed(ours, ours[::-1]) == pytest.approx(2**0.5)
 
 
 def test_the_interval_is_over_people_and_leaves_out_what_is_missing() -> None:
@@ -228,10 +230,11 @@ def test_fid_is_missing_without_its_package_and_for_a_single_picture(
         identity_every=1, lpips=None, inception=tmp_path / "inception.pth",
     )  # fmt: skip
     drawn = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    meter.fid.add(drawn[:1], drawn[:1])
-    assert meter.frechet() is None
+    pictures = list((drawn.permute(0, 2, 3, 1) * 255).byte().numpy())
+    meter.pool(pictures[:1], pictures[:1])
+    assert meter.pooled() == {}
     assert "two pictures" in meter.missing.pop("fid")
-    meter.fid.add(drawn[1:], drawn[1:])  # the distance itself is worked out by hand elsewhere
+    meter.pool(pictures[1:], pictures[1:])  # the distance itself is worked out by hand elsewhere
 
 
 def test_a_lost_face_has_no_identity_and_counts_as_lost() -> None:
@@ -250,6 +253,8 @@ def test_a_lost_face_has_no_identity_and_counts_as_lost() -> None:
     assert found["lost"] == pytest.approx(2 / 3)
     assert list(result.vectors) == [0]
     assert found["csim"] == pytest.approx(1)
+    assert meter.numbers(result, target, None, 64)["csim"] is None  # the photo shows no face
+    assert meter.numbers(Record(tracks=target.tracks), target, np.ones(4), 64)["aed"] is None
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +313,65 @@ def test_one_command_writes_a_report_without_a_zero_for_what_is_missing(
     assert "| akd |" not in table
     for name in ("curves.png", "worst.png"):
         assert verify(out / name).verdict in ("authentic", "marked")
+
+
+class Count:
+    """A toy metric over all clips: how many pictures there were."""
+
+    count = 0
+
+    def add(self, result: torch.Tensor, target: torch.Tensor) -> None:
+        assert result.shape == target.shape
+        self.count += len(result)
+
+    def value(self) -> float:
+        return self.count
+
+
+def test_metrics_added_in_one_place_are_measured_told_and_explained(
+    clips: Path,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def brighter(result: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (result - target).mean((1, 2, 3)) + 100
+
+    def unbuilt(setup: pixels.Setup) -> Count:
+        raise Missing(f"a toy for {setup.size} pixels is not built")
+
+    added = {
+        "brighter": Metric(
+            Needs.FRAMES, "a toy in sides", brighter, "lower", printed=True, digits=1
+        ),
+        "course": Metric(Needs.TRACKS, "a toy of faces", lambda tracks: len(tracks.result)),
+        "count": Metric(Needs.POOL, "a toy of all frames", load=lambda setup: Count()),
+        "absent": Metric(Needs.POOL, "a toy without weights", load=unbuilt),
+        "large": Metric(Needs.FRAMES, "a toy of large pictures", brighter, smallest=999),
+    }
+    for name, metric in added.items():
+        monkeypatch.setitem(METRICS, name, metric)
+    out = tmp_path / "report"
+    settings = [f"data={clips}", f"out={out}", f"checkpoint={world / 'tiny.safetensors'}"]
+    assert main(["evaluate", *settings, "landmarks=none", "limit=3"]) == 0
+    report, table = json.loads((out / "report.json").read_text()), (out / "report.md").read_text()
+    photo, model = (report["methods"][name]["mean"] for name in ("photo", "model"))
+    assert photo["brighter"]["value"] == pytest.approx(100, abs=1)
+    assert model["count"]["value"] == 4  # two clips, frames 1 and 2
+    assert photo["count"] is None
+    assert model["course"] is model["absent"] is model["large"] is None
+    assert report["metrics"]["brighter"] == "a toy in sides; lower is better"
+    assert report["metrics"]["count"] == "a toy of all frames"
+    assert report["missing"]["course"] == report["missing"]["lost"] == "switched off"
+    assert report["missing"]["absent"] == "a toy for 128 pixels is not built"
+    assert report["missing"]["large"] == "it needs 999 pixels a side"
+    assert f"| brighter | {model['brighter']['value']:.0f}" in table
+    assert "- brighter: a toy in sides; lower is better" in table
+    assert "- course: missing, switched off" in table
+    printed = capsys.readouterr().out
+    assert f", brighter {model['brighter']['value']:.1f}" in printed
+    assert "count" not in printed
 
 
 def test_another_persons_photo_is_moved_and_has_no_true_picture(

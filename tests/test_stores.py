@@ -14,9 +14,9 @@ from PIL import Image
 
 from animate.data import folders
 from animate.data.drawn import drawn_clips
-from animate.data.folders import Layout, masks, open_clips, who
+from animate.data.folders import Layout, who
 from animate.data.pairs import Augment, Clips, choose
-from animate.data.stores import Resident, masks, open_clips, who
+from animate.data.stores import Resident, masks, open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 

@@ -24,11 +24,10 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     chosen = settings("evaluate", overrides(arguments, others))
     from animate.evaluation.evaluate import evaluate
+    from animate.evaluation.report import summary_line
 
     report = evaluate(**chosen, progress=True)
     for method in report.methods:
-        means = {m: report.mean(method, m) for m in ("l1", "lpips", "akd", "csim", "mouth_r")}
-        shown = [f"{m} {v.value:.4f}" for m, v in means.items() if v is not None]
-        print(f"{method}: {', '.join(shown)}")
+        print(f"{method}: {summary_line(report, method)}")
     print(f"{chosen['out']}/report.md")
     return 0

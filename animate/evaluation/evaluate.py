@@ -13,7 +13,7 @@ from tqdm import tqdm
 from animate import checkpoints
 from animate.errors import AnimateError
 from animate.evaluation import protocol
-from animate.evaluation.measure import ClipResult, Meter, Record, tensor
+from animate.evaluation.measure import ClipResult, Meter, Record
 from animate.evaluation.report import Report, write
 from animate.inference.compose import fitted
 from animate.inference.predictor import Stage
@@ -75,7 +75,7 @@ def evaluate(
         results = [run(case, stage, meter, methods, every, limit) for case in shown]
     finally:
         meter.close()
-    fid = meter.frechet()
+    pooled = meter.pooled()
     report = Report(
         protocol=protocol.RECONSTRUCTION if pairs is None else protocol.CROSS,
         settings={
@@ -89,7 +89,7 @@ def evaluate(
         missing=meter.missing,
         methods=methods,
         clips=results,
-        fid=fid,
+        pooled=pooled,
     )  # fmt: skip
     write(report, Path(out), [case.clip for case in cases])
     return report
@@ -133,8 +133,7 @@ def run(
             meter.follow(records[name], frames[name])
             if name != "target":
                 meter.judge(records[name], frames[name], frames["target"], known)
-        if meter.fid:
-            meter.fid.add(tensor(frames["model"]), tensor(frames["target"]))
+        meter.pool(frames["model"], frames["target"])
         count += len(chunk)
     if not count:
         raise AnimateError(f"{case.clip} has no second frame: use longer clips, or every=1")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ import torch
 from torch import Tensor
 
 from animate.evaluation import faces, motion, pixels
+from animate.evaluation.metrics import METRICS, Needs, named
 
-TRUE_PICTURE = ("l1", "psnr", "ssim", "ms_ssim", "lpips", "fid", "akd", "akd_euclidean", "aed")
-BY_LANDMARKS = ("akd", "akd_euclidean", "mouth_r", "eyes_r", "jitter", "lost")
-BY_IDENTITY = ("csim", "recognised", "aed")
+OTHER = "another person drives: there is no true picture to compare with"
 
 
 @dataclass(frozen=True)
@@ -75,35 +75,31 @@ class Meter:
         self.same, self.identity_every = same, identity_every
         self.missing: dict[str, str] = {}
         self.landmarker = self._get(
-            BY_LANDMARKS,
+            named(Needs.TRACKS),
             "switched off" if landmarks == "none" else None,
             lambda: faces.landmarker(landmarks, landmarks_file),
         )
         scheme: Any = self.landmarker and self.landmarker.scheme
         unaligned = "faces are aligned by landmarks, and there are none"
         self.identity = self._get(
-            BY_IDENTITY,
+            named(Needs.IDENTITY, Needs.IDENTITIES),
             "switched off" if identity == "none" else None if scheme else unaligned,
             lambda: faces.identity(identity, scheme),
         )
-        self.lpips = self._get(
-            ("lpips",),
-            None if lpips else "give AlexNet's weights: lpips=alexnet-owt-7be5be79.pth",
-            lambda: pixels.Lpips(Path(lpips or "")),
-        )
-        self.fid = self._get(
-            ("fid",),
-            None if inception else "give inception=pt_inception-2015-12-05-6726825d.pth",
-            lambda: pixels.Fid(pixels.inception(Path(inception or ""))),
-        )
-        if size < pixels.SMALLEST:
-            self.missing["ms_ssim"] = f"it needs {pixels.SMALLEST} pixels a side"
+        setup = pixels.Setup(size, lpips, inception)
+        self.functions: dict[str, Any] = {
+            name: self._get([name], None, partial(metric.load, setup))
+            if metric.load
+            else metric.compute
+            for name, metric in METRICS.items()
+        }
+        for name, metric in METRICS.items():
+            if size < metric.smallest:
+                self.missing[name] = f"it needs {metric.smallest} pixels a side"
         if not same:
-            self.lpips = self.fid = None
-            other = "another person drives: there is no true picture to compare with"
-            self.missing |= dict.fromkeys(TRUE_PICTURE, other)
+            self.missing |= {name: OTHER for name, m in METRICS.items() if m.true_picture}
 
-    def _get(self, metrics: tuple[str, ...], absent: str | None, make: Callable[[], Any]) -> Any:
+    def _get(self, metrics: Sequence[str], absent: str | None, make: Callable[[], Any]) -> Any:
         """What `make` makes, or None, with the reason noted for its metrics."""
         try:
             if absent is None:
@@ -113,11 +109,26 @@ class Meter:
         self.missing |= dict.fromkeys(metrics, absent)
         return None
 
-    def frechet(self) -> float | None:
-        """FID over all that was judged; None, with the reason noted, where there is none."""
-        if self.fid and self.fid.count < 2:
-            self.missing["fid"] = "it needs two pictures at least"
-        return None if self.fid is None or "fid" in self.missing else self.fid.value()
+    def had(self, *needs: Needs) -> list[str]:
+        """The metrics that need one of these and can be had."""
+        return [name for name in named(*needs) if name not in self.missing]
+
+    def pool(self, frames: list[np.ndarray], targets: list[np.ndarray]) -> None:
+        """Add the model's next frames and the true ones to the metrics over all clips."""
+        if names := self.had(Needs.POOL):
+            result, target = tensor(frames), tensor(targets)
+            for name in names:
+                self.functions[name].add(result, target)
+
+    def pooled(self) -> dict[str, float]:
+        """The metrics over all clips; the reason is noted where there is none."""
+        found = {}
+        for name in self.had(Needs.POOL):
+            try:
+                found[name] = self.functions[name].value()
+            except faces.Missing as reason:
+                self.missing[name] = str(reason)
+        return found
 
     def close(self) -> None:
         if self.landmarker:
@@ -150,16 +161,18 @@ class Meter:
         """Compare the next frames, already followed, with the driver's of the same moments; where
         another person drives, with the identity in the photo."""
         start = len(record.errors)
+        errors: list[float | None] = []
         if self.same:
             result, target = tensor(frames), tensor(targets)
-            found = pixels.distances(result, target)
-            if self.lpips:
-                found["lpips"] = self.lpips(result, target)
-            for key, values in found.items():
-                record.distances.setdefault(key, []).extend(values.tolist())
-            errors = found["lpips" if self.lpips else "l1"].tolist()
+            for name in self.had(Needs.FRAMES):
+                values = self.functions[name](result, target).tolist()
+                record.distances.setdefault(name, []).extend(values)
+            by = "lpips" if "lpips" in record.distances else "l1"
+            errors += record.distances[by][start:]
         else:
-            errors = [strangeness(record.vectors.get(start + i), photo) for i in range(len(frames))]
+            errors += [
+                strangeness(record.vectors.get(start + i), photo) for i in range(len(frames))
+            ]
         record.errors += errors
         for i, error in enumerate(errors):
             if error is not None and (record.worst is None or error > record.worst.error):
@@ -172,16 +185,16 @@ class Meter:
         found: dict[str, float | None] = {k: float(np.mean(v)) for k, v in record.distances.items()}
         if self.landmarker:
             ours, theirs = (np.concatenate(r.tracks) for r in (record, target))
-            scheme = self.landmarker.scheme
-            found |= motion.compare(ours, theirs, scheme, side, same=self.same)
+            tracks = motion.Tracks(ours, theirs, self.landmarker.scheme, side)
+            found |= {name: self.functions[name](tracks) for name in self.had(Needs.TRACKS)}
         if self.identity:
             both = sorted(set(record.vectors) & set(target.vectors))
-            ours, theirs = (
-                np.array([r.vectors[i] for i in both]).reshape(len(both), -1)
-                for r in (record, target)
-            )
-            found |= motion.likeness(ours, photo, theirs if self.same else None)
-        return {key: value for key, value in found.items() if key not in self.missing}
+            ours, theirs = (np.array([r.vectors[i] for i in both]) for r in (record, target))
+            known = bool(both) and photo is not None
+            for need, others in ((Needs.IDENTITY, photo), (Needs.IDENTITIES, theirs)):
+                for name in self.had(need):
+                    found[name] = self.functions[name](ours, others) if known else None
+        return found
 
 
 def strangeness(vector: np.ndarray | None, photo: np.ndarray | None) -> float | None:

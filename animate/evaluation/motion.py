@@ -1,10 +1,12 @@
-"""What the landmarks of a result say beside the driver's: place, steadiness, mouth and eyes.
+"""What landmarks and identities of a result say beside the driver's and the photo's.
 
 Tracks are (T, K, 2) in pixels, NaN where no face was found. A number that can't be had (no frame
 with a face, a mouth that never opens) is None, never 0.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,17 +17,33 @@ STILL = 0.01  # a deviation below it is no movement: of the eyes' distance, or a
 FEWEST = 8  # frames that a correlation over time needs
 
 
-def keypoint_distance(result: np.ndarray, target: np.ndarray, side: int) -> dict[str, float | None]:
-    """AKD in pixels of a 256 pixel image, over frames where both faces were found.
+@dataclass(frozen=True)
+class Tracks:
+    """Landmarks of a clip, the result's and the driver's, (T, K, 2) each, in frames of one side."""
 
-    `akd` is the mean of |dx| and |dy| over all coordinates, what the code behind the tables of
-    Siarohin et al. 2019 and later computes; `akd_euclidean` is the mean distance.
-    """
-    away = (result - target)[_found(result) & _found(target)] * (256 / side)
-    if not len(away):
-        return {"akd": None, "akd_euclidean": None}
-    lengths = np.linalg.norm(away, axis=-1)
-    return {"akd": float(np.abs(away).mean()), "akd_euclidean": float(lengths.mean())}
+    result: np.ndarray
+    target: np.ndarray
+    scheme: Scheme
+    side: int  # pixels
+
+
+def akd(tracks: Tracks) -> float | None:
+    """AKD in pixels of a 256 pixel image: the mean of |dx| and |dy| over all coordinates, what the
+    code behind the tables of Siarohin et al. 2019 and later computes."""
+    away = _away(tracks)
+    return float(np.abs(away).mean()) if len(away) else None
+
+
+def akd_euclidean(tracks: Tracks) -> float | None:
+    """AKD as the mean distance, in pixels of a 256 pixel image."""
+    away = _away(tracks)
+    return float(np.linalg.norm(away, axis=-1).mean()) if len(away) else None
+
+
+def _away(tracks: Tracks) -> np.ndarray:
+    """(t, K, 2) from the driver's landmarks to the result's, where both faces were found."""
+    both = _found(tracks.result) & _found(tracks.target)
+    return (tracks.result - tracks.target)[both] * (256 / tracks.side)
 
 
 def jitter(track: np.ndarray, scheme: Scheme) -> float | None:
@@ -69,42 +87,44 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 else 0.0
 
 
-def compare(
-    result: np.ndarray, target: np.ndarray, scheme: Scheme, side: int, *, same: bool
-) -> dict[str, float | None]:
-    """All numbers of one clip. `same`: result and driver are one person, so that places compare."""
-    seen = _found(target)
-    lost = float((~_found(result))[seen].mean()) if seen.any() else None
-    ours, theirs = jitter(result, scheme), jitter(target, scheme)
-    found = keypoint_distance(result, target, side) if same else {}
-    return found | {
-        "mouth_r": correlation(mouth_opening(result, scheme), mouth_opening(target, scheme)),
-        "eyes_r": correlation(eye_opening(result, scheme), eye_opening(target, scheme)),
-        "jitter": ours / theirs if ours is not None and theirs else None,
-        "lost": lost,
-    }
+def mouth_r(tracks: Tracks) -> float | None:
+    """The correlation over time of how far the mouths are open."""
+    ours, theirs = (mouth_opening(t, tracks.scheme) for t in (tracks.result, tracks.target))
+    return correlation(ours, theirs)
 
 
-def likeness(
-    vectors: np.ndarray, photo: np.ndarray | None, targets: np.ndarray | None
-) -> dict[str, float | None]:
-    """Identity of results (n, D) beside the photo's (D,) and, where the driver is the same person,
-    that of its frames of the same moments (n, D).
+def eyes_r(tracks: Tracks) -> float | None:
+    """The correlation over time of how far the eyes are open."""
+    ours, theirs = (eye_opening(t, tracks.scheme) for t in (tracks.result, tracks.target))
+    return correlation(ours, theirs)
 
-    `csim`: cosine similarity to the photo. `recognised`: the share nearer to the photo than dlib's
-    threshold for one person. `aed`: Euclidean distance to the driver's frame.
-    """
-    found: dict[str, float | None] = {"csim": None, "recognised": None, "aed": None}
-    if targets is None:
-        del found["aed"]
-    if not len(vectors) or photo is None:
-        return found
+
+def unsteadiness(tracks: Tracks) -> float | None:
+    """The result's jitter over the driver's."""
+    ours, theirs = (jitter(t, tracks.scheme) for t in (tracks.result, tracks.target))
+    return ours / theirs if ours is not None and theirs else None
+
+
+def lost(tracks: Tracks) -> float | None:
+    """The share of frames with the driver's face in which the result's is not found."""
+    seen = _found(tracks.target)
+    return float((~_found(tracks.result))[seen].mean()) if seen.any() else None
+
+
+def csim(vectors: np.ndarray, photo: np.ndarray) -> float:
+    """Mean cosine similarity of identities (n, D) to the photo's (D,)."""
     cosine = vectors @ photo / np.linalg.norm(vectors, axis=1) / np.linalg.norm(photo)
-    near = np.linalg.norm(vectors - photo, axis=1) < SAME_PERSON
-    found |= {"csim": float(cosine.mean()), "recognised": float(near.mean())}
-    if targets is not None:
-        found["aed"] = float(np.linalg.norm(vectors - targets, axis=1).mean())
-    return found
+    return float(cosine.mean())
+
+
+def recognised(vectors: np.ndarray, photo: np.ndarray) -> float:
+    """The share of identities (n, D) nearer to the photo's (D,) than dlib's threshold."""
+    return float((np.linalg.norm(vectors - photo, axis=1) < SAME_PERSON).mean())
+
+
+def aed(vectors: np.ndarray, targets: np.ndarray) -> float:
+    """Mean Euclidean distance of identities (n, D) to those of the true frames (n, D)."""
+    return float(np.linalg.norm(vectors - targets, axis=1).mean())
 
 
 def _found(track: np.ndarray) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,28 +17,42 @@ from animate.evaluation.faces import Missing
 SMALLEST = 161  # pixels a side that five scales of an 11 pixel window need
 
 
-def distances(result: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """L1, PSNR (dB, at most 100), SSIM and, at 161 pixels or more, MS-SSIM of each image, (B,).
+@dataclass(frozen=True)
+class Setup:
+    """What a metric may be made from: the side of the frames and files that the user gives."""
 
-    SSIM: Wang et al. 2004, 11 pixel Gaussian window of deviation 1.5, mean over the colours;
-    MS-SSIM: Wang et al. 2003, five scales. Both are computed by torchmetrics.
-    """
-    from torchmetrics.functional.image import (
-        multiscale_structural_similarity_index_measure as ms_ssim,
+    size: int
+    lpips: Path | None = None
+    inception: Path | None = None
+
+
+def l1(result: Tensor, target: Tensor) -> Tensor:
+    """(B,) the mean absolute error."""
+    return (result - target).abs().mean((1, 2, 3))
+
+
+def psnr(result: Tensor, target: Tensor) -> Tensor:
+    """(B,) dB, at most 100."""
+    squared = (result - target).square().mean((1, 2, 3)).clamp(min=1e-10)
+    return -10 * squared.log10()
+
+
+def ssim(result: Tensor, target: Tensor) -> Tensor:
+    """(B,) Wang et al. 2004, 11 pixel Gaussian window of deviation 1.5, mean over the colours."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    value = structural_similarity_index_measure(result, target, data_range=1.0, reduction="none")
+    return torch.as_tensor(value).view(-1)
+
+
+def ms_ssim(result: Tensor, target: Tensor) -> Tensor:
+    """(B,) Wang et al. 2003, five scales; at SMALLEST pixels a side or more."""
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+    value = multiscale_structural_similarity_index_measure(
+        result, target, data_range=1.0, reduction="none"
     )
-    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
-
-    difference = result - target
-    squared = difference.square().mean((1, 2, 3)).clamp(min=1e-10)
-    found = {
-        "l1": difference.abs().mean((1, 2, 3)),
-        "psnr": -10 * squared.log10(),
-        "ssim": torch.as_tensor(ssim(result, target, data_range=1.0, reduction="none")).view(-1),
-    }
-    if result.shape[-1] >= SMALLEST:
-        value = ms_ssim(result, target, data_range=1.0, reduction="none")
-        found["ms_ssim"] = torch.as_tensor(value).view(-1)
-    return found
+    return torch.as_tensor(value).view(-1)
 
 
 class Lpips(nn.Module):
@@ -86,6 +102,13 @@ class Lpips(nn.Module):
         return torch.stack(parts).sum(0)
 
 
+def load_lpips(setup: Setup) -> Lpips:
+    """LPIPS with the user's AlexNet. Raises Missing without it."""
+    if not setup.lpips:
+        raise Missing("give AlexNet's weights: lpips=alexnet-owt-7be5be79.pth")
+    return Lpips(Path(setup.lpips))
+
+
 def _lpips_weights() -> Path:
     spec = importlib.util.find_spec("torchmetrics")
     assert spec is not None
@@ -101,6 +124,15 @@ def _read(path: Path) -> dict[str, Tensor]:
         return torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise AnimateError(f"{path} holds no weights that can be read: check the path") from error
+
+
+class Pool(Protocol):
+    """A metric over the frames of all clips together; images as everywhere here."""
+
+    def add(self, result: Tensor, target: Tensor) -> None: ...
+
+    def value(self) -> float:
+        """The number; raises Missing where there can be none."""
 
 
 class Fid:
@@ -122,7 +154,17 @@ class Fid:
             self.metric.update((images * 255).round().to(torch.uint8), real=real)
 
     def value(self) -> float:
+        """Raises Missing for fewer than two pictures."""
+        if self.count < 2:
+            raise Missing("it needs two pictures at least")
         return float(self.metric.compute())
+
+
+def load_fid(setup: Setup) -> Fid:
+    """FID over the user's Inception weights. Raises Missing without them."""
+    if not setup.inception:
+        raise Missing("give inception=pt_inception-2015-12-05-6726825d.pth")
+    return Fid(inception(Path(setup.inception)))
 
 
 def inception(weights: Path) -> nn.Module:

@@ -12,28 +12,12 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.evaluation.measure import ClipResult
+from animate.evaluation.metrics import METRICS, Needs
 from animate.evaluation.statistics import Estimate, by_identity, estimate
 from animate.publish import sheets
 from animate.publish.sheets import Line
 from animate.system.environment import environment
 
-METRICS = {  # in the order of the tables
-    "l1": "L1, mean absolute error, images in [0, 1]; lower is better",
-    "psnr": "PSNR in dB, at most 100; higher is better",
-    "ssim": "SSIM, 11 pixel Gaussian window, colours averaged (torchmetrics); higher is better",
-    "ms_ssim": "MS-SSIM, five scales (torchmetrics); higher is better",
-    "lpips": "LPIPS 0.1, AlexNet; lower is better",
-    "fid": "FID over all frames; lower is better",
-    "akd": "AKD, mean of |dx| and |dy| in pixels at 256, as published; lower is better",
-    "akd_euclidean": "AKD as the mean Euclidean distance in pixels at 256; lower is better",
-    "aed": "AED, Euclidean distance of identities to the true frame; lower is better",
-    "csim": "CSIM, cosine similarity of identities to the photo; higher is better",
-    "recognised": "share of frames within the identity model's threshold of the photo",
-    "mouth_r": "correlation of the mouth's opening with the driver's over time; higher is better",
-    "eyes_r": "correlation of the eyes' opening with the driver's over time; higher is better",
-    "jitter": "second difference of landmarks over the driver's own; 1 is as steady as the driver",
-    "lost": "share of frames in which the driver's face is found and the result's is not",
-}
 WORST = 10  # clips on the sheet
 CELL = 192  # pixels of a picture on it
 
@@ -47,16 +31,16 @@ class Report:
     missing: dict[str, str]  # metric: why
     methods: Sequence[str]
     clips: Sequence[ClipResult]
-    fid: float | None
+    pooled: dict[str, float]  # metrics over all clips together, of the model
 
     def column(self, method: str, metric: str) -> list[float | None]:
         return [clip.numbers[method].get(metric) for clip in self.clips]
 
     def mean(self, method: str, metric: str) -> Estimate | None:
         """The mean over clips with its interval; None where nothing was measured."""
-        if metric == "fid":
-            known = self.fid is not None and method == "model"
-            return Estimate(float(self.fid or 0), None, None, len(self.clips)) if known else None
+        if METRICS[metric].needs is Needs.POOL:
+            known = metric in self.pooled and method == "model"
+            return Estimate(self.pooled[metric], None, None, len(self.clips)) if known else None
         who = [clip.identity for clip in self.clips]
         return estimate(self.column(method, metric), who, self.settings["seed"])
 
@@ -89,7 +73,7 @@ class Report:
             "protocol": self.protocol,
             "settings": self.settings,
             "environment": environment(),
-            "metrics": METRICS,
+            "metrics": {name: metric.explained for name, metric in METRICS.items()},
             "missing": self.missing,
             "clips": {c.name: {"identity": c.identity, "frames": c.frames} for c in self.clips},
             "methods": methods,
@@ -124,23 +108,32 @@ def markdown(report: Report) -> str:
     frames = sum(clip.frames for clip in report.clips)
     lines += ["", f"{frames} frames of {len(report.clips)} clips of {people} people. Mean over "
               "clips, with its 95 % interval from a bootstrap over people.", ""]  # fmt: skip
-    rows = [[m, *(_cell(report.mean(name, m), len(report.clips)) for name in report.methods)]
+    rows = [[m, *(_cell(m, report.mean(name, m), len(report.clips)) for name in report.methods)]
             for m in measured]  # fmt: skip
     weighted = [report.frame_weighted_l1(name) for name in report.methods]
     if any(v is not None for v in weighted):
-        rows.insert(1, ["l1, every frame alike", *map(_number, weighted)])
+        rows.insert(1, ["l1, every frame alike", *map(METRICS["l1"].text, weighted)])
     lines += table(["", *report.methods], rows)
-    lines += ["", *(f"- {m}: {METRICS[m]}" for m in measured)]
+    lines += ["", *(f"- {m}: {METRICS[m].explained}" for m in measured)]
     lines += [f"- {m}: missing, {why}" for m, why in report.missing.items()]
-    own = [m for m in measured if m != "fid"]
+    own = [m for m in measured if METRICS[m].needs is not Needs.POOL]
     who = [clip.identity for clip in report.clips]
     each = {m: by_identity(report.column("model", m), who) for m in own}
     lines += ["", "## The model, person by person", ""]
-    lines += table(["", *own], [[i, *(_number(each[m][i]) for m in own)] for i in sorted(set(who))])
+    lines += table(["", *own], [[i, *(METRICS[m].text(each[m][i]) for m in own)]
+                                for i in sorted(set(who))])  # fmt: skip
     lines += ["", "## The model, clip by clip", ""]
-    lines += table(["", *own], [[c.name, *(_number(c.numbers["model"].get(m)) for m in own)]
+    lines += table(["", *own], [[c.name, *(METRICS[m].text(c.numbers["model"].get(m)) for m in own)]
                                 for c in report.clips])  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def summary_line(report: Report, method: str) -> str:
+    """The means of one method that the command prints: "l1 0.0123, csim 0.9876"."""
+    means = {m: report.mean(method, m) for m, metric in METRICS.items() if metric.printed}
+    return ", ".join(
+        f"{m} {mean.value:.{METRICS[m].digits}f}" for m, mean in means.items() if mean is not None
+    )
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -148,16 +141,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
-
-
-def _cell(value: Estimate | None, clips: int) -> str:
+def _cell(metric: str, value: Estimate | None, clips: int) -> str:
     if value is None:
         return "-"
-    text = _number(value.value)
+    number = METRICS[metric].text
+    text = number(value.value)
     if value.low is not None:
-        text += f" ({_number(value.low)} to {_number(value.high)})"
+        text += f" ({number(value.low)} to {number(value.high)})"
     return text if value.clips == clips else f"{text}, {value.clips} clips"
 
 

@@ -104,9 +104,8 @@ def loss(settings: dict[str, Any]) -> Any:
 
 def training_clips(data: dict[str, Any], device: str) -> Any:
     from animate.data.drawn import drawn_clips
-    from animate.data.folders import open_clips
     from animate.data.pairs import Augment
-    from animate.data.stores import Resident
+    from animate.data.stores import Resident, open_clips
 
     try:
         augment = Augment(**data["augment"])
@@ -127,7 +126,7 @@ def training_clips(data: dict[str, Any], device: str) -> Any:
 
 def held_out_clips(data: dict[str, Any]) -> Any:
     from animate.data.drawn import drawn_clips
-    from animate.data.folders import open_clips
+    from animate.data.stores import open_clips
 
     if not data["held_out"]:
         return None
