@@ -11,9 +11,10 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import imageio_ffmpeg
@@ -24,6 +25,7 @@ from conftest import ROOT, draw_frames
 from animate import publish
 from animate.errors import AnimateError, VerificationError
 from animate.media import clips
+from animate.options import Label
 from animate.provenance.credentials import SUFFIXES
 from animate.publish import drafts, still, video
 from animate.publish.video import FORMATS
@@ -242,6 +244,29 @@ def test_nothing_stays_when_the_mark_is_lost(
         write(tmp_path / f"v{suffix}", some)
 
 
+@pytest.mark.parametrize("suffix", [*VIDEOS, ".png"])
+def test_a_mark_that_is_lost_is_made_louder(
+    tmp_path: Path, frames: list[np.ndarray], suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = publish.Embedder, []
+
+    def weak_at_first(mark: Mark, height: int, width: int) -> Any:
+        asked.append(mark.strength)
+        return real(mark, height, width) if len(asked) > 1 else lambda frame: frame
+
+    monkeypatch.setattr(publish, "Embedder", weak_at_first)
+    label = Label(seconds=None)
+    some = frames[:1] if suffix == ".png" else frames
+    done = write(tmp_path / f"v{suffix}", some, label=label)
+    assert asked == [MARK.strength, 1.5 * MARK.strength]
+    assert (done.frames, done.louder) == (len(some), 1.5)
+    assert done.report.agrees
+    assert done.report.signature.record is not None
+    assert done.report.signature.record.label == asdict(label)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left <= {f"v{suffix}", f"v{suffix}.c2pa"}
+
+
 def test_nothing_stays_when_the_tags_are_lost(
     tmp_path: Path, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +307,7 @@ def test_nothing_stays_when_the_frames_fail(
 ENDLESS = """
 import sys, itertools
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, "tests")
 from test_publish import write, draw_frames
 frames = draw_frames(12, 160)

@@ -100,9 +100,10 @@ def portrait(
     met = source.words("source video")
     for number, driver in enumerate(playing, 1):
         met += driver.tally.words("clip" if len(playing) == 1 else f"clip {number}")
-    return Animated(
-        done.path, done.frames, done.report, playing[0].tally, met, [*lines, *lost, *late]
-    )
+    if done.louder > 1:
+        met.append(f"marked {done.louder:g} times as strongly, for less was not read back")
+    notes = [*lines, *lost, *late]
+    return Animated(done.path, done.frames, done.report, done.louder, playing[0].tally, met, notes)
 
 
 def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:

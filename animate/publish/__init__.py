@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,17 +22,20 @@ from animate.provenance.credentials import Ingredient, Record, beside, definitio
 from animate.provenance.fingerprint import Sampler
 from animate.provenance.keys import Signer, toolkit
 from animate.provenance.xmp import SYNTHETIC
-from animate.publish.drafts import new_draft, rename, sweep, writing
+from animate.publish.drafts import Drafts, rename, sweep, writing
 from animate.publish.sign import embeds, sign
 from animate.publish.still import STILLS, encode_still
 from animate.publish.tags import Texts
 from animate.publish.video import FORMATS, encode_video
 from animate.verification.verify import Report, verify
-from animate.watermark import Claim, Embedder, Mark
+from animate.watermark import CEILING, Claim, Embedder, Mark
 from animate.watermark.label import Label, Labeller
 
 LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command line somewhat more
 LABEL = Label()
+# Times the mark's strength, one after the other, until it is read back: what is flat or mostly
+# transparent holds less of it than its first frame promises.
+LOUDER = (1.0, 1.5, 2.2)
 SIGNED = ("trusted", "public", "untrusted")  # by a key that is neither expired nor revoked
 
 
@@ -44,6 +46,7 @@ class Published:
     path: Path
     frames: int
     report: Report
+    louder: float = 1.0  # times the mark's strength that it took to be read back
 
 
 def publish(
@@ -68,8 +71,9 @@ def publish(
     odd side is repeated once where the video format wants even ones. Frames are labelled and marked
     before they leave memory; the draft, a hidden file beside `out` that ends in ".part", is signed
     by `signer` (the toolkit's public identity if None; the mark has to be its), decoded and
-    verified before it gets its name and its entry in the ledger. MKV and WebM get their manifest as
-    a file beside them. Memory doesn't grow with the number of frames.
+    verified before it gets its name and its entry in the ledger. Where the mark can't be read back,
+    the draft is marked and encoded once more, louder, up to 2.2 times. MKV and WebM get their
+    manifest as a file beside them. Memory doesn't grow with the number of frames.
 
     `producer` and `source` go into the GB 45438-2025 label and the IPTC digital source type;
     `ingredients` are the inputs. Raises AnimateError for what the caller can mend (an existing
@@ -83,36 +87,59 @@ def publish(
         raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
     if mark.key != signer.mark_key:
         raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
-    texts = Texts(claim.json(), Aigc.first(producer, _full_id(claim)), source)
-    look = Sampler(float(rate or 1))
     ledger.check()
     sweep(out.parent)
-    draft = scratch = new_draft(out)
-    try:
-        even = rate is not None and out.suffix.lower() != ".gif"
-        made = look(_marked(frames, mark, label, even=even, rate=rate))
-        if rate is None:
-            count = encode_still(draft, made, out, texts)
-        else:
-            count = encode_video(draft, made, out, texts, Fraction(rate), sound)
-        record = Record(
-            claim=claim,
-            payload=str(mark.payload),
-            fingerprint=look.result(),
-            label=None if label is None else asdict(label),
-            sha256=None if embeds(out) else clips.sha256(draft),
-        )
-        scratch = new_draft(out)
-        with writing(out):
-            whole = definition(record, mark.payload, source, ingredients)
-            manifest = sign(draft, scratch, out, whole, ingredients, signer)
-        report = _read_back(draft, out, mark, claim, None if embeds(out) else manifest)
-        _name(draft, scratch, out, force, report, manifest, signer)
-    finally:
-        for path in (draft, scratch):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-    return Published(out, count, replace(report, path=out))
+    texts = Texts(claim.json(), Aigc.first(producer, _full_id(claim)), source)
+    even = rate is not None and out.suffix.lower() != ".gif"
+    said = None if label is None else asdict(label)
+    shown = Shown(frames, label)
+    with Drafts(out) as drafts:
+        for louder in LOUDER:
+            draft, look = drafts.new(), Sampler(float(rate or 1))
+            strong = replace(mark, strength=min(mark.strength * louder, CEILING))
+            made = look(_marked(shown.frames, strong, shown.label, even=even, rate=rate))
+            if rate is None:
+                count = encode_still(draft, made, out, texts)
+            else:
+                count = encode_video(draft, made, out, texts, Fraction(rate), sound)
+            sha256 = None if embeds(out) else clips.sha256(draft)
+            record = Record(claim, str(mark.payload), look.result(), said, sha256)
+            scratch = drafts.new()
+            with writing(out):
+                whole = definition(record, mark.payload, source, ingredients)
+                manifest = sign(draft, scratch, out, whole, ingredients, signer)
+            try:
+                report = _read_back(draft, out, mark, claim, None if embeds(out) else manifest)
+            except MarkLostError:
+                if louder == LOUDER[-1]:
+                    raise
+                shown = Shown(_decoded(draft, rate), None)  # has its label
+                continue
+            _name(draft, scratch, out, force, report, manifest, signer)
+            break
+    return Published(out, count, replace(report, path=out), louder)
+
+
+class MarkLostError(VerificationError):
+    """A finished draft does not carry its mark: one that is marked louder may."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is to be seen in a file, before it is marked."""
+
+    frames: Iterable[np.ndarray]
+    label: Label | None
+
+
+def _decoded(draft: Path, rate: Fraction | None) -> Iterator[np.ndarray]:
+    """The frames of a draft, each once: what was drawn is gone when its mark is found lost."""
+    if rate is None:
+        yield clips.read_photo(draft)
+        return
+    with clips.Reader.open(draft) as reader:
+        for frame, _, _ in reader.frames():
+            yield reader.picture(frame)
 
 
 # ---------------------------------------------------------------- before
@@ -199,7 +226,7 @@ def _read_back(draft: Path, out: Path, mark: Mark, claim: Claim, manifest: bytes
         ) from error
     if not report.detection.marked or report.detection.payload != mark.payload:
         lost = "its mark is not found" if not report.detection.marked else "its payload is damaged"
-        raise VerificationError(
+        raise MarkLostError(
             f"{out} was not published, {lost} in the finished draft: use a larger picture, "
             "another format or a higher watermark.strength"
         )

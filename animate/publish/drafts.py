@@ -23,6 +23,26 @@ def new_draft(out: Path) -> Path:
     return draft
 
 
+class Drafts:
+    """Drafts beside `out`; all but the one that was renamed vanish when the with-block ends."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.made: list[Path] = []
+
+    def __enter__(self) -> Drafts:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for path in self.made:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def new(self) -> Path:
+        self.made.append(new_draft(self.out))
+        return self.made[-1]
+
+
 def host() -> str:
     return re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:40] or "localhost"
 

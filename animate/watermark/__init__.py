@@ -2,11 +2,12 @@
 
 from animate.watermark.claim import Claim
 from animate.watermark.detection import THRESHOLD, Detection, detect
-from animate.watermark.embedding import DEFAULT, FLOOR, Embedder, Mark
+from animate.watermark.embedding import CEILING, DEFAULT, FLOOR, Embedder, Mark
 from animate.watermark.payload import TOOLKIT_KEY, Payload
 from animate.watermark.spectrum import Place
 
 __all__ = [
+    "CEILING",
     "DEFAULT",
     "FLOOR",
     "THRESHOLD",
