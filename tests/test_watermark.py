@@ -28,7 +28,7 @@ from animate.watermark import (
     detect,
     embedding,
 )
-from animate.watermark.carriers import layout, seed, signs
+from animate.watermark.carriers import VERSIONS, MarkVersion, Ring, layout, seed, signs
 from animate.watermark.detection import NOTHING, as_published, keep, stretches, surface
 from animate.watermark.embedding import field
 from animate.watermark.reading import bound
@@ -332,6 +332,43 @@ def test_the_mean_of_many_marks_forges_presence_and_no_payload(scene: list[np.nd
 def test_no_mark_is_too_weak_or_too_strong(strength: float) -> None:
     with pytest.raises(AnimateError, match="strength"):
         Mark(MARK.payload, strength=strength)
+
+
+V2 = MarkVersion(  # a toy: coarser chroma alone, and other amplitudes
+    number=2,
+    rings=(Ring("chroma", 3, 11, 0.4, 0.2), Ring("chroma", 11, 30, 0.15, 0.1)),
+    luma=0.0,
+    luma_share=0.0,
+    pilot=1.3,
+    tag=1.1,
+    chroma_half=(12, 4),
+    luma_half=(28, 3),
+)
+
+
+def test_a_version_added_in_one_place_is_embedded_found_and_not_mistaken_for_another(
+    scene: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = detect(marked(scene[:1]))
+    monkeypatch.setitem(VERSIONS, 2, V2)
+    second = Mark(Payload.of(CLAIM, version=2))
+    frames = marked(scene[:3], second)
+    detection = detect(frames)
+    assert found(detection, second)
+    assert (detection.version, detection.key_id) == (2, second.payload.key_id)
+    assert detection.seconds == ((0.0, 3 / 25),)
+    assert found(detect([warped(frames[0], (0.05, 0.08, 1, 1))]), second)  # cut, so searched for
+    peak = surface(keep(frames, 25).whole, detection)
+    assert peak[64, 64] == peak.max() > 10
+    first = detect(marked(scene[:1]))
+    assert (found(first), first.version) == (True, 1)
+    assert first.statistic == alone.statistic
+    assert first.hypotheses == 2 * alone.hypotheses  # both versions share the risk
+    again = detect(marked(frames[:1]))  # the former mark is taken out, whatever its version
+    assert (found(again), again.version) == (True, 1)
+    assert not detect(scene[:1]).marked
+    monkeypatch.delitem(VERSIONS, 2)
+    assert not detect(frames, thorough=False).marked  # a reader without version 2 hears nothing
 
 
 def test_a_mark_wants_a_payload_of_its_own_key_and_version() -> None:

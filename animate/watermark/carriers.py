@@ -18,7 +18,6 @@ import numpy as np
 
 from animate.watermark.payload import BODY_CODE, TAG_CODE, TOOLKIT_KEY, Payload, encode
 
-VERSIONS = (1,)
 GRID = 128  # cells to a period, and to the short side of a marked picture
 HALF = GRID // 2 + 1  # a real picture's transform has (128, 65) coefficients of its own
 
@@ -49,54 +48,99 @@ class Layout:
     body: Waves  # 256 code bits: content id and its authentication
 
 
-# Rings of waves: channels, inner and outer radius, and how many are pilot, tag; the rest is body.
-# What has to survive most is coarse chroma: codecs keep it longest, and it finds a place from afar.
-# Luma says that a mark is there and no more: it is for pictures without colours.
-RINGS = (
-    ("chroma", 4, 9, 0.55, 0.25),
-    ("chroma", 9, 14, 0.40, 0.20),
-    ("chroma", 14, 21, 0.30, 0.10),
-    ("chroma", 21, 34, 0.08, 0.0),
-    ("luma", 30, 58, 1.00, 0.0),
-)
-LUMA = 0.25  # how much a luma wave counts beside a chroma wave
 FREE = (ACROSS > 0) & (ACROSS < GRID // 2)  # the columns at the rim are not free
 
 
-def band() -> np.ndarray:
-    """(3, 128, 65) where the mark may be and how strong.
+@dataclass(frozen=True)
+class Ring:
+    """Waves of some channels from an inner to an outer radius (excluded), in cycles a period."""
 
-    Chroma in waves of 8 to 64 pixels of 256: coarser ones drown in the picture, finer ones in the
-    codec. Luma in waves of 4 to 9, which the eye, and VMAF, forgive more than coarser ones.
+    channels: str  # "luma" (Y) or "chroma" (Cb and Cr)
+    inner: float
+    outer: float
+    pilot: float  # share of its waves that is pilot, ...
+    tag: float  # ... and that is tag; the rest is body
+
+
+@dataclass(frozen=True)
+class MarkVersion:
+    """All that a reader and an embedder must share to speak of the same mark.
+
+    Another version is another object in VERSIONS, and changes none of the others. What versions
+    share is the sheet of 128 cells and the payload with its codes, so that one transform of a
+    picture serves them all; carriers and signs hang on the number.
     """
-    chroma = np.where((RADIUS >= 4) & (RADIUS < 34) & FREE, 1.0, 0.0)
-    luma = np.where((RADIUS >= 30) & (RADIUS < 58) & FREE, LUMA, 0.0)
-    return np.stack([luma, chroma, chroma])
+
+    number: int  # 1 to 15, in the payload
+    rings: tuple[Ring, ...]
+    luma: float  # how much a luma wave counts beside a chroma wave
+    luma_share: float  # of the energy that is luma, two thirds of it in larger pictures
+    pilot: float  # times the amplitude of the body's waves
+    tag: float
+    chroma_half: tuple[float, float]  # radius at which a codec leaves half, power of the decline
+    luma_half: tuple[float, float]
 
 
-def survival() -> np.ndarray:
-    """(3, 128, 65) about what share of an amplitude H.264 keeps at usual rates."""
-    chroma = 1 / (1 + (RADIUS / 13) ** 4)
-    return np.stack([1 / (1 + (RADIUS / 28) ** 3), chroma, chroma])
+# What has to survive most is coarse chroma: codecs keep it longest, and it finds a place from afar.
+# Chroma in waves of 8 to 64 pixels of 256: coarser ones drown in the picture, finer ones in the
+# codec. Luma in waves of 4 to 9, which the eye, and VMAF, forgive more than coarser ones; it says
+# that a mark is there and no more: it is for pictures without colours.
+V1 = MarkVersion(
+    number=1,
+    rings=(
+        Ring("chroma", 4, 9, 0.55, 0.25),
+        Ring("chroma", 9, 14, 0.40, 0.20),
+        Ring("chroma", 14, 21, 0.30, 0.10),
+        Ring("chroma", 21, 34, 0.08, 0.0),
+        Ring("luma", 30, 58, 1.00, 0.0),
+    ),
+    luma=0.25,
+    luma_share=0.03,
+    pilot=1.2,
+    tag=1.2,
+    chroma_half=(13, 4),
+    luma_half=(28, 3),
+)
+VERSIONS = {V1.number: V1}  # all that are looked for; each costs its share of the bound on chance
 
 
 @cache
-def layout(version: int = 1) -> Layout:
+def band(version: MarkVersion = V1) -> np.ndarray:
+    """(3, 128, 65) where the mark may be and how strong."""
+    out = np.zeros((3, GRID, HALF))
+    for ring in version.rings:
+        inside = (ring.inner <= RADIUS) & (ring.outer > RADIUS) & FREE
+        if ring.channels == "luma":
+            out[0, inside] = version.luma
+        else:
+            out[1:, inside] = 1.0
+    return out
+
+
+@cache
+def survival(version: MarkVersion = V1) -> np.ndarray:
+    """(3, 128, 65) about what share of an amplitude H.264 keeps at usual rates."""
+    declines = (version.luma_half, version.chroma_half)
+    luma, chroma = (1 / (1 + (RADIUS / half) ** power) for half, power in declines)
+    return np.stack([luma, chroma, chroma])
+
+
+@cache
+def layout(version: MarkVersion = V1) -> Layout:
     """The layout of a version, the same for everybody.
 
     Drawn, like the signs, from SHAKE-256 and not from a random generator, whose stream a library
     may change: a mark has to be readable for good.
     """
     groups: list[list[np.ndarray]] = [[], [], []]
-    for number, (kind, inner, outer, pilot, tag) in enumerate(RINGS):
-        ring = (inner <= RADIUS) & (outer > RADIUS) & (band()[0 if kind == "luma" else 1] > 0)
-        flat = np.flatnonzero(ring)
-        channels = (0,) if kind == "luma" else (1, 2)
+    for number, ring in enumerate(version.rings):
+        flat = np.flatnonzero((ring.inner <= RADIUS) & (ring.outer > RADIUS) & FREE)
+        channels = (0,) if ring.channels == "luma" else (1, 2)
         index = np.concatenate([flat + channel * RADIUS.size for channel in channels])
-        name = f"animate mark {version} layout {number}".encode()
+        name = f"animate mark {version.number} layout {number}".encode()
         draw = np.frombuffer(hashlib.shake_256(name).digest(8 * len(index)), "<u8")
         index = index[np.argsort(draw, kind="stable")]
-        cuts = [round(pilot * len(index)), round((pilot + tag) * len(index))]
+        cuts = [round(share * len(index)) for share in (ring.pilot, ring.pilot + ring.tag)]
         for group, part in zip(groups, np.split(index, cuts), strict=True):
             group.append(part)
     sizes = (1, TAG_CODE, BODY_CODE)
@@ -120,9 +164,10 @@ def signs(seed: bytes, waves: Waves) -> np.ndarray:
     return plane[0::2] + 1j * plane[1::2]
 
 
-def seed(key: bytes, purpose: str, version: int = 1) -> bytes:
+def seed(key: bytes, purpose: str, version: MarkVersion = V1) -> bytes:
     """32 bytes from which the signs of a purpose are drawn: HMAC-SHA256 of the key."""
-    return hmac.new(key, f"animate mark {version} {purpose}".encode(), hashlib.sha256).digest()
+    text = f"animate mark {version.number} {purpose}".encode()
+    return hmac.new(key, text, hashlib.sha256).digest()
 
 
 def carried(payload: Payload, key: bytes) -> tuple[Waves, np.ndarray]:
@@ -131,7 +176,7 @@ def carried(payload: Payload, key: bytes) -> tuple[Waves, np.ndarray]:
     The body's signs hang on the nonce too, so that they can't be learnt by averaging many files of
     one key. Pilot and tag are drawn from the public key: everybody may find them.
     """
-    version = payload.version
+    version = VERSIONS[payload.version]
     where = layout(version)
     tag, body = encode(payload)
     parts = [

@@ -16,8 +16,8 @@ tests share the risk, a fifth each, and count all that they could ever have trie
 
 A payload is reported only where one of them proves a mark (p <= 1e-6) and a decoded body carries
 the right HMAC of 16 bits and the nonce of 8 that it was read with. On a marked file whose body is
-lost, at most 18 looks x 2 weighings x 52 words are tried with each key, so that a wrong payload
-passes once in 9,000 such files.
+lost, at most 18 looks x 2 weighings x 52 words are tried with each key and version, so that a wrong
+payload passes once in 9,000 such files.
 
 The proof takes the signs for random (they are HMAC-SHA256 and SHAKE-256 of a key), and says nothing
 of a picture whose maker knows the key: under the public toolkit key, a mark can be forged.
@@ -36,7 +36,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.watermark import payload as bits
 from animate.watermark import search
-from animate.watermark.carriers import GRID, VERSIONS, Waves, carried, layout
+from animate.watermark.carriers import GRID, V1, VERSIONS, MarkVersion, Waves, carried, layout
 from animate.watermark.payload import TOOLKIT_KEY, Payload
 from animate.watermark.reading import SECOND, WEIGHINGS, Reading, bound, read, read_key_id
 from animate.watermark.search import pilot
@@ -190,7 +190,7 @@ def detect(
     kept = keep(frames, rate)
     best = NOTHING
     for looks in (_published, _anywhere) if thorough else (_published,):
-        for version in VERSIONS:
+        for version in VERSIONS.values():
             unread = 0
             for look in looks(kept, version):
                 found = _judged(look, keys, version)
@@ -221,7 +221,7 @@ class Look:
     coarse_tries: int = 1
 
 
-def _published(kept: Kept, version: int) -> Iterator[Look]:
+def _published(kept: Kept, version: MarkVersion) -> Iterator[Look]:
     """The picture as it would lie if nobody had cut, scaled or turned it; the whole file first."""
     for number, mean in enumerate(stretches(kept)):
         spectrum = as_published(mean)
@@ -229,7 +229,7 @@ def _published(kept: Kept, version: int) -> Iterator[Look]:
         yield Look(Place(mirrored=True), mirrored(spectrum), 2 * kept.stretches, number == 0)
 
 
-def _anywhere(kept: Kept, version: int) -> Iterator[Look]:
+def _anywhere(kept: Kept, version: MarkVersion) -> Iterator[Look]:
     """The likeliest places of all, the best first."""
     starts, few = [], min(SEARCHED, kept.stretches)
     for mean in islice(stretches(kept), few):
@@ -247,9 +247,9 @@ def as_published(mean: np.ndarray) -> np.ndarray:
     return np.fft.rfft2(folded(flat), norm="ortho") * half_cell(GRID)
 
 
-def _judged(look: Look, keys: Sequence[bytes], version: int) -> Detection:
+def _judged(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detection:
     """The decision on one look: the least p of its tests, and the payload where there is one."""
-    weighings = weighed(look.spectrum)
+    weighings = weighed(look.spectrum, version)
     count = TESTS * len(VERSIONS) * look.tries * WEIGHINGS
     heard = max(search.pilot_statistic(a, version) for a in weighings)
     tests = [(heard, count), (look.coarse, TESTS * len(VERSIONS) * look.coarse_tries)]
@@ -263,9 +263,8 @@ def _judged(look: Look, keys: Sequence[bytes], version: int) -> Detection:
         return Detection(False, p, None, False, statistic, hypotheses, None)
     said = max(readings, key=lambda reading: reading.rank, default=Reading(0.0, None)).payload
     owner = said.key_id if said is not None else read_key_id(weighings, keys, version)
-    return Detection(
-        True, p, said, said is not None, statistic, hypotheses, version, owner, place=look.place
-    )
+    who, where = (version.number, owner), look.place
+    return Detection(True, p, said, said is not None, statistic, hypotheses, *who, place=where)
 
 
 # ---------------------------------------------------------------- which seconds
@@ -278,7 +277,8 @@ def _seconds(
     waves, sign = _expected(found, keys)
     out: list[tuple[float, float]] = []
     for span in spans:
-        weighings = weighed(_seen(span.mean.astype(np.float32), found.place or Place()))
+        seen = _seen(span.mean.astype(np.float32), found.place or Place())
+        weighings = weighed(seen, _version(found))
         heard = weighings.reshape(WEIGHINGS, -1)[:, waves.index]
         scores = (heard * sign.conj()).real.sum(1) / (np.linalg.norm(heard, axis=1) + search.TINY)
         if bound(float(scores.max()), WEIGHINGS) > SECOND:
@@ -290,9 +290,14 @@ def _seconds(
     return tuple(out)
 
 
+def _version(found: Detection) -> MarkVersion:
+    """The version that was found, V1 where none was."""
+    return V1 if found.version is None else VERSIONS[found.version]
+
+
 def _expected(found: Detection, keys: Sequence[bytes]) -> tuple[Waves, np.ndarray]:
     """The waves and signs of the mark that was found; without a payload the pilot's alone."""
-    version = found.version or VERSIONS[0]
+    version = _version(found)
     if found.payload is None:
         waves = layout(version).pilot
         return waves, pilot(version).reshape(-1)[waves.index]
@@ -306,9 +311,9 @@ def surface(mean: np.ndarray, found: Detection) -> np.ndarray:
     `mean` (h, w, 3) is the mean of the frames. Evidence: a mark is one peak in the middle, of a
     height that noise, which is all around it, never has.
     """
-    version = found.version or VERSIONS[0]
+    version = _version(found)
     best = np.zeros((GRID, GRID))
-    for a in weighed(_seen(mean, found.place or Place())):
+    for a in weighed(_seen(mean, found.place or Place()), version):
         heard = np.conj(pilot(version)) * a
         match = np.fft.irfft2(heard.sum(0), s=(GRID, GRID)) * GRID**2 / 2
         match /= np.linalg.norm(heard) / math.sqrt(2) + search.TINY

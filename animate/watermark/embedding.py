@@ -20,6 +20,7 @@ from animate.watermark.carriers import (
     HALF,
     RADIUS,
     VERSIONS,
+    MarkVersion,
     carried,
 )
 from animate.watermark.payload import TOOLKIT_KEY, Payload
@@ -46,9 +47,6 @@ HUGE = 640  # pixels of the short side: what is above gets no more than it needs
 ENOUGH = 24.0  # ... the pilot's S as published, and at least LEAST of the rest
 LOUDER = (1.0, 1.3, 1.7)  # times the strength, where what the mark says can't be read otherwise
 PRESENT = 5.8  # the pilot's S from which a mark may lie in a picture already
-PILOT, TAG = 1.2, 1.2  # times the amplitude of the body's waves
-
-SHARE = 0.03  # of the energy that is luma, two thirds of it in larger ones: more is seen
 
 SMALLEST = 32  # pixels a side
 THUMB = 16  # samples a side by which shots are told apart
@@ -81,7 +79,7 @@ class Mark:
             )
         if self.payload.version not in VERSIONS:
             raise AnimateError(
-                f"watermark version {self.payload.version} is unknown: use one of {VERSIONS}"
+                f"watermark version {self.payload.version} is unknown: use one of {tuple(VERSIONS)}"
             )
         if not self.payload.authentic(self.key):
             raise AnimateError(
@@ -198,10 +196,12 @@ def pattern(
     """(H, W, 3) a payload's mark for a picture of that size, power and mask, of rms 1."""
     height, width = size[:2]
     short = min(height, width)
+    version = VERSIONS[payload.version]
     waves, sign = carried(payload, key)
-    weight = np.where(waves.slot == 0, PILOT, np.where(waves.slot <= bits.TAG_CODE, TAG, 1.0))
+    of_tag = np.where(waves.slot <= bits.TAG_CODE, version.tag, 1.0)
+    weight = np.where(waves.slot == 0, version.pilot, of_tag)
     spectrum = np.zeros(3 * GRID * HALF, np.complex64)
-    spectrum[waves.index] = shape(power).reshape(-1)[waves.index] * weight * sign
+    spectrum[waves.index] = shape(power, version).reshape(-1)[waves.index] * weight * sign
     spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # what the pixels can hold
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
     planes = np.stack([_real(rows @ plane, columns) for plane in spectrum])  # Y, Cb, Cr (3, H, W)
@@ -209,7 +209,7 @@ def pattern(
     flat = planes.reshape(3, -1)
     power_of = flat @ flat.T  # (3, 3): sums of products over all pixels
     luma, all_of_it = power_of[0, 0], np.trace(BACKWARD @ power_of @ BACKWARD.T) / 3
-    share = SHARE * (2 / 3 if short > SMALL else 1)
+    share = version.luma_share * (2 / 3 if short > SMALL else 1)
     to_rgb = BACKWARD.copy()
     if luma > 0:  # pictures below 67 pixels can't hold its waves
         to_rgb[:, 0] *= np.sqrt(share / (1 - share) * max(all_of_it / luma - 1, 0))
@@ -224,8 +224,8 @@ def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def lying(seen: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
     """The payload, and its key, that can be read in a picture of transform (3, 128, 65), uncut."""
-    weighings = weighed(seen)
-    for version in VERSIONS:
+    for version in VERSIONS.values():
+        weighings = weighed(seen, version)
         if max(pilot_statistic(a, version) for a in weighings) < PRESENT:
             continue
         for key, a in product(dict.fromkeys(keys), weighings):
@@ -240,7 +240,7 @@ def _strength(
 ) -> float:
     """How much of a mark's cells `its` lies in cells (h, w, 3): without it nothing is heard."""
     waves, sign = carried(payload, key)
-    matched = sign * (shape(power) / power).reshape(-1)[waves.index]
+    matched = sign * (shape(power, VERSIONS[payload.version]) / power).reshape(-1)[waves.index]
 
     def heard(strength: float) -> float:
         seen = upright(flattened(cells - strength * its))
@@ -257,18 +257,20 @@ def _strength(
 
 def _heard(picture: np.ndarray, mark: Mark) -> float:
     """The pilot's S in a picture (H, W, 3) as published."""
-    return max(pilot_statistic(a, mark.payload.version) for a in _published(picture))
+    version = VERSIONS[mark.payload.version]
+    return max(pilot_statistic(a, version) for a in _published(picture, version))
 
 
 def _says(picture: np.ndarray, mark: Mark) -> bool:
     """Whether the payload can be read in a picture (H, W, 3) as published."""
-    readings = (read(a, mark.key, mark.payload.version) for a in _published(picture))
+    version = VERSIONS[mark.payload.version]
+    readings = (read(a, mark.key, version) for a in _published(picture, version))
     return any(reading.payload == mark.payload for reading in readings)
 
 
-def _published(picture: np.ndarray) -> np.ndarray:
+def _published(picture: np.ndarray, version: MarkVersion) -> np.ndarray:
     """The transforms, as a reader weighs them, of a picture (H, W, 3) as it will be published."""
-    return weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))))
+    return weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))), version)
 
 
 def _levels(change: np.ndarray, strength: float, gone: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from animate.watermark import payload as bits
-from animate.watermark.carriers import Waves, layout, seed, signs
+from animate.watermark.carriers import V1, MarkVersion, Waves, layout, seed, signs
 from animate.watermark.payload import TOOLKIT_KEY, Payload, key_id
 from animate.watermark.search import TINY
 
@@ -33,7 +33,7 @@ class Reading:
         return self.payload is not None, self.statistic
 
 
-def read(a: np.ndarray, key: bytes, version: int = 1) -> Reading:
+def read(a: np.ndarray, key: bytes, version: MarkVersion = V1) -> Reading:
     """Read the body from the numbers a (3, 128, 65) under a key, with the nonces that fit best."""
     waves = layout(version).tag
     owner = key_id(key)
@@ -47,13 +47,13 @@ def read(a: np.ndarray, key: bytes, version: int = 1) -> Reading:
         best = max(best, Reading(score, None), key=lambda reading: reading.statistic)
         others = bits.decode_others(soft) if rank == 0 else ()
         for word in (message, *others):
-            said = bits.read_body(word, owner, version)
+            said = bits.read_body(word, owner, version.number)
             if said.nonce == nonce and said.authentic(key):
                 return Reading(score, said)
     return best
 
 
-def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: int) -> int | None:
+def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVersion) -> int | None:
     """The key id in the tag: of the keys tried, or any; None where noise might say as much."""
     waves = layout(version).tag
     for a in weighings:
@@ -76,7 +76,7 @@ def _tag_words(owner: int) -> np.ndarray:
 
 
 @cache
-def _public(version: int) -> np.ndarray:
+def _public(version: MarkVersion) -> np.ndarray:
     """(K,) the signs of the tag's waves."""
     return signs(seed(TOOLKIT_KEY, "tag", version), layout(version).tag)
 

@@ -14,7 +14,17 @@ from itertools import product
 
 import numpy as np
 
-from animate.watermark.carriers import GRID, HALF, RADIUS, layout, seed, signs, survival
+from animate.watermark.carriers import (
+    GRID,
+    HALF,
+    RADIUS,
+    V1,
+    MarkVersion,
+    layout,
+    seed,
+    signs,
+    survival,
+)
 from animate.watermark.payload import TOOLKIT_KEY
 from animate.watermark.spectrum import (
     Place,
@@ -51,7 +61,7 @@ class Found:
 
 
 @cache
-def pilot(version: int = 1) -> np.ndarray:
+def pilot(version: MarkVersion = V1) -> np.ndarray:
     """(3, 128, 65) the pilot's signs, 0 elsewhere."""
     waves = layout(version).pilot
     out = np.zeros(3 * GRID * HALF, complex)
@@ -60,11 +70,11 @@ def pilot(version: int = 1) -> np.ndarray:
 
 
 @cache
-def _coarse_pilot(version: int) -> np.ndarray:
+def _coarse_pilot(version: MarkVersion) -> np.ndarray:
     """(4, 2, 64, 33) what the coarse search multiplies Cb, Cr by: 2 weighings x 2 mirror images."""
     rows = np.r_[0 : COARSE // 2, GRID - COARSE // 2 : GRID]
     out = []
-    for weight in (survival(), RADIUS < REACH):
+    for weight in (survival(version), RADIUS < REACH):
         known = (pilot(version) * weight * (RADIUS < REACH))[1:, rows, : COARSE // 2 + 1]
         known = known * (np.sqrt(2) / np.linalg.norm(known))
         out += [known, mirrored(known)]
@@ -80,7 +90,7 @@ class Start:
     weighing: int  # 0: for what a codec left, 1: for the rest
 
 
-def coarse(flat: np.ndarray, version: int = 1) -> list[Start]:
+def coarse(flat: np.ndarray, version: MarkVersion = V1) -> list[Start]:
     """The best shift for each scale, turn, mirror and weighing, the best first.
 
     `flat` is a flattened picture (h, w, 3). Waves are made equally strong, a whitening that is
@@ -102,7 +112,7 @@ def coarse(flat: np.ndarray, version: int = 1) -> list[Start]:
     return sorted(found, key=lambda start: -start.statistic)
 
 
-def pilot_statistic(a: np.ndarray, version: int = 1) -> float:
+def pilot_statistic(a: np.ndarray, version: MarkVersion = V1) -> float:
     """S = sum(s a) / |a| over the pilot's waves, for the numbers a (3, 128, 65)."""
     index = layout(version).pilot.index
     heard = a.reshape(-1)[index]
@@ -120,12 +130,12 @@ def seen(flat: np.ndarray, place: Place) -> np.ndarray:
     return unshifted(laid(flat, place), place)
 
 
-def shifted(flat: np.ndarray, start: Start, version: int = 1) -> Found:
+def shifted(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
     """The best shift for a start's scale, turn and mirror, to an eighth of a cell."""
     place = start.place
     spectrum = laid(flat, place)
     known = np.conj(mirrored(pilot(version)) if place.mirrored else pilot(version))
-    heard = known * weighed(spectrum)[start.weighing]
+    heard = known * weighed(spectrum, version)[start.weighing]
     match = np.fft.irfft2(heard.sum(0), s=(GRID, GRID))
     _, rows, columns = np.nonzero(known)
     q = heard[known != 0]
@@ -147,7 +157,7 @@ def _counted(place: Place) -> bool:
     return bool(inside)
 
 
-def fine(flat: np.ndarray, start: Start, version: int = 1) -> Found:
+def fine(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
     """Climb from a start in steps of scale and turn that are halved when none leads up."""
     best = shifted(flat, start, version)
     scale, turn = STEP / 2, TURN / 2

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from animate.watermark.carriers import FORWARD, GRID, HALF, band, survival
+from animate.watermark.carriers import FORWARD, GRID, HALF, V1, MarkVersion, band, survival
 
 CLIP = 3.0  # times the root mean square: what an edge may count
 FLATTEN = 0.65  # power of the local energy that a place is divided by; 1/2 would make all equal
@@ -99,15 +99,15 @@ def upright(flat: np.ndarray) -> np.ndarray:
     return np.fft.rfft2(folded(flat), norm="ortho") * half_cell(GRID)
 
 
-def weighed(spectrum: np.ndarray) -> np.ndarray:
+def weighed(spectrum: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
     """(2, 3, 128, 65) the numbers a, weighed in two ways: for what a codec left, and for the rest.
 
     The first is the matched filter for a mark of the amplitudes `shape` after a codec; the second
     takes every wave by what stands out of the power around it.
     """
     power = nearby_power(spectrum)
-    lossy = spectrum / power * shape(power) * survival()
-    return np.stack([lossy, spectrum / np.sqrt(power) * band()])
+    lossy = spectrum / power * shape(power, version) * survival(version)
+    return np.stack([lossy, spectrum / np.sqrt(power) * band(version)])
 
 
 def nearby_power(spectrum: np.ndarray) -> np.ndarray:
@@ -119,9 +119,9 @@ def nearby_power(spectrum: np.ndarray) -> np.ndarray:
     return power + 1
 
 
-def shape(power: np.ndarray) -> np.ndarray:
+def shape(power: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
     """(3, 128, 65) the mark's amplitudes: less where the picture is strong or codecs are."""
-    return band() * survival() / np.sqrt(power)
+    return band(version) * survival(version) / np.sqrt(power)
 
 
 def turned(flat: np.ndarray, cells: float, angle: float, grid: int = GRID) -> np.ndarray:
