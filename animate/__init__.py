@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from animate.inference.portrait import portrait
     from animate.verification.verify import verify
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["AnimateError", "VerificationError", "portrait", "verify"]
 
 _HOMES = {

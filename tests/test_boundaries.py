@@ -25,6 +25,8 @@ LAYERS = [
     {"cli"},
 ]
 ENTRIES = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}
+# The discriminators of first-order training have its blocks.
+SHARED = {"models/discriminator.py": {"first_order"}}
 HYDRA = {"config.py"}
 WRITER = PACKAGE / "publish"
 
@@ -74,10 +76,30 @@ def test_imports_go_down_only(path: Path) -> None:
         assert not wrong_imports(path.read_text(), part(path))
 
 
-def test_evaluation_knows_of_training_only_where_clips_lie() -> None:
-    found = {n for p in modules(PACKAGE / "evaluation") for n in imports(ast.parse(p.read_text()))}
-    found = {".".join(name.split(".")[:3]) for name in found if name.startswith("animate.training")}
-    assert found == {"animate.training.folders"}
+def test_evaluation_and_training_know_nothing_of_each_other() -> None:
+    for one, other in (("evaluation", "training"), ("training", "evaluation")):
+        for path in modules(PACKAGE / one):
+            found = imports(ast.parse(path.read_text()))
+            assert not [name for name in found if name.startswith(f"animate.{other}")]
+
+
+def named_models(source: str) -> set[str]:
+    """The motion models whose folders a source imports from."""
+    found = {tuple(name.split(".")[:3]) for name in imports(ast.parse(source))}
+    return {name[2] for name in found if len(name) > 2 and name[:2] == ("animate", "models")}
+
+
+def test_a_motion_model_is_known_to_its_folder_its_losses_and_its_yaml_alone() -> None:
+    folders = {path.name for path in (PACKAGE / "models").iterdir() if path.is_dir()}
+    folders.discard("__pycache__")
+    assert folders == {"first_order", "first_order_gated"}
+    for path in modules(PACKAGE):
+        place = path.relative_to(PACKAGE).parts
+        if place[:2] == ("training", "losses") or place[-1] == "recipe.py":
+            continue  # losses, and the table that names them
+        own = {place[1]} if place[0] == "models" else set()
+        known = named_models(path.read_text()) & folders
+        assert known <= own | SHARED.get("/".join(place), set()), path
 
 
 def test_an_upward_import_is_found() -> None:

@@ -333,7 +333,7 @@ def test_the_imported_network_draws_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_the_published_layout_needs_no_arguments() -> None:
-    from animate.models.first_order.model import convert
+    from animate.models.first_order import convert
 
     with torch.device("meta"):
         model, judge = FirstOrder(), Discriminator(conditioned=True)

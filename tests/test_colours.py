@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from animate.data.stores import as_stored
+from animate.data.folders import as_stored
 from animate.media import clips, colours
 from animate.media.photo_colours import srgb_profile
 

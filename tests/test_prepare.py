@@ -15,8 +15,8 @@ from conftest import ROOT
 from animate.cli import main
 from animate.data import cutting
 from animate.data.cutting import Piece, Wanted
-from animate.data.folders import open_clips
 from animate.data.prepare import Job, listed, partition
+from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.faces import Box, Face, Sighting

@@ -139,6 +139,7 @@ def test_a_head_is_not_shown_far_from_its_neck(
         return np.zeros((2, self.model.size, self.model.size, 3), np.uint8)
 
     monkeypatch.setattr(Stage, "retarget", further)
+    monkeypatch.setattr(Stage, "doubts", lambda self, motion: [0.0] * len(motion))
     monkeypatch.setattr(Stage, "render", render)
     clip = clips.open_clip(stalls / "source.mp4")
     driver = open_driver(world / "clip.mp4", options)

@@ -10,8 +10,8 @@ from conftest import ROOT
 
 from animate import models
 from animate.config import settings
-from animate.data.folders import open_clips
 from animate.data.pairs import Augment, Pairs, ahead, choose, reframe, relight
+from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.faces import mesh
 from animate.models.discriminator import Discriminator
@@ -19,8 +19,8 @@ from animate.models.first_order.model import FirstOrder
 from animate.models.first_order_gated.model import FirstOrderGated
 from animate.models.geometry import ThinPlateSpline, gaussians, grid
 from animate.training.loop import schedule, train
+from animate.training.losses import terms as losses
 from animate.training.losses.mouth import Mouths
-from animate.training.losses.terms import terms as losses
 
 TAUGHT = len(mesh.TAUGHT)
 

@@ -17,8 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from animate.cli import main
 from animate.errors import AnimateError
+from animate.verification import pool
 from animate.verification.pool import verify_all
-from animate.verification.verify import pool
 from animate.watermark import Claim, Embedder, Mark, Payload
 
 CLAIM = Claim("animate 0", "none", "", "", "", "2026-01-01T00:00:00Z", "none")
