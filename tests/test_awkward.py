@@ -68,6 +68,12 @@ def plain(folder: Path, name: str = "in.mp4", sound: bool = False) -> Path:
     return write_clip(folder / name, draw_frames(5), "25", sound=sound)
 
 
+def animation(path: Path, **options: object) -> Path:
+    first, *others = [Image.fromarray(frame) for frame in draw_frames(3)]
+    first.save(path, save_all=True, append_images=others, **options)  # type: ignore[arg-type]
+    return path
+
+
 # ---------------------------------------------------------------- photos
 
 
@@ -202,6 +208,19 @@ def written(name: str, data: Callable[[Path], bytes]) -> Maker:
     return make
 
 
+@photo("an animated WebP")
+def animated_webp(folder: Path) -> Path:
+    more = [Image.fromarray(f) for f in draw_frames(3, 200)]
+    return saved(folder, "p.webp", more[0], save_all=True, append_images=more[1:], lossless=True)
+
+
+photo("a JPEG named .mp4")(lambda f: saved(f, "p.mp4", face(), format="JPEG"))
+photo("a PNG named .npz")(lambda f: saved(f, "p.npz", face(), format="PNG"))
+photo("a video")(lambda f: plain(f))
+photo("JPEG XL named .jpg")(written("p.jpg", lambda f: b"\xff\x0a" + bytes(50)))
+photo("a PDF")(written("p.pdf", lambda f: b"%PDF-1.7\n" + bytes(50)))
+photo("Photoshop")(written("p.psd", lambda f: b"8BPS\0\1" + bytes(50)))
+photo("an address")(lambda f: Path("https://example.org/p.jpg"))
 photo("an empty file")(written("p.jpg", lambda f: b""))
 photo("text named .jpg")(written("p.jpg", lambda f: b"not a picture"))
 photo("a JPEG cut off in the middle")(
@@ -267,6 +286,19 @@ clip("Motion JPEG in AVI")(
     lambda f: ffmpeg(f / "c.avi", "-i", str(plain(f)), "-c:v", "mjpeg", "-q:v", "2")
 )
 clip("a GIF")(lambda f: ffmpeg(f / "c.gif", "-i", str(plain(f))))
+clip("an animated WebP, 100 and 300 ms")(
+    lambda f: animation(f / "c.webp", duration=[100, 300, 100], lossless=True)
+)
+clip("an animated PNG named .png")(lambda f: animation(f / "c.png", duration=40))
+clip("a phone's 3GP")(
+    lambda f: ffmpeg(f / "c.3gp", "-i", str(plain(f)), "-c:v", "h263", "-s", "176x144")
+)
+clip("a camera's MTS")(lambda f: ffmpeg(f / "c.MTS", "-i", str(plain(f)), "-f", "mpegts"))
+clip("Windows Media")(lambda f: ffmpeg(f / "c.wmv", "-i", str(plain(f))))
+clip("an MP4 without suffix")(lambda f: plain(f).rename(f / "c"))
+clip("an MP4 named .jpg")(lambda f: plain(f).rename(f / "c.jpg"))
+clip("a JPEG named .mp4")(lambda f: saved(f, "c.mp4", face(), format="JPEG"))
+clip("an address")(lambda f: Path("https://example.org/c.mp4"))
 clip("an MP4 named .avi")(lambda f: plain(f).rename(f / "c.avi"))
 clip("spaces, quotes and non-ASCII in the name")(lambda f: plain(f).rename(f / "my 'clip' ü=1.mp4"))
 clip("one frame a second")(lambda f: write_clip(f / "c.mp4", draw_frames(3), "1"))

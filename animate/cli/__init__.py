@@ -5,7 +5,7 @@ Each command is a module with `register(commands)`; `COMMANDS` is the order of t
 
 from __future__ import annotations
 
-import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from animate import __version__
+from animate.cli import streams
 from animate.cli.arguments import Parser
 from animate.errors import AnimateError
 from animate.system.memory import keep_memory
@@ -34,21 +35,48 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 not verified, 2 a user's mistake."""
+    """Run the command and return its exit code: 0 done, 1 not verified, 2 a user's mistake.
+
+    As a program (argv None) it exits with 141 where the reader of its output has gone, 74 where the
+    output can't be written otherwise.
+    """
     keep_memory()
-    if argv is None:
-        signal.signal(signal.SIGTERM, _stop)
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # names that its encoding lacks
+    if argv is not None:
+        return _run(argv)
+    signal.signal(signal.SIGTERM, _stop)
+    streams.guard()
+    try:
+        return _run(argv)
+    finally:
+        streams.flush()
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         known, others = parser().parse_known_args(argv)
+        _in_a_folder()
         return known.call(known, others)
     except AnimateError as error:
-        print(f"animate: {safe(' '.join(str(error).split()), 5000)}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
+    except OSError as error:  # of a path that nothing else has named
+        what = f"{error.filename}: " if error.filename else ""
+        _complain(f"{what}{error.strerror or error}: check the path, its rights and the disk")
+        return 2
     except KeyboardInterrupt:
         print("animate: interrupted, nothing was left behind", file=sys.stderr)
         return 130
+
+
+def _complain(text: str) -> None:
+    print(f"animate: {safe(' '.join(text.split()), 5000)}", file=sys.stderr)
+
+
+def _in_a_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise AnimateError("the current folder is gone: change to one that is there") from error
 
 
 def parser() -> Parser:

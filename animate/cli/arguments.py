@@ -15,7 +15,18 @@ from animate.errors import AnimateError
 
 # "  key: value  # about", or "  - group: choice" in the list of defaults
 LINE = re.compile(r"( *)(- )?(?:optional )?(\w+): *(.*?) *(?:# *(.*))?")
+NARROWEST = 60  # columns
 COLUMN = 30  # where the words on a setting begin
+
+
+def width() -> int:
+    """Columns for a text: the terminal's, but no fewer than a text can be set in."""
+    return max(NARROWEST, shutil.get_terminal_size().columns)
+
+
+class Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str):
+        super().__init__(prog, width=width() - 2)
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,6 +34,10 @@ class Parser(argparse.ArgumentParser):
     `configs`/NAME.yaml."""
 
     configs: str | None = None
+
+    def __init__(self, **kwargs: Any):
+        kwargs.setdefault("formatter_class", Formatter)
+        super().__init__(**kwargs)
 
     def format_help(self) -> str:
         return super().format_help() + (explained(self.configs) if self.configs else "")
@@ -57,7 +72,7 @@ def explained(name: str) -> str:
     from animate.system.paths import folder
 
     found = of_a_run() if name == "run" else _settings(folder("configs") / f"{name}.yaml")
-    wide = min(100, shutil.get_terminal_size().columns) - 2
+    wide = min(100, width()) - 2
     lines = ["", "settings, with their defaults:"]
     for key, value, about in found:
         left = f"  {key}={value.replace('???', '(needed)')}"

@@ -53,9 +53,10 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     settings = overrides(arguments, others)
     run_options(settings)  # a mistake in them is one of every row
+    from animate.cli.terminal import Terminal
     from animate.inference.batch import REPORT, read_jobs, run_jobs
 
-    jobs = read_jobs(arguments.jobs, arguments.out, arguments.clip, settings)
+    jobs = read_jobs(arguments.jobs, arguments.out, arguments.clip, settings, Terminal().note)
     outcomes = run_jobs(
         jobs, arguments.out, workers=arguments.workers, force=arguments.force, say=report
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from animate.cli.arguments import command, refuse
 from animate.errors import AnimateError
+from animate.media.pipes import through_pipes
 
 
 def register(commands: Any) -> None:
@@ -35,6 +36,7 @@ def look_up(arguments: argparse.Namespace, others: list[str]) -> int:
     return 0 if found else 1
 
 
+@through_pipes("path")
 def _of_file(path: Path) -> list[Any]:
     """By the file's bytes, then by the payload in its pixels."""
     from animate.media import clips

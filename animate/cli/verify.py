@@ -7,23 +7,25 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, refuse
 from animate.errors import AnimateError
+from animate.media.files import is_media
+from animate.media.pipes import Spool, spooling
 from animate.system.text import safe
 
 MARKED = ("authentic", "marked")  # verdicts that count as marked
-SUFFIXES = {
-    ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".flv", ".wmv",
-    ".ogv", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
-}  # fmt: skip
 
 
 def register(commands: Any) -> None:
     verify = command(commands, "verify", call, "say whether files were made by this toolkit")
-    verify.epilog = "exit code: 0 all marked, 1 some not marked or tampered with, 2 some unreadable"
+    verify.epilog = (
+        "exit code: 0 all marked, 1 some not marked or tampered with, 2 some unreadable; "
+        "141 whoever reads the output has gone, 74 it can't be written"
+    )
     verify.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="a video, a picture or a folder of them"
     )
@@ -41,7 +43,17 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     if (arguments.jobs is not None and arguments.jobs < 1) or not arguments.limit > 0:
         raise AnimateError("--jobs and --limit have to be more than 0")
-    paths = list(_files(arguments.files))
+    with spooling() as spool:  # here, for a worker can't see the pipes of this process
+        paths = []
+        for path in _files(arguments.files):
+            try:
+                paths.append(spool.file(path))
+            except AnimateError:
+                paths.append(path)  # `verify` says what is wrong, and goes on with the others
+        return _verified(arguments, paths, spool)
+
+
+def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) -> int:
     if arguments.explain is not None:
         if len(paths) != 1 or not paths[0].is_file():
             raise AnimateError("--explain draws the evidence for one file: give one")
@@ -54,12 +66,15 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     found: list[dict[str, Any]] = []
     verdicts = set()
     for path, report in verify_all(paths, jobs=arguments.jobs, limit=arguments.limit):
+        path = spool.names.get(path, path)
         if isinstance(report, str):
+            report = spool.named(report)
             verdicts.add("unreadable")
             found.append({"path": os.fspath(path), "verdict": "unreadable", "error": report})
             if not arguments.json:
                 print(f"animate: {safe(report)}", file=sys.stderr)
             continue
+        report = replace(report, path=path)
         verdicts.add(report.verdict)
         found.append(plain(report))
         if not arguments.json:
@@ -86,7 +101,7 @@ def _files(named: list[Path]) -> Iterator[Path]:
             folders.sort()
             for name in sorted(names):
                 file = Path(folder) / name
-                if file.suffix.lower() in SUFFIXES and file.is_file():
+                if is_media(file):
                     some = True
                     yield file
         yield from (Path(error.filename) for error in closed)  # `verify` says what is wrong

@@ -25,7 +25,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.media import clips
+from animate.media import clips, files
 from animate.media.frame_colours import FrameColours
 
 MANIFEST = "manifest.csv"
@@ -148,7 +148,7 @@ def as_stored(path: Path) -> Iterator[np.ndarray]:
         pictures = Pictures(path)
         yield from (pictures[t] for t in range(len(pictures)))
         return
-    if path.suffix.lower() in clips.PHOTO_SUFFIXES:
+    if files.kind_of(path) == files.PICTURE:
         yield clips.read_photo(path, upright=False)
         return
     try:
@@ -178,7 +178,7 @@ class Pictures:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in clips.PHOTO_SUFFIXES)
+        self.paths = sorted(files.files_in(folder))
         if not self.paths:
             raise AnimateError(f"no pictures in {folder}: remove the folder, or fill it")
 

@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from glob import escape
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,11 +31,13 @@ from animate.data.cutting import Piece, Wanted, alike, dull, fingerprint, held, 
 from animate.data.folders import MANIFEST, shard, who
 from animate.errors import AnimateError
 from animate.faces import Box, clip_locator, cut
-from animate.media import clips
+from animate.media import clips, files
+from animate.media.files import existing
+from animate.media.pipes import through_pipes
+from animate.media.tables import read_table
 from animate.options import Faces
 from animate.publish import sheets
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".gif")
 COLUMNS = ("file", "identity", "shard", "source", "source_sha256", "start", "seconds", "frames",
            "rate", "left", "top", "side", "rights", "sha256")  # fmt: skip
 SHOWN = 24  # clips on the contact sheet
@@ -72,6 +75,7 @@ class Summary:
         return "\n".join(lines) + "\n"
 
 
+@through_pipes("source")
 def prepare(
     source: Path,
     dest: Path,
@@ -139,8 +143,8 @@ def _work(
 
 def found(source: Path, rights: str) -> list[Job]:
     """A job for each video in a folder and its sub-folders; a sub-folder is a person."""
-    source = Path(source)
-    paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in VIDEOS)
+    source = existing(Path(source))
+    paths = sorted(p for p in source.rglob("*") if files.kind_in_folder(p) == files.CLIP)
     if not paths:
         raise AnimateError(f"no videos in {source}: give a folder of videos, or a list of them")
     jobs = []
@@ -157,20 +161,22 @@ def listed(source: Path, videos: Path | None, rights: str) -> list[Job]:
     if videos is None:
         raise AnimateError(f"{source} is a list: name the folder of its videos with videos=")
     needed = {"video_id", "start", "end", "bbox", "fps", "width", "height"}
-    with source.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        lacking = needed - set(table.fieldnames or ())
-        if lacking:
-            raise AnimateError(f"{source} lacks the columns {', '.join(sorted(lacking))}")
-        rows: dict[str, list[dict[str, str]]] = {}
-        for row in table:
-            rows.setdefault(row["video_id"], []).append(row)
+    columns, table = read_table(source, f"use columns {', '.join(sorted(needed))}")
+    if lacking := needed - set(columns):
+        raise AnimateError(f"{source} lacks the columns {', '.join(sorted(lacking))}")
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in table:
+        rows.setdefault(row["video_id"], []).append(row)
     if not rows:
         raise AnimateError(f"{source} lists no videos: give one with rows")
     jobs = []
     for name, own in rows.items():
         video, _, person = name.partition("#")  # VoxCeleb's: video#person
-        path = next(iter(sorted(Path(videos).glob(f"{video}.*"))), Path(videos) / f"{video}.mp4")
+        named = sorted(Path(videos).glob(f"{escape(video)}.*"))
+        path = next(
+            (p for p in named if files.kind_in_folder(p) == files.CLIP),
+            Path(videos) / f"{video}.mp4",
+        )
         jobs.append(Job(name, path, person or video, rights, tuple(own)))
     return jobs
 

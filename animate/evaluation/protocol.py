@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -13,7 +12,8 @@ import numpy as np
 from animate.data.folders import open_frames, stored_clips, who
 from animate.errors import AnimateError
 from animate.faces import Box, cut
-from animate.media import clips
+from animate.media import clips, files
+from animate.media.tables import read_table
 
 RECONSTRUCTION = (
     "reconstruction: the first frame of each clip is moved to its other frames by absolute motion "
@@ -55,27 +55,19 @@ def cross(data: Path, pairs: Path) -> list[Case]:
     column or file, naming the line.
     """
     data, cases = Path(data), []
-    with _open(pairs) as file:
-        rows = csv.DictReader(file)
-        if not {"source", "driving"} <= set(rows.fieldnames or ()):
-            raise AnimateError(f"{pairs} lacks a column: it needs source and driving")
-        for line, row in enumerate(rows, 2):
-            photo, clip = (data / (row[key] or "") for key in ("source", "driving"))
-            for path in (photo, clip):
-                if not path.exists() or path == data:
-                    raise AnimateError(f"{pairs}, line {line}: there is no {path}")
-            name = f"{photo.stem}--{clip.stem}"
-            cases.append(Case(name, who(data, photo.name), clip, photo))
+    columns, rows = read_table(pairs, "use columns source, driving")
+    if not {"source", "driving"} <= set(columns):
+        raise AnimateError(f"{pairs} lacks a column: it needs source and driving")
+    for line, row in enumerate(rows, 2):
+        photo, clip = (data / row[key] for key in ("source", "driving"))
+        for path in (photo, clip):
+            if not path.exists() or path == data:
+                raise AnimateError(f"{pairs}, line {line}: {files.absent(path)}")
+        name = f"{photo.stem}--{clip.stem}"
+        cases.append(Case(name, who(data, photo.name), clip, photo))
     if not cases:
         raise AnimateError(f"{pairs} lists no pairs: add rows of source,driving")
     return cases
-
-
-def _open(path: Path):  # type: ignore[no-untyped-def]
-    try:
-        return Path(path).open(newline="", encoding="utf-8")
-    except OSError as error:
-        raise AnimateError(f"there is no list {path}: check the path") from error
 
 
 def square(frame: np.ndarray, size: int, path: Path) -> np.ndarray:
@@ -98,6 +90,6 @@ def driving(case: Case, size: int, every: int, limit: int | None) -> Iterator[np
 def photo(case: Case, size: int) -> np.ndarray:
     """The photo that is moved, at `size` pixels."""
     path = case.photo or case.clip
-    if path.is_dir() or path.suffix.lower() not in clips.PHOTO_SUFFIXES:
-        return square(next(iter(open_frames(path))), size, path)
-    return square(clips.read_photo(path), size, path)
+    if path.parent.suffix != ".tar" and files.kind_of(path) == files.PICTURE:
+        return square(clips.read_photo(path), size, path)
+    return square(next(iter(open_frames(path))), size, path)

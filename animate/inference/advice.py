@@ -10,6 +10,7 @@ import numpy as np
 
 from animate.faces.crop import FRAMING, Framing
 from animate.faces.detect import Face
+from animate.media import files
 from animate.options import Retarget
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def foreseen(
     """What will look bad, and what to do about it."""
     lines, actors = [], iter(cast)
     for view in views:
+        if files.kind_of(view.path) == files.CLIP:
+            lines.append(f"{view.path} moves: its first frame is the photo here")
         others = len(view.faces) - len(view.boxes)
         for index, actor in enumerate(islice(actors, len(view.boxes))):
             if not view.faces:  # a box was given

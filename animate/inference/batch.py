@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -17,7 +16,8 @@ from pathlib import Path
 
 from animate.config import run_options, run_settings
 from animate.errors import AnimateError
-from animate.media.photos import PHOTO_SUFFIXES, existing
+from animate.media import files
+from animate.media.tables import read_table
 from animate.publish.drafts import writing
 from animate.system.observer import Notes
 
@@ -33,6 +33,7 @@ class Job:
     clip: Path
     out: Path
     settings: tuple[str, ...] = ()  # key=value
+    wrong: str = ""  # why it is not to be run
 
     @property
     def key(self) -> str:
@@ -58,27 +59,37 @@ class Outcome:
 
 
 def read_jobs(
-    path: Path, folder: Path, clip: Path | None = None, settings: Sequence[str] = ()
+    path: Path,
+    folder: Path,
+    clip: Path | None = None,
+    settings: Sequence[str] = (),
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Job]:
     """The rows of a CSV, or a job for each photo of a folder, which `clip` drives.
 
     Columns are photo, clip, out and keys of configs/run.yaml; an empty cell is the default, or
     `clip`, or the photo's name. Paths are relative to the CSV, results go to `folder`. `settings`
-    hold for every job, before its own. Raises AnimateError where a job can't be made out.
+    hold for every job, before its own. `say` is told of clips in a folder of photos, which are left
+    out. Raises AnimateError where a job can't be made out.
     """
     if path.is_dir():
         if clip is None:
             raise AnimateError(f"{path} is a folder of photos: name what drives them by --clip")
-        rows = [
-            {"photo": str(photo.absolute())}
-            for photo in sorted(path.iterdir())
-            if photo.suffix.lower() in PHOTO_SUFFIXES and not photo.name.startswith(".")
-        ]
+        rows = [{"photo": str(photo.absolute())} for photo in files.files_in(path)]
+        moving = [clip.name for clip in files.files_in(path, files.CLIP)]
+        if moving:
+            say(
+                f"{path} holds clips, which are left out: name {moving[0]}"
+                f"{f' and {len(moving) - 1} more' if len(moving) > 1 else ''} in a CSV to move the "
+                "people in them"
+            )
     else:
         rows = _read_rows(path)
     if not rows:
         raise AnimateError(f"{path} holds no photo: give a folder of photos, or a CSV with rows")
-    home = Path.cwd() if path.is_dir() else path.parent
+    home = path.parent if path.is_file() else Path.cwd()
+    if clip is not None and not clip.is_dir() and clip.exists() and not clip.is_file():
+        raise AnimateError(f"{clip} is a pipe, and is read for every row: give a file")
     jobs = [_job(row, n, home, folder, clip, settings) for n, row in enumerate(rows, start=2)]
     outs = [job.out for job in jobs]
     twice = next((out for out in outs if outs.count(out) > 1), None)
@@ -88,17 +99,8 @@ def read_jobs(
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    path = existing(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-            columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnimateError(
-            f"{path} can't be read as a CSV in UTF-8 ({error}): use columns photo, clip, out"
-        ) from error
-    unknown = [name for name in columns if name not in (*PATHS, *run_settings())]
+    columns, rows = read_table(path, "use columns photo, clip, out")
+    unknown = [name for name in columns if name and name not in (*PATHS, *run_settings())]
     if unknown or "photo" not in columns:
         what = f"knows no column {unknown[0]}" if unknown else "has no column photo"
         raise AnimateError(f"{path} {what}: use photo, clip, out and settings such as faces.which")
@@ -113,16 +115,18 @@ def _job(
     clip: Path | None,
     settings: Sequence[str],
 ) -> Job:
-    filled = {name: text.strip() for name, text in row.items() if name and text and text.strip()}
+    filled = {name: text for name, text in row.items() if name and text}
     if "photo" not in filled:
         raise AnimateError(f"row {line} names no photo: fill that cell, or delete the row")
     if "clip" not in filled and clip is None:
         raise AnimateError(f"row {line} names no clip: fill that cell, or use --clip")
     photo = home / filled["photo"]
     driver = home / filled["clip"] if "clip" in filled else Path(clip or "").absolute()
-    out = folder / filled.get("out", photo.stem + ".mp4")
+    out = Path(os.path.normpath(folder / filled.get("out", photo.stem + ".mp4")))
+    inside = Path(os.path.abspath(out)).is_relative_to(os.path.abspath(folder))
+    wrong = f"row {line}: {filled.get('out')} is not in {folder}: name results inside it"
     own = tuple(f"{name}={text}" for name, text in filled.items() if name not in PATHS)
-    return Job(photo, driver, out, (*settings, *own))
+    return Job(photo, driver, out, (*settings, *own), "" if inside else wrong)
 
 
 def run_jobs(
@@ -233,6 +237,8 @@ def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:
     """Run one job; whatever goes wrong becomes its outcome."""
     start = time.monotonic()
     try:
+        if job.wrong:
+            raise AnimateError(job.wrong)
         options = run_options(job.settings)
         import torch
 
@@ -300,6 +306,6 @@ def _shown(path: str, folder: Path) -> str:
         place = quote(os.path.relpath(path, folder).replace(os.sep, "/"))
     except ValueError:  # another drive
         place = Path(path).absolute().as_uri()
-    if Path(path).suffix.lower() in (*PHOTO_SUFFIXES, ".gif"):
+    if files.kind_in_folder(Path(path)) == files.PICTURE or Path(path).suffix.lower() == ".gif":
         return f'<img src="{place}" loading="lazy" alt="">'
     return f'<video src="{place}" preload="metadata" controls muted loop></video>'

@@ -20,6 +20,7 @@ from animate.inference import advice
 from animate.inference.doubt import Seen, judged
 from animate.inference.driver import Driver, Tally, resample
 from animate.inference.predictor import Pose, References, Stage
+from animate.media import files
 from animate.media.clips import Clip, open_clip
 from animate.media.photos import read_photo
 from animate.models.contract import Motion, together
@@ -27,9 +28,6 @@ from animate.options import Options, Paste, Retarget
 from animate.system.parallel import in_order
 from animate.watermark.label import apart
 
-VIDEOS = (
-    ".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".ogv",
-)  # fmt: skip
 REACH = 0.15  # half crops: how far from its own place a head may be shown before its neck tears
 PANEL = 256  # pixels of a picture's side, at least, where several are compared
 
@@ -95,13 +93,17 @@ class Subject:
         return [Actor.of(stage, view.photo, box) for view in self.views for box in view.boxes]
 
 
-def open_subject(paths: Sequence[Path], options: Options, framing: Framing) -> Subject:
+def open_subject(
+    paths: Sequence[Path], drivers: Sequence[Path], options: Options, framing: Framing
+) -> Subject:
     """Read photos and find their faces, in the model's framing, or open the one video.
 
     Raises AnimateError where there is no face, or what is no photo.
     """
     locator = photo_locator(options.faces, framing)
-    if is_video(paths):
+    others = options.layout.compare or options.faces.which == "all" or len(drivers) > 1
+    still = bool(drivers) and files.kind_of(drivers[0]) == files.PICTURE
+    if is_video(paths, alone=not (others or still)):
         video = open_clip(paths[0], truncated=options.clip.truncated)
         turned = video.turned(quarter_turns(locator, video.frames()))
         return Subject(list(paths), [], turned)
@@ -109,9 +111,15 @@ def open_subject(paths: Sequence[Path], options: Options, framing: Framing) -> S
     return Subject(list(paths), [look(path, locator, everyone) for path in paths])
 
 
-def is_video(paths: Sequence[Path]) -> bool:
-    """Whether the one thing to animate is a video."""
-    return len(paths) == 1 and (paths[0].is_dir() or paths[0].suffix.lower() in VIDEOS)
+def is_video(paths: Sequence[Path], alone: bool = True) -> bool:
+    """Whether the one thing to animate is a video.
+
+    A picture that moves (GIF, WebP, PNG) is one, unless it is not `alone`: beside what only a photo
+    can be combined with, it is a photo, its first frame.
+    """
+    if len(paths) != 1 or files.kind_of(paths[0]) not in (files.CLIP, files.FOLDER):
+        return False
+    return alone or not files.is_picture(paths[0])
 
 
 def look(path: Path, locator: Locator, everyone: bool) -> View:

@@ -19,9 +19,9 @@ from animate.faces.crop import FRAMING, Framing
 from animate.inference.doubt import BRIDGE, COVERED, DOUBTFUL, LOST, Seen, judged, mended, trusted
 from animate.inference.predictor import BATCH, Pose, Stage
 from animate.inference.templates import Reel, Template, read_template
-from animate.media import clips
+from animate.media import clips, files
 from animate.media.clips import Clip, Sound
-from animate.media.photos import PHOTO_SUFFIXES, read_photo
+from animate.media.photos import read_photo
 from animate.media.sound import unheard
 from animate.models.contract import Motion
 from animate.options import Options, Playback
@@ -282,19 +282,19 @@ class Driver:
 
 
 def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAMING) -> Driver:
-    """A video, a folder of frames, a picture, or a template of `animate motion save` (.npz).
+    """A video, a folder of frames, a picture, or a template of `animate motion save`.
 
-    `framing` is the motion model's: what it wants to see around a face.
-
-    Raises AnimateError for what is none of them.
+    What the file holds decides which, not its name. `framing` is the motion model's: what it wants
+    to see around a face. Raises AnimateError for what is none of them.
     """
     path, locator = Path(path), clip_locator(options.faces, framing)
-    if path.suffix.lower() == ".npz":
+    kind = files.kind_of(path)
+    if kind == files.TEMPLATE:
         template = read_template(path).span(options.clip.start, options.clip.end)
         length = _played(len(template), options.clip)
         rate, sha256 = template.rate, template.clip_sha256
         return Driver(path, rate, length, None, sha256, template, locator, options)
-    if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir():
+    if kind == files.PICTURE:
         picture, rate = read_photo(path), clips.FOLDER_RATE
         turns = quarter_turns(locator, [picture])
         picture, tally = np.ascontiguousarray(np.rot90(picture, turns)), Tally(turns=turns)

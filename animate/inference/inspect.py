@@ -13,6 +13,7 @@ from animate.inference.driver import Driver
 from animate.inference.predictor import Pose, Stage
 from animate.inference.session import Session
 from animate.media import clips
+from animate.media.pipes import through_pipes
 from animate.models.contract import Motion
 from animate.models.geometry import resize_flow
 from animate.options import Options, Retarget
@@ -32,6 +33,7 @@ HEEDED = {
 }  # fmt: skip
 
 
+@through_pipes("photo", "driver")
 def inspect(
     photo: str | Path,
     driver: str | Path,
@@ -56,7 +58,7 @@ def inspect(
         raise AnimateError(f"{frames} frames to inspect: use 1 to 32")
     photo, out = Path(photo), Path(out)
     session = Session.open(options)
-    subject = session.subject([photo])
+    subject = session.subject([photo], [Path(driver)])
     if subject.video:
         raise AnimateError(f"{photo} is a video: inspect one of its frames, as a photo")
     if options.faces.which == "all":

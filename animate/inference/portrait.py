@@ -14,6 +14,7 @@ from animate.inference.driver import Driver, Tally
 from animate.inference.session import Session
 from animate.media import clips
 from animate.media.clips import Clip, Sound
+from animate.media.pipes import through_pipes
 from animate.media.sound import unheard
 from animate.options import Options
 from animate.provenance.credentials import Ingredient
@@ -36,6 +37,7 @@ class Animated(Published):
     advice: list[str] = field(default_factory=list)
 
 
+@through_pipes("photos", "drivers")
 def portrait(
     photos: str | Path | Sequence[str | Path],
     drivers: str | Path | Sequence[str | Path],
@@ -61,7 +63,7 @@ def portrait(
     options = options.changed(**settings)
     photos, paths, out = _paths(photos), _paths(drivers), Path(out)
     session = Session.open(options)
-    subject = session.subject(photos)
+    subject = session.subject(photos, paths)
     playing = [session.driver(path) for path in paths]
     subject.check(len(paths), options)
     rate = subject.video.rate if subject.video else playing[0].rate

@@ -9,6 +9,7 @@ from typing import Any
 from animate.errors import AnimateError
 from animate.inference.session import Session
 from animate.inference.templates import Template, check_template, save_template
+from animate.media.pipes import through_pipes
 from animate.options import Options
 from animate.system.observer import QUIET, Observer
 
@@ -20,6 +21,7 @@ HEEDED = {
 }  # fmt: skip
 
 
+@through_pipes("driver")
 def save_motion(
     driver: str | Path,
     out: str | Path,

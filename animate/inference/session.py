@@ -48,9 +48,9 @@ class Session:
         lanes = find_threads(compute.threads, device)
         return cls(Stage.of(model, precision or compute.precision, lanes), info, signer, options)
 
-    def subject(self, paths: Sequence[Path]) -> Subject:
+    def subject(self, paths: Sequence[Path], drivers: Sequence[Path] = ()) -> Subject:
         """The photos, with the faces that are to move, or the video; errors as `open_subject`."""
-        return open_subject(paths, self.options, self.stage.model.framing)
+        return open_subject(paths, drivers, self.options, self.stage.model.framing)
 
     def driver(self, path: Path) -> Driver:
         """A driver that this model can follow.

@@ -19,6 +19,7 @@ import torch
 
 from animate.errors import AnimateError
 from animate.inference.predictor import Pose
+from animate.media.files import check_place, existing, shortened
 from animate.models.contract import Motion, MotionModel
 
 FORMAT = 1  # of the file
@@ -142,7 +143,7 @@ def save_template(
     Raises AnimateError where `out` exists (without `force`), is no .npz, or can't be written.
     """
     check_template(out, force)
-    draft = out.parent / f".{out.name[:80]}.{secrets.token_hex(4)}.part"
+    draft = out.parent / f".{shortened(out.name)}.{secrets.token_hex(4)}.part"
     try:
         with Reel() as reel:
             fresh = []
@@ -173,8 +174,7 @@ def check_template(out: Path, force: bool) -> None:
     """Raise AnimateError where a template can't be saved as `out`."""
     if out.suffix.lower() != ".npz":
         raise AnimateError(f"{out}: a motion template ends in .npz")
-    if not out.parent.is_dir():
-        raise AnimateError(f"there is no folder {out.parent}: make it first, or use another")
+    check_place(out)
     if not os.access(out.parent, os.W_OK):
         raise AnimateError(f"{out.parent} can't be written to: use another folder")
     if os.path.lexists(out) and not force:
@@ -197,8 +197,7 @@ def _write_rows(file: Any, rows: Any, count: int, numbers: int) -> None:
 
 def read_template(path: Path) -> Template:
     """What a template says of itself; the poses stay on disk. Raises AnimateError for others."""
-    if not path.is_file():
-        raise AnimateError(f"there is no {path}: check the path")
+    existing(path)
     try:
         with zipfile.ZipFile(path) as archive:
             about = json.loads(archive.read("about.json"))

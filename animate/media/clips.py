@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.media import files
+from animate.media.files import existing
 from animate.media.frame_colours import FrameColours
-from animate.media.photos import PHOTO_SUFFIXES, check_size, existing, read_photo
+from animate.media.moving import Moving
+from animate.media.photos import check_size, read_photo
 
 # Only containers: no play lists, scripts or devices, which could name other files and hosts.
 CONTAINERS = "mov,matroska,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg"
+VAGUE = ("mpeg", "mpegts", "mpegvideo")  # whose bytes ffmpeg trusts less than another name
 LONGEST_GAP = 3600  # seconds between two frames
 FOLDER_RATE = Fraction(25)
 
@@ -94,7 +98,7 @@ class Sound:
 
 
 def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = None) -> Clip:
-    """Look at a clip: MP4, MOV, WebM, MKV, AVI, GIF, MPEG, or a folder of pictures in name order.
+    """Look at a clip: a video, a picture that moves, or a folder of pictures in name order.
 
     `rate` is for folders alone (25 where not given). Raises AnimateError for what isn't a clip of
     at least two frames.
@@ -106,7 +110,7 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
         return _open_folder(path, truncated, FOLDER_RATE if rate is None else Fraction(rate))
     if rate is not None:
         raise AnimateError(f"{path} has a frame rate of its own: leave the rate out")
-    with Reader.open(path) as reader:
+    with reading(path) as reader:
         first = list(islice(reader.frames(), 2))
         if len(first) < 2:
             raise AnimateError(f"{path} is a clip of one frame or of none: use a longer one")
@@ -120,7 +124,7 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
 def _video(clip: Clip) -> Iterator[np.ndarray]:
     half, held, ends = Fraction(1, 2), None, 0
     count, beyond = 0, clip.beyond  # count: of frames of the whole clip
-    with Reader.open(clip.path) as reader:
+    with reading(clip.path) as reader:
 
         def shown(frame: Any, until: int) -> Iterator[np.ndarray]:
             """A frame at every tick from `count` to `until` that lies in the span."""
@@ -159,6 +163,12 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
         raise AnimateError(f"{clip.path} ends before frame {clip.first}: use an earlier clip.start")
 
 
+def reading(path: Path) -> AbstractContextManager[Reader | Moving]:
+    """One pass over a clip, with what suits its format."""
+    pictures = files.format_of(path).name in ("webp", "png") and files.moves(path)
+    return Moving.open(path) if pictures else Reader.open(path)
+
+
 class Reader:
     """One pass over the video of an open file; `sound` is its sound's stream."""
 
@@ -187,7 +197,12 @@ class Reader:
         import av
 
         try:
-            container = av.open(f"file:{path.absolute()}", options={"format_whitelist": CONTAINERS})
+            name = files.format_of(path).name
+            container = av.open(
+                f"file:{path.absolute()}",
+                format=name if name in VAGUE else None,
+                options={"format_whitelist": CONTAINERS},
+            )
         except (av.FFmpegError, ValueError) as error:
             raise AnimateError(
                 f"{path} is not a clip that can be read, or its end is missing: "
@@ -346,13 +361,8 @@ def _ends_with_trailer(path: Path) -> bool:
 
 def _names(folder: Path) -> list[Path]:
     """The pictures in a folder, 2 before 10."""
-    found = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
-    ]
     return sorted(
-        found,
+        files.files_in(folder),
         key=lambda path: [
             (int(part), "") if part.isdecimal() else (-1, part)
             for part in re.split(r"(\d+)", path.name)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from animate.media import clips, photos
+from animate.media import clips, files, photos
 from animate.provenance import xmp
-from animate.provenance.credentials import kind_of
 
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # ISO 16684-3, MP4: a uuid box
 GIF_XMP = b"XMP DataXMP"
@@ -44,17 +43,9 @@ def read(path: Path) -> Tags:
 
 
 def is_still(path: Path) -> bool:
-    """Whether Pillow knows the file as a picture; of moving pictures, GIFs are read as clips."""
-    from PIL import Image
-
-    try:
-        with photos.opened(path) as image:
-            return image.format != "GIF" or getattr(image, "n_frames", 1) == 1
-    except Image.DecompressionBombError:
-        return True  # read_photo names the limit
-    except photos.BROKEN:
-        kind = kind_of(path) or ""
-        return kind.startswith("image/") and kind != "image/gif"  # read_photo says what is wrong
+    """Whether a file is one picture; pictures that move are read as clips."""
+    found = files.format_of(path)
+    return found.kind == files.PICTURE and sum(1 for _ in files.delays(path)) < 2
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from animate.errors import AnimateError, VerificationError
 from animate.media import clips
+from animate.media.files import check_place
 from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Ingredient, Record, beside, definition
@@ -160,8 +161,7 @@ def check(
         raise AnimateError(f"{out}: {kind} can't have this suffix: use {' '.join(known)}")
     if rate is not None and not 0 < rate <= 1000:
         raise AnimateError(f"a rate of {rate} frames a second: use more than 0 and at most 1000")
-    if not out.parent.is_dir():
-        raise AnimateError(f"there is no folder {out.parent}: make it first, or use another")
+    check_place(out)
     if out.is_dir():
         raise AnimateError(f"{out} is a folder: give the name of a file")
     if claim is not None and len(claim.json()) > LONGEST_CLAIM:

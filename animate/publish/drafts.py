@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from animate.errors import AnimateError
+from animate.media.files import shortened
 
 
 def new_draft(out: Path) -> Path:
     """An empty hidden file beside `out`, named after it, this machine and this process."""
-    name = f".{out.name[:80]}.{host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+    name = f".{shortened(out.name)}.{host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
     draft = out.parent / name
     with writing(out):
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

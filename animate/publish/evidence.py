@@ -10,6 +10,7 @@ import numpy as np
 
 from animate import __version__
 from animate.media import clips
+from animate.media.pipes import through_pipes
 from animate.provenance import keys
 from animate.provenance.xmp import COMPOSITE
 from animate.publish import Published, check, publish
@@ -26,6 +27,7 @@ COLOURS = {"authentic": (0, 110, 60), "marked": (0, 90, 140), "tampered": (170, 
 BLACK, GREY, PALE = (20, 20, 20), (120, 120, 120), (225, 225, 225)
 
 
+@through_pipes("path")
 def explain(path: Path, out: Path, *, force: bool = False) -> Published:
     """Verify `path` and publish the evidence as the picture `out`, marked like all others."""
     check(out, rate=None, force=force, inputs=[path])

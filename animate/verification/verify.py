@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.media import clips
+from animate.media import clips, files, photos
+from animate.media.pipes import through_pipes
 from animate.provenance import ledger
 from animate.provenance import tags as metadata
 from animate.provenance.aigc import Aigc
@@ -43,6 +44,7 @@ class Report:
     entry: ledger.Entry | None = field(repr=False)  # the ledger's, for this file or payload
 
 
+@through_pipes("path")
 def verify(
     path: str | Path,
     keys: bytes | Sequence[bytes] | None = None,
@@ -87,6 +89,9 @@ def verify(
         alike=None if record is None else matches(record.fingerprint, seen),
     )
     verdict, reasons = judge(evidence)
+    others = photos.further(path)
+    if others:
+        reasons = [*reasons, f"only its first picture was looked at, not {others} behind it"]
     claim, source = _told(evidence)
     said = detection.payload
     return Report(
@@ -120,6 +125,8 @@ def history(path: Path) -> str:
 def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
     """The frames of a clip and their rate, or the one of a still: what a file holds decides."""
     if not os.path.isfile(path):
+        if not os.path.lexists(path):
+            raise AnimateError(files.absent(path))
         closed = os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
         kind = "a folder that can't be read" if closed else "not a file"
         raise AnimateError(f"{path} is {kind}: give a picture or a video")

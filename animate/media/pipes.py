@@ -1,0 +1,121 @@
+"""Read pipes as files: what comes through one is kept once, privately, and goes by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from animate.errors import AnimateError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+OWN = ("/dev/fd/", "/dev/stdin", "/proc/")  # names that another process reads as something else
+
+
+class Spool:
+    """Files that stand for pipes; made by `spooling`."""
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.names: dict[Path, Path] = {}  # the file that stands for a pipe, and the pipe
+
+    def file(self, path: Path) -> Path:
+        """Where to read what `path` names: the path itself, unless that is a pipe.
+
+        Raises AnimateError for a device, and where there is no room to keep what comes.
+        """
+        if not _passes(path):
+            return path
+        for kept, given in self.names.items():
+            if given == path:
+                return kept
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="animate-"))  # its owner's alone
+        place = self.folder / str(len(self.names))
+        place.mkdir()
+        kept = place / path.name
+        try:
+            with path.open("rb") as source, kept.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except OSError as error:
+            raise AnimateError(
+                f"{path} can't be read, or be kept in {self.folder} ({error.strerror}): give a file"
+            ) from error
+        self.names[kept] = path
+        return kept
+
+    def files(self, value: Any) -> Any:
+        """The same for a path, a text, or several; what is none stays."""
+        if isinstance(value, (str, Path)):
+            kept = self.file(Path(value))
+            return kept if kept in self.names else value
+        if isinstance(value, Sequence):
+            return [self.files(one) for one in value]
+        return value
+
+    def named(self, text: str) -> str:
+        """A text with the pipes' own names."""
+        for kept, given in self.names.items():
+            text = text.replace(str(kept), str(given))
+        return text
+
+
+@contextmanager
+def spooling() -> Iterator[Spool]:
+    """Keep what comes through pipes until the end; AnimateErrors name what the caller named."""
+    spool = Spool()
+    try:
+        yield spool
+    except AnimateError as error:
+        if not spool.names:
+            raise
+        raise type(error)(spool.named(str(error))) from error
+    finally:
+        if spool.folder is not None:
+            shutil.rmtree(spool.folder, ignore_errors=True)
+
+
+def through_pipes(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function's arguments of these names be pipes, as `<(...)` and /dev/stdin are."""
+
+    def decorate(call: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(call)
+
+        @functools.wraps(call)
+        def with_files(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = signature.bind(*args, **kwargs)
+            with spooling() as spool:
+                for name in names:
+                    if name in given.arguments:
+                        given.arguments[name] = spool.files(given.arguments[name])
+                result: Any = call(*given.args, **given.kwargs)
+            path = getattr(result, "path", None)
+            if path in spool.names:
+                result = dataclasses.replace(result, path=spool.names[path])
+            return result
+
+        return with_files
+
+    return decorate
+
+
+def _passes(path: Path) -> bool:
+    """Whether what a path names can be read only once, or only here."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise AnimateError(f"{path} is a device: give a file")
+    if stat.S_ISREG(mode):
+        return os.path.abspath(path).startswith(OWN)
+    return not stat.S_ISDIR(mode)
