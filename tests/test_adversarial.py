@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from animate.errors import AnimateError
+from animate.training.losses import perceptual
 from animate.training.losses.adversarial import KINDS, Adversary
-from animate.training.losses.terms import perceptual
 
 
 def test_the_two_kinds_on_scores_worked_out_by_hand() -> None:

@@ -15,13 +15,13 @@ from PIL import Image, features
 from test_awkward import ffmpeg, plain
 
 from animate.errors import AnimateError
-from animate.faces import locator
-from animate.inference.driver import Playing, open_driver
-from animate.inference.portrait import is_video
+from animate.inference.compose import is_video
+from animate.inference.driver import open_driver
 from animate.media import files
 from animate.media.clips import open_clip
 from animate.media.photos import read_photo
-from animate.verification import frames_of
+from animate.options import Options
+from animate.verification.verify import frames_of
 
 DURATIONS = [100, 300, 200, 400, 100]  # milliseconds
 
@@ -66,7 +66,7 @@ def test_a_clip_is_one_under_any_name(kind: str, name: str, tmp_path: Path) -> N
     assert files.kind_of(path) == files.CLIP
     assert files.is_media(path)
     assert is_video([path])
-    driver = open_driver(path, locator("centre"), Playing())
+    driver = open_driver(path, Options().changed(faces="centre"))
     assert not driver.still
     frames, _ = frames_of(path)
     assert sum(1 for _ in frames) > 1
@@ -79,7 +79,7 @@ def test_a_picture_is_one_under_any_name(kind: str, name: str, tmp_path: Path) -
     pictures()[0].save(path, kind)
     assert files.kind_of(path) == files.PICTURE
     assert not is_video([path])
-    assert open_driver(path, locator("centre"), Playing()).still
+    assert open_driver(path, Options().changed(faces="centre")).still
     assert len(list(frames_of(path)[0])) == 1
 
 

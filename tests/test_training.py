@@ -19,8 +19,8 @@ from animate.models.first_order.model import FirstOrder
 from animate.models.first_order_gated.model import FirstOrderGated
 from animate.models.geometry import ThinPlateSpline, gaussians, grid
 from animate.training.loop import schedule, train
+from animate.training.losses import terms as losses
 from animate.training.losses.mouth import Mouths
-from animate.training.losses.terms import terms as losses
 
 TAUGHT = len(mesh.TAUGHT)
 

@@ -26,7 +26,7 @@ from animate.models.first_order.model import FirstOrder
 from animate.training import state
 from animate.training.distributed import Team
 from animate.training.loop import train
-from animate.training.losses.terms import terms as losses
+from animate.training.losses import terms as losses
 from animate.verification.verify import verify
 
 TINY = {
