@@ -79,9 +79,13 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         found.append(plain(report))
         if not arguments.json:
             print(describe(report), flush=True)
+    lost = sum(each["verdict"] == "unreadable" for each in found)
     if arguments.json:
-        print(json.dumps({"schema": "animate.verify/1", "files": found}, indent=2))
-    if "unreadable" in verdicts:
+        whole = {"schema": "animate.verify/1", "files": found, "unreadable": lost}
+        print(json.dumps(whole, indent=2))
+    elif lost and len(found) > 1:
+        print(f"animate: {lost} of {len(found)} files could not be read", file=sys.stderr)
+    if lost:
         return 2
     return 0 if verdicts <= set(MARKED) else 1
 
@@ -89,7 +93,8 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
 def _files(named: list[Path]) -> Iterator[Path]:
     """The files named, and those in the folders named, in order; links to folders are not entered.
 
-    A pipe or a device in a folder is left out.
+    Of a folder, all that is named as a picture or video or starts as one does, whether it can be
+    read here or not. A pipe or a device in it is left out.
     """
     for path in named:
         if not os.path.isdir(path):

@@ -13,15 +13,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from animate.errors import AnimateError
-from animate.provenance import keys
+from animate.provenance import findings, keys
+from animate.provenance.findings import RECORD, Findings
 from animate.provenance.fingerprint import Fingerprint
 from animate.provenance.keys import Public
+from animate.provenance.kinds import kind_of
 from animate.watermark import Claim, Payload
 
-RECORD = "org.animate-toolkit.record"
 SOFT_BINDING = "org.animate-toolkit.mark"  # with the mark's version behind it
 BESIDE = "application/c2pa"  # the format of a manifest that lies beside its file
 SUFFIXES = {
@@ -29,11 +30,11 @@ SUFFIXES = {
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp",
 }  # fmt: skip
 LARGEST = 64 << 20  # bytes of a manifest beside a file
-# What a changed file makes fail, and what says something of the signer rather than of the file.
-CHANGED = {"assertion.dataHash.mismatch", "assertion.bmffHash.mismatch"}
-SIGNER = {"signingCredential.untrusted", "signingCredential.expired",
-          "claimSignature.outsideValidity"}  # fmt: skip
-STATES = ("none", "invalid", "changed", "expired", "revoked", "public", "untrusted", "trusted")
+BLOCK = 1 << 24  # bytes that are searched at once
+STATES = ("none", "remote", "unchecked", "invalid", "changed", "expired", "revoked", "public",
+          "untrusted", "trusted")  # fmt: skip
+STORES = (b"c2ma", b"c2um", b"c2cm")  # the types of manifests in a store: C2PA 2.2, section 11.1.4
+TYPE = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # what follows in their UUIDs
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,10 @@ class Record:
 class Signature:
     """What a manifest proves.
 
-    `state`: "none" there is no manifest; "invalid" it is damaged or forged; "changed" it is sound,
-    but the file is not the one that was signed; then, for the very file that was signed, by whom:
+    `state`: "none" there is no manifest; "remote" the file names an address that keeps it, which is
+    not fetched; "unchecked" there is one that can't be checked, or not in full: `notes` say why;
+    "invalid" it is damaged or forged; "changed" it is sound, but the file is not the one that was
+    signed; then, for the very file that was signed, by whom:
     "trusted" an identity this machine trusts; "untrusted" one it doesn't know; "public" the
     toolkit's public key, which everybody has; "expired" and "revoked". `trust` says the same of the
     signer where the file was changed.
@@ -85,7 +88,12 @@ class Signature:
     ingredients: tuple[str, ...] = ()
     record: Record | None = field(default=None, repr=False)
     manifest: bytes | None = field(default=None, repr=False)
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # C2PA's codes for what failed in it
+    notes: tuple[str, ...] = ()  # what failed, in words, beyond what the state says
+    ingredient_problems: tuple[tuple[str, str], ...] = ()  # (title, code)
+    sources: tuple[str, ...] = ()  # the IPTC source types that it states
+    ingredient_sources: tuple[str, ...] = ()  # ... and those that its ingredients' manifests do
+    remote: str | None = None  # the address that keeps the manifest
 
 
 # ---------------------------------------------------------------- to be signed
@@ -167,19 +175,6 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + ".c2pa")
 
 
-def kind_of(path: Path) -> str | None:
-    """The MIME type by a file's first bytes; None where C2PA can't embed a manifest in its like."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
-    if head[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"AVI ": "video/avi"}.get(head[8:12])
-    starts = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif",
-              b"II*\0": "image/tiff", b"MM\0*": "image/tiff"}  # fmt: skip
-    return next((kind for start, kind in starts.items() if head.startswith(start)), None)
-
-
 def read(path: Path, *, manifest: bytes | None = None, sha256: str | None = None) -> Signature:
     """What the manifest in or beside a file proves of it.
 
@@ -187,22 +182,41 @@ def read(path: Path, *, manifest: bytes | None = None, sha256: str | None = None
     """
     kind = kind_of(path)
     found = _examine(kind, path) if kind and manifest is None else Signature()
-    if found.state != "none":
+    if found.state not in ("none", "remote"):
         return found
     if manifest is None and beside(path).is_file() and beside(path).stat().st_size <= LARGEST:
         manifest = beside(path).read_bytes()
-    return Signature() if manifest is None else _judge_beside(path, manifest, sha256)
+    return found if manifest is None else _judge_beside(path, kind, manifest, sha256)
 
 
-def _judge_beside(path: Path, manifest: bytes, sha256: str | None) -> Signature:
+def source_types(path: Path) -> tuple[str, ...]:
+    """The IPTC source types that the manifest in a file states, unchecked; ingredients' last."""
+    kind = kind_of(path)
+    found = _read(kind, path, [], check=False) if kind else None
+    return (*found.sources, *found.earlier) if isinstance(found, Findings) else ()
+
+
+def _judge_beside(path: Path, kind: str | None, manifest: bytes, sha256: str | None) -> Signature:
     from animate.media.clips import sha256 as digest
 
     found = read_alone(manifest)
     if found.record is None or found.record.sha256 is None:
-        return replace(found, beside=True, state="invalid" if found.state != "none" else "none")
+        return replace(_judge_foreign(path, kind, manifest, found), beside=True)
     same = found.record.sha256 == (sha256 or digest(path))
     state = found.trust if same and found.state == "changed" else found.state
     return replace(found, beside=True, state=state)
+
+
+def _judge_foreign(path: Path, kind: str | None, manifest: bytes, found: Signature) -> Signature:
+    """A manifest beside a file that isn't this toolkit's, or no whole one of it."""
+    if found.record is not None or (found.generator or "").startswith(findings.OURS):
+        return replace(found, state="invalid")
+    if found.trust == "none":  # nothing that could be compared with the file
+        return found
+    if kind is None:
+        why = "C2PA can't compare files of this kind with a manifest beside them"
+        return replace(found, state="unchecked", notes=(*found.notes, why))
+    return _examine(kind, path, manifest, apart=True)
 
 
 def read_alone(manifest: bytes) -> Signature:
@@ -210,49 +224,76 @@ def read_alone(manifest: bytes) -> Signature:
     return _examine(BESIDE, io.BytesIO(manifest), manifest)
 
 
-def _examine(kind: str, source: Path | io.BytesIO, manifest: bytes | None = None) -> Signature:
+def _examine(
+    kind: str, source: Path | io.BytesIO, manifest: bytes | None = None, *, apart: bool = False
+) -> Signature:
+    """apart: the manifest is not in the source, and is judged against it."""
     known = keys.trusted()
-    found = _read(kind, source, [p.anchor for p in known])
-    if found is None:
-        return Signature()
-    store, codes = found
-    if isinstance(store, str):
-        return Signature("invalid", "none", problems=(store,))
-    failed = tuple(sorted(codes))
-    signed = store.get("signature_info") or {}
-    serial = signed.get("cert_serial_number")
-    if not str(serial).isdecimal() or set(failed) - CHANGED - SIGNER:
-        return Signature("invalid", "none", generator=_generator(store), problems=failed)
-    key, who = keys.whose(int(str(serial))), None
-    trust = "untrusted"
-    if "signingCredential.untrusted" not in failed:
-        who = _issuer(kind, source, key, known)
-        trust = "trusted" if who else "untrusted"
-    elif key == keys.toolkit().public.id:
+    store = manifest if apart else None
+    found = _read(kind, source, [p.anchor for p in known], store)
+    if found is None or isinstance(found, Signature):
+        return found or Signature()
+    who = None
+    if "signingCredential.trusted" in found.passed:
+        who = _issuer(kind, source, key_of(found), known, store)
+    return replace(judged(found, who), manifest=manifest)
+
+
+def key_of(found: Findings) -> str | None:
+    """The id of the key that signed; None where the certificate's serial number is not told."""
+    serial = str((found.store.get("signature_info") or {}).get("cert_serial_number"))
+    return keys.whose(int(serial)) if serial.isascii() and serial.isdecimal() else None
+
+
+def judged(found: Findings, who: Public | None) -> Signature:
+    """What was found, as a signature of `who`, the trusted identity that vouches for its key."""
+    standing, key = findings.standing(found), key_of(found)
+    if found.ours and key is None:
+        standing = "invalid"
+    problems = found.failed
+    if standing == "invalid":
+        problems = found.failed or tuple(f.code for f in found.ingredients) or ("unknown",)
+    failed = set(found.failed)
+    trust = "trusted" if who else "untrusted"
+    if who is None and key is not None and key == keys.toolkit().public.id:
         trust = "public"
-    if set(failed) & {"signingCredential.expired", "claimSignature.outsideValidity"}:
+    if failed & findings.EXPIRED:
         trust = "expired"
-    if key in keys.revocations():
+    if failed & findings.REVOKED or key in keys.revocations():
         trust = "revoked"
-    record, problem = _record(store)
-    return Signature(
-        state="changed" if set(failed) & CHANGED else trust,
+    signed = found.store.get("signature_info") or {}
+    told = Signature(
+        generator=found.generator,
+        ingredients=tuple(str(i.get("title"))[:200] for i in found.store.get("ingredients") or []),
+        problems=problems,
+        notes=findings.notes(found, standing),
+        ingredient_problems=tuple(
+            dict.fromkeys((f.title, f.code) for f in (*found.ingredients, *found.recorded))
+        ),
+        sources=found.sources,
+        ingredient_sources=found.earlier,
+    )
+    if standing == "invalid":
+        return replace(told, state="invalid")
+    record, problem = _record(found.store)
+    return replace(
+        told,
+        state=trust if standing == "bound" else standing,
         trust=trust,
         key=key,
         name=who.name if who else str(signed.get("common_name") or signed.get("issuer") or ""),
-        generator=_generator(store),
-        ingredients=tuple(str(i.get("title", ""))[:200] for i in store.get("ingredients", [])),
         record=record,
-        manifest=manifest,
-        problems=(*failed, *problem),
+        problems=(*problems, *problem),
     )
 
 
-def _issuer(kind: str, source: Path | io.BytesIO, key: str, known: list[Public]) -> Public | None:
+def _issuer(
+    kind: str, source: Path | io.BytesIO, key: str | None, known: list[Public], store: bytes | None
+) -> Public | None:
     """The trusted identity that signed: its own root, no other one, has to vouch for its key."""
     for public in sorted(known, key=lambda p: p.id != key):
-        found = _read(kind, source, [public.anchor])
-        if found is not None and "signingCredential.untrusted" not in found[1]:
+        found = _read(kind, source, [public.anchor], store)
+        if isinstance(found, Findings) and "signingCredential.trusted" in found.passed:
             same = public.id == key
             claimed = any(p.id == key for p in known)
             if same or not claimed:  # a root can't vouch for somebody else's key
@@ -261,33 +302,65 @@ def _issuer(kind: str, source: Path | io.BytesIO, key: str, known: list[Public])
 
 
 def _read(
-    kind: str, source: Path | io.BytesIO, anchors: list[str]
-) -> tuple[dict[str, Any] | str, set[str]] | None:
-    """The active manifest and the codes of what failed; words where it can't be read at all."""
+    kind: str,
+    source: Path | io.BytesIO,
+    anchors: list[str],
+    store: bytes | None = None,
+    *,
+    check: bool = True,
+) -> Findings | Signature | None:
+    """What C2PA's reader finds; None without a manifest, a signature where it can't be read."""
     import c2pa
 
     stream = source.open("rb") if isinstance(source, Path) else source
     stream.seek(0)
+    chosen = settings("".join(dict.fromkeys(anchors)))
+    chosen["verify"]["verify_after_reading"] = check
     try:
-        context = c2pa.Context.from_dict(settings("".join(dict.fromkeys(anchors))))
-        with c2pa.Reader(kind, stream, context=context) as reader:
+        context = c2pa.Context.from_dict(chosen)
+        with c2pa.Reader(kind, stream, store, context=context) as reader:
             whole = json.loads(reader.json())
     except c2pa.C2paError as error:
         missing = "ManifestNotFound" in type(error).__name__ or "ManifestNotFound" in str(error)
-        return None if missing else (str(error)[:200], set())
+        return None if missing else _unread(str(error)[:200], source, store)
     except (ValueError, RecursionError) as error:
-        return f"unreadable: {str(error)[:100]}", set()
+        return _unread(f"unreadable: {str(error)[:100]}", source, store)
     finally:
         if isinstance(source, Path):
             stream.close()
-    active = whole.get("manifests", {}).get(whole.get("active_manifest"))
-    if not isinstance(active, dict):
-        return "no active manifest", set()
-    results = whole.get("validation_results", {}).get("activeManifest", {})
-    codes = {str(f.get("code")) for f in results.get("failure", [])}
-    if whole.get("validation_state") not in ("Valid", "Trusted") and not codes:
-        codes = {str(f.get("code")) for f in whole.get("validation_status", [])} or {"unknown"}
-    return active, codes
+    return findings.of(whole) or _unread("no active manifest", source, store)
+
+
+def _unread(words: str, source: Path | io.BytesIO, store: bytes | None) -> Signature | None:
+    """What can be said of a manifest that the reader refuses with these words."""
+    _, remote, address = words.partition("must fetch remote manifests from url ")
+    if remote:
+        return Signature("remote", remote=address.strip())
+    stream = io.BytesIO(store) if store is not None else source
+    if isinstance(stream, Path):
+        with stream.open("rb") as file:
+            there, ours = _last_manifest(file)
+    else:
+        there, ours = _last_manifest(stream)
+    if ours:
+        return Signature("invalid", problems=(words,))
+    why = f"C2PA's library does not read it ({words})"
+    return Signature("unchecked", problems=(words,), notes=(why,)) if there else None
+
+
+def _last_manifest(stream: BinaryIO) -> tuple[bool, bool]:
+    """Whether the bytes hold a manifest, and whether the last of them, the active one, is ours."""
+    begun = ours = -1
+    start, kept = stream.seek(0), b""
+    while block := stream.read(BLOCK):
+        data = kept + block
+        start, kept = start - len(kept), data[-64:]
+        places = [data.rfind(name + TYPE) for name in STORES]
+        begun = max(begun, *(start + at for at in places if at >= 0), begun)
+        at = data.rfind(RECORD.encode())
+        ours = start + at if at >= 0 else ours
+        start += len(data)
+    return begun >= 0, ours > begun
 
 
 def _record(store: dict[str, Any]) -> tuple[Record | None, tuple[str, ...]]:
@@ -298,9 +371,3 @@ def _record(store: dict[str, Any]) -> tuple[Record | None, tuple[str, ...]]:
         return Record.of(found[0]), ()
     except AnimateError as error:
         return None, (str(error),)
-
-
-def _generator(store: dict[str, Any]) -> str | None:
-    info = store.get("claim_generator_info") or [{}]
-    name = f"{info[0].get('name', '')} {info[0].get('version', '')}".strip()
-    return name[:200] or None

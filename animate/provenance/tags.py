@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from animate.media import clips, files, photos
 from animate.provenance import xmp
+from animate.provenance.credentials import source_types
+from animate.provenance.kinds import BOXES
 
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # ISO 16684-3, MP4: a uuid box
 GIF_XMP = b"XMP DataXMP"
@@ -21,7 +24,8 @@ class Tags:
 
     comments: tuple[str, ...] = ()
     aigc: tuple[str, ...] = ()  # as often as it was found; GB 45438 wants it once
-    source: str | None = None  # the IPTC digital source type
+    source: str | None = None  # the IPTC digital source type: of XMP, else of a C2PA manifest
+    manifest: str | None = None  # where XMP says that a C2PA manifest is kept
 
 
 def read(path: Path) -> Tags:
@@ -35,11 +39,15 @@ def read(path: Path) -> Tags:
     aigc = [v for k, v in named if k == "aigc"]
     sources = [v for k, v in named if k == "digital_source_type"]
     packets = [_bytes(v) for k, v in tags.items() if k == "xmp"] + list(_packets(path))
+    links = []
     for packet in map(xmp.read, packets):
         comments += [packet.comment] if packet.comment else []
         aigc += packet.aigc
         sources += [packet.source] if packet.source else []
-    return Tags(tuple(comments), tuple(aigc), sources[0] if sources else None)
+        links += [packet.manifest] if packet.manifest else []
+    sources = sources or list(source_types(path)[:1])
+    first = next(iter(sources), None), next(iter(links), None)
+    return Tags(tuple(comments), tuple(aigc), *first)
 
 
 def is_still(path: Path) -> bool:
@@ -89,17 +97,22 @@ def _packets(path: Path) -> Iterator[bytes]:
         found: list[bytes] = []
         if head[:6] in (b"GIF87a", b"GIF89a"):
             found = [body for kind, body in gif_extensions(file) if kind == GIF_XMP]
-        elif head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            found = list(_xmp_boxes(file, path.stat().st_size))
+        elif head[4:8] in BOXES:
+            found = list(islice(_xmp_boxes(file, 0, path.stat().st_size), MOST_PACKETS))
         yield from found[:MOST_PACKETS]
 
 
-def _xmp_boxes(file: BinaryIO, end: int) -> Iterator[bytes]:
-    """The XMP in top-level uuid boxes (ISO/IEC 14496-12, section 4.2)."""
-    at = 0
+def _xmp_boxes(
+    file: BinaryIO, at: int, end: int, into: tuple[bytes, ...] = (b"moov", b"udta")
+) -> Iterator[bytes]:
+    """The XMP in uuid boxes, as MP4 has it, and in moov/udta/XMP_, as QuickTime does.
+
+    Source: ISO/IEC 14496-12, section 4.2; XMP part 3, section 1.2.7; QuickTime File Format, "User
+    data atoms".
+    """
     for _ in range(MOST_BOXES):
         file.seek(at)
-        head = file.read(16)
+        head = file.read(16) if at + 8 <= end else b""
         if len(head) < 8:
             return
         size, kind, start = int.from_bytes(head[:4], "big"), head[4:8], 8
@@ -112,6 +125,10 @@ def _xmp_boxes(file: BinaryIO, end: int) -> Iterator[bytes]:
         file.seek(at + start)
         if kind == b"uuid" and start + 16 <= size <= xmp.LARGEST and file.read(16) == XMP_BOX:
             yield file.read(size - start - 16)
+        elif kind == b"XMP_" and not into and size <= xmp.LARGEST:
+            yield file.read(size - start)
+        elif kind in into[:1]:
+            yield from _xmp_boxes(file, at + start, at + size, into[1:])
         at += size
 
 

@@ -16,8 +16,10 @@ COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrained
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 TC260 = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 DC = "http://purl.org/dc/elements/1.1/"
+DCTERMS = "http://purl.org/dc/terms/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 LARGEST = 1 << 20  # bytes of a packet that is read
+LONGEST_LINK = 2000
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Xmp:
     source: str | None = None  # the digital source type's URI
     aigc: tuple[str, ...] = ()
     comment: str | None = None
+    manifest: str | None = None  # the address of a C2PA manifest that is kept elsewhere
 
 
 def packet(source: str, aigc: Aigc | None = None, comment: str | None = None) -> bytes:
@@ -59,12 +62,17 @@ def read(data: bytes) -> Xmp:
         root = fromstring(data.strip(b"\0 \t\r\n"), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         return Xmp()
-    source, aigc, comment = None, [], None
+    source, aigc, comment, manifest = None, [], None, None
     for node in root.iter():
         values = {**node.attrib, node.tag: node.text or ""}  # properties may be attributes
-        source = values.get(f"{{{IPTC}}}DigitalSourceType") or source
+        if node.tag == f"{{{IPTC}}}DigitalSourceType":
+            values[node.tag] = values[node.tag] or node.get(f"{{{RDF}}}resource", "")
+        source = values.get(f"{{{IPTC}}}DigitalSourceType", "").strip() or source
+        link = values.get(f"{{{DCTERMS}}}provenance", "").strip()
+        if link.startswith(("http://", "https://")):  # C2PA 2.2, section 11.5: not inside the file
+            manifest = link[:LONGEST_LINK]
         if f"{{{TC260}}}AIGC" in values:
             aigc.append(values[f"{{{TC260}}}AIGC"])
         if node.tag == f"{{{DC}}}description":
             comment = next((n.text for n in node.iter(f"{{{RDF}}}li")), None)
-    return Xmp(source, tuple(aigc), comment)
+    return Xmp(source, tuple(aigc), comment, manifest)

@@ -15,11 +15,11 @@ from animate.provenance.credentials import (
     BESIDE,
     SUFFIXES,
     Ingredient,
-    kind_of,
     plain_ingredient,
     settings,
 )
 from animate.provenance.keys import Signer, split
+from animate.provenance.kinds import kind_of
 
 
 def embeds(out: Path) -> bool:

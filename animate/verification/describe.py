@@ -6,15 +6,20 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from animate.provenance.credentials import Signature
 from animate.system.text import safe
 from animate.verification.verify import Report
 
 SIGNATURE = {
     "none": "There is no signature.",
+    "remote": "It names a manifest that is kept at {remote}; that was not fetched, so nothing is "
+    "said of it.",
+    "unchecked": "It carries a manifest that could not be checked here, or not in full, so it is "
+    "not known whether the file was changed.",
     "invalid": "Its signed manifest is damaged or forged.",
     "changed": "The file is not the one that was signed.",
     "untrusted": "It is signed, and unchanged since, by a key that is not trusted here; the "
-    "certificate calls itself {name}.",
+    "certificate {calls}.",
     "public": "It is signed, and unchanged since, with the toolkit's public key: anybody's.",
     "expired": "It is signed by {name} with a certificate that was not valid at that time or is no "
     "longer.",
@@ -28,9 +33,7 @@ def describe(report: Report) -> str:
     reasons = "; ".join(report.reasons)
     parts = [f"{safe(os.fspath(report.path))}: {report.verdict}: {safe(reasons)}."]
     parts.append(_pixels(report))
-    name = repr(safe(report.signature.name or "nobody"))
-    place = " The manifest lies beside the file." if report.signature.beside else ""
-    parts.append(SIGNATURE[report.signature.state].format(name=name) + place)
+    parts.append(_signature(report.signature))
     if report.claim is not None:
         claim = report.claim
         sure = "" if report.verdict == "authentic" else " (so it says)"
@@ -43,6 +46,17 @@ def describe(report: Report) -> str:
     if report.entry is not None:
         parts.append(f"The ledger has it as entry {report.entry.number}.")
     return " ".join(part for part in parts if part)
+
+
+def _signature(signed: Signature) -> str:
+    name = repr(safe(signed.name)) if signed.name else "somebody who is not named"
+    calls = f"calls itself {name}" if signed.name else "names nobody"
+    text = SIGNATURE[signed.state].format(name=name, calls=calls, remote=safe(signed.remote or ""))
+    if signed.state == "unchecked" and signed.name:
+        text = f"{text.rstrip('.')}; the certificate {calls}."
+    if signed.notes:
+        text = f"{text.rstrip('.')}; {safe('; '.join(signed.notes))}."
+    return text + (" The manifest lies beside the file." if signed.beside else "")
 
 
 def _pixels(report: Report) -> str:
@@ -65,12 +79,27 @@ def _labels(report: Report) -> str:
         found.append("an AIGC label that breaks GB 45438-2025")
     if len(report.tags.aigc) > 1:
         found.append(f"{len(report.tags.aigc)} copies of it instead of one")
-    if report.tags.source:
-        found.append(f"IPTC source type {safe(report.tags.source.rsplit('/', 1)[-1])}")
+    found += _source_types(report)
     record = report.signature.record
     if record is not None and record.label is not None:
         found.append(f"visible label {safe(str(record.label.get('text')))!r}")
     return f"Labels: {', '.join(found)}." if found else "No labels."
+
+
+def _source_types(report: Report) -> list[str]:
+    """Each IPTC source type once, with the place where it stands if it is not the file's own."""
+    signed, told = report.signature, []
+    shown: set[str] = set()
+    places = {
+        "": [report.tags.source] if report.tags.source else [],
+        " in the manifest": signed.sources,
+        " in an ingredient's manifest": signed.ingredient_sources,
+    }
+    for place, types in places.items():
+        new = [each for each in types if each not in shown]
+        told += [f"IPTC source type {safe(each.rsplit('/', 1)[-1])}{place}" for each in new]
+        shown.update(new)
+    return told
 
 
 def plain(report: Report) -> dict[str, Any]:
@@ -101,6 +130,11 @@ def plain(report: Report) -> dict[str, Any]:
             "beside": signed.beside,
             "ingredients": list(signed.ingredients),
             "problems": list(signed.problems),
+            "notes": list(signed.notes),
+            "ingredient_problems": [
+                {"ingredient": title, "code": code} for title, code in signed.ingredient_problems
+            ],
+            "remote": signed.remote,
         },
         "claim": None if report.claim is None else asdict(report.claim),
         "claim_source": report.source,
@@ -110,6 +144,8 @@ def plain(report: Report) -> dict[str, Any]:
             "aigc": None if report.aigc is None else asdict(report.aigc),
             "aigc_copies": len(report.tags.aigc),
             "digital_source_type": report.tags.source,
+            "manifest_source_types": list(signed.sources),
+            "ingredient_source_types": list(signed.ingredient_sources),
             "visible": None if record is None else record.label,
         },
         "ledger": None

@@ -18,11 +18,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from animate.provenance.credentials import Signature
+from animate.provenance.findings import OURS
 from animate.provenance.keys import Public
 from animate.watermark import Claim, Detection
 
 Verdict = Literal["authentic", "marked", "tampered", "not found"]
-OURS = "animate"  # how the generators of our manifests start
+UNSURE = {
+    "remote": "its manifest is kept elsewhere and was not fetched",
+    "unchecked": "its manifest could not be checked here",
+}
+CHANGED = "the file is not the one that its manifest was signed for"
 BOUND = ("trusted", "untrusted", "public", "expired", "revoked")  # these very bytes were signed
 
 
@@ -55,7 +60,7 @@ def judge(e: Evidence) -> tuple[Verdict, list[str]]:
 
 def _contradictions(e: Evidence) -> Iterator[str]:
     found, signed = e.detection, e.signature
-    record = None if signed.state in ("none", "invalid") else signed.record
+    record = None if signed.state in ("none", "invalid", *UNSURE) else signed.record
     said = found.payload
     if said is not None and not found.authentic:
         yield "the payload in the pixels fails the authentication code of its key"
@@ -116,7 +121,7 @@ def _shortcomings(e: Evidence) -> Iterator[str]:
         yield ("the pictures are not those that were published with this mark: cut, sped up, "
                "changed, or the mark was laid over others")  # fmt: skip
     if e.signature.state not in ("none", "public", "trusted"):
-        yield f"its signature is {e.signature.state}"
+        yield _said(e.signature.state, "signature")
 
 
 def _absences(e: Evidence) -> Iterator[str]:
@@ -126,4 +131,8 @@ def _absences(e: Evidence) -> Iterator[str]:
     if e.signature.state in BOUND:
         yield "it carries a signed manifest that this toolkit did not make"
     elif e.signature.state != "none":
-        yield f"its manifest is {e.signature.state}"
+        yield _said(e.signature.state, "manifest")
+
+
+def _said(state: str, what: str) -> str:
+    return {**UNSURE, "changed": CHANGED}.get(state, f"its {what} is {state}")

@@ -76,6 +76,8 @@ def verify(
         owner = next((p for p in named if detection.payload.authentic(p.mark_key or b"")), None)
     tags = metadata.read(path)
     signature = read(path, manifest=manifest)
+    if signature.state == "none" and tags.manifest is not None:
+        signature = Signature("remote", remote=tags.manifest)
     entry, restored = _look_up(path, detection, signature, seen)
     record = signature.record or (restored.record if restored else None)
     evidence = Evidence(
