@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -19,21 +20,29 @@ from animate.errors import AnimateError
 from animate.watermark import (
     DEFAULT,
     FLOOR,
+    THRESHOLD,
     TOOLKIT_KEY,
     Claim,
     Detection,
     Embedder,
     Mark,
     Payload,
+    Place,
     detect,
     embedding,
 )
 from animate.watermark.carriers import VERSIONS, MarkVersion, Ring, layout, seed, signs
-from animate.watermark.detection import NOTHING, as_published, keep, stretches, surface
+from animate.watermark.detection import NOTHING, TESTS, as_published, keep, stretches, surface
 from animate.watermark.embedding import field
-from animate.watermark.reading import bound
-from animate.watermark.search import COARSE_TRIES, FINE_TRIES, pilot_statistic
-from animate.watermark.spectrum import weighed
+from animate.watermark.reading import WEIGHINGS, bound
+from animate.watermark.search import (
+    COARSE_TRIES,
+    FINE_TRIES,
+    QUARTERS,
+    coarse,
+    pilot_statistic,
+)
+from animate.watermark.spectrum import flattened, weighed
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +146,50 @@ def test_a_piece_of_the_picture_keeps_its_mark(
     assert detection.place.angle == pytest.approx(-turn, abs=0.5)
     assert not detect(frames, thorough=False).marked
     assert found(detect([frame[:, ::-1] for frame in frames]))
+
+
+@pytest.mark.parametrize("mirror", [False, True], ids=["", "mirrored"])
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+@pytest.mark.parametrize("shape", [(256, 256), (180, 320)], ids=["square", "wide"])
+def test_a_picture_on_its_side_or_head_keeps_its_mark(
+    scene: list[np.ndarray], shape: tuple[int, int], quarters: int, mirror: bool
+) -> None:
+    resized = [np.asarray(Image.fromarray(f).resize(shape[::-1])) for f in scene[:3]]
+    for frames in (marked(resized), marked(resized[:1])):
+        lying = [np.rot90(f[:, ::-1] if mirror else f, -quarters) for f in frames]
+        plain, detection = detect(frames), detect(lying, thorough=False)
+        assert found(detection)
+        assert detection.place == Place(mirrored=mirror, quarters=quarters)
+        assert detection.seconds == plain.seconds
+        assert detection.hypotheses == plain.hypotheses * (QUARTERS if quarters else 1)
+        assert detection.p_value == bound(detection.statistic, detection.hypotheses)
+        assert detection.statistic == pytest.approx(plain.statistic, rel=0.05)
+
+
+@pytest.mark.parametrize(("quarters", "mirror"), [(1, False), (2, True), (3, False)])
+def test_a_piece_on_its_side_or_head_keeps_its_mark(
+    scene: list[np.ndarray], quarters: int, mirror: bool
+) -> None:
+    frames = [warped(frame, (0.3, 0.2, 0.8, 0.7), 4) for frame in marked(scene)]
+    lying = [np.rot90(f[:, ::-1] if mirror else f, -quarters) for f in frames]
+    detection = detect(lying)
+    assert found(detection)
+    assert detection.place is not None
+    assert (detection.place.quarters, detection.place.mirrored) == (quarters, mirror)
+    assert detection.seconds == ((0.0, 1.0),)
+    assert detection.p_value == bound(detection.statistic, detection.hypotheses)
+
+
+def test_the_pilot_turned_finds_what_it_finds_in_a_picture_set_upright(
+    scene: list[np.ndarray],
+) -> None:
+    flat = flattened(warped(marked(scene[:1])[0], (0.2, 0.1, 0.8, 0.8)).astype(np.float32))
+    straight = coarse([flat], 1)[0][0]
+    for quarters in (1, 2, 3):
+        (start,) = coarse([np.rot90(flat, -quarters, axes=(1, 2))], 1)[1]
+        assert start.statistic == pytest.approx(straight.statistic, rel=1e-3)
+        assert start.place == replace(straight.place, quarters=quarters)
+        assert (start.weighing, start.picture) == (straight.weighing, 0)
 
 
 def test_a_picture_within_a_picture_keeps_its_mark(scene: list[np.ndarray]) -> None:
@@ -408,6 +461,22 @@ def test_unmarked_pictures_are_not_found(scene: list[np.ndarray]) -> None:
         assert not detection.marked
         assert detection.payload is None
         assert 1e-6 < detection.p_value <= 1
+
+
+def test_an_unmarked_picture_is_not_found_however_it_lies(scene: list[np.ndarray]) -> None:
+    picture = np.asarray(Image.fromarray(scene[0]).resize((96, 64)))
+    for quarters in (1, 2, 3):
+        detection = detect([np.rot90(picture[:, ::-1] if quarters == 3 else picture, quarters)])
+        assert (detection.marked, detection.payload, detection.place) == (False, None, None)
+        assert 1e-6 < detection.p_value <= 1
+
+
+def test_all_four_quarter_turns_share_the_risk() -> None:
+    """An upright mark's p counts one: by the tight bound that takes less than its quarter."""
+    least = np.sqrt(2 * np.log(TESTS * WEIGHINGS * 2 / THRESHOLD))  # S of any mark that is reported
+    for statistic in np.linspace(least, 38, 300):
+        tight = 3.178 * math.erfc(statistic / math.sqrt(2)) / 2
+        assert tight < bound(statistic, 1) / QUARTERS
 
 
 def test_the_bound_holds_over_many_wrong_keys(scene: list[np.ndarray]) -> None:

@@ -141,19 +141,28 @@ def code_signs(message: np.ndarray) -> np.ndarray:
 
 def decode(soft: np.ndarray) -> np.ndarray:
     """(n,) the message whose code word fits best to (4 n,) soft signs."""
-    return _viterbi(soft, np.full(1, -1), np.zeros(1, int))[0]
+    return decode_each(soft[None])[0]
+
+
+def decode_each(soft: np.ndarray) -> np.ndarray:
+    """(R, n) the message that fits best to each row of (R, 4 n) soft signs."""
+    return _viterbi(soft, np.full(len(soft), -1), np.zeros(len(soft), int))
 
 
 def decode_others(soft: np.ndarray) -> np.ndarray:
     """(n, n) for each bit, the message that fits best of those that differ from `decode` there."""
     best = decode(soft)
-    return _viterbi(soft, np.arange(len(best)), 1 - best.astype(int))
+    return _viterbi(soft[None], np.arange(len(best)), 1 - best.astype(int))
 
 
 def _viterbi(soft: np.ndarray, at: np.ndarray, bit: np.ndarray) -> np.ndarray:
-    """(R, n) R messages at once, thrice around the ring; message r has bit[r] at place at[r]."""
+    """(R, n) R messages at once, thrice around the ring; message r has bit[r] at place at[r].
+
+    `soft` is (R, 4 n), or (1, 4 n) for all of them; a place of -1 is nowhere.
+    """
     before, signs = _trellis()
-    gains = (soft.reshape(-1, RATE) @ signs.T).reshape(-1, 2, len(before) // 2, 2)
+    gains = soft.reshape(len(soft), -1, RATE) @ signs.T  # (R, n, 512)
+    gains = np.moveaxis(gains, 1, 0).reshape(-1, len(soft), 2, len(before) // 2, 2)
     length, states = len(gains), np.arange(len(before))
     barred = (states[None] >> MEMORY - 1) != bit[:, None]  # (R, 256) the newest bit is on top
     score = np.zeros((len(at), len(before)))

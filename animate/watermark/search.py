@@ -3,11 +3,13 @@
 The pilot is public, so one search serves every key. Coarse: the picture is laid on sheets of many
 scales and turns, and one Fourier transform each correlates it with the pilot at every shift, plain
 and mirrored. Fine: the best few places are climbed from, in ever smaller steps of a lattice that is
-fixed beforehand, so that every place that could ever be tried is counted.
+fixed beforehand, so that every place that could ever be tried is counted. Of a picture that lies on
+its side or head, places that do not soon look like a mark are given up: see HOPELESS.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -30,9 +32,10 @@ from animate.watermark.spectrum import (
     Place,
     half_cell,
     mirrored,
+    nearby_power,
     turned,
     unshifted,
-    weighed,
+    weigh,
 )
 
 COARSE = 64  # samples to a period in the coarse search
@@ -42,9 +45,11 @@ SCALES = range(-19, 17)  # steps: 49 to 285 cells to the short side
 TURN = 3.0  # degrees
 TURNS = range(-5, 6)  # steps: 15 degrees either way
 HALVINGS = 5  # of both steps, in the fine search
+HOPELESS = 6.0  # the pilot's S after two step sizes: what a mark has there grew by less than a half
 SUBCELL = 8  # shifts are tried to an eighth of a cell
 TINY = 1e-300  # keeps a picture without any detail from dividing by nothing
 
+QUARTERS = 4  # ways a picture may lie after quarter turns
 COARSE_TRIES = len(SCALES) * len(TURNS) * 2 * 2 * COARSE**2  # mirror images, weighings
 FINE_TRIES = (
     ((len(SCALES) + 2) << HALVINGS) * ((len(TURNS) + 2) << HALVINGS) * 2 * (SUBCELL * GRID) ** 2
@@ -57,7 +62,7 @@ class Found:
 
     place: Place
     statistic: float
-    spectrum: np.ndarray  # (3, 128, 65) complex, shift and mirror undone
+    spectrum: np.ndarray  # (3, 128, 65) complex; of `fine`, with shift and mirror undone
 
 
 @cache
@@ -81,6 +86,16 @@ def _coarse_pilot(version: MarkVersion) -> np.ndarray:
     return (np.conj(np.stack(out)) * half_cell(COARSE)).astype(np.complex64)
 
 
+@cache
+def _turned_pilots(version: MarkVersion) -> np.ndarray:
+    """(4, 4, 2, 64, 33) the coarse pilot for pictures of 0, 1, 2 and 3 quarter turns clockwise."""
+    known = _coarse_pilot(version)
+    sheet = np.fft.irfft2(np.conj(known), s=(COARSE, COARSE))
+    turns = [np.rot90(sheet, -quarters, axes=(-2, -1)) for quarters in (1, 2, 3)]
+    others = [np.conj(np.fft.rfft2(turn)).astype(np.complex64) for turn in turns]
+    return np.stack([known, *others])
+
+
 @dataclass(frozen=True)
 class Start:
     """A place that the coarse search came up with."""
@@ -88,28 +103,67 @@ class Start:
     statistic: float
     place: Place
     weighing: int  # 0: for what a codec left, 1: for the rest
+    picture: int = 0  # of those that were searched
 
 
-def coarse(flat: np.ndarray, version: MarkVersion = V1) -> list[Start]:
-    """The best shift for each scale, turn, mirror and weighing, the best first.
+def coarse(flats: Sequence[np.ndarray], count: int, version: MarkVersion = V1) -> list[list[Start]]:
+    """The `count` likeliest starts of upright pictures, and of those on their side or head.
 
-    `flat` is a flattened picture (h, w, 3). Waves are made equally strong, a whitening that is
-    cheap, and weighed by what codecs leave of them, or not.
+    `flats` are flattened pictures (3, h, w). Tried are all scales and turns, and for each of them,
+    picture, quarter turn, weighing and mirror image the best shift. Waves are made equally strong,
+    a whitening that is cheap, and weighed by what codecs leave of them, or not. A picture on
+    its side or head needs no sheets of its own: the pilot is turned instead.
     """
+    sheets = list(product(SCALES, TURNS))
+    score = np.empty((len(flats), len(sheets), QUARTERS, 4), np.float32)
+    shift = np.empty(score.shape, int)
+    known = _turned_pilots(version).reshape(-1, 2, COARSE, COARSE // 2 + 1)
+    alike: dict[tuple[int, ...], list[int]] = {}  # pictures of one size share the samples' places
+    for number, flat in enumerate(flats):
+        alike.setdefault(flat.shape, []).append(number)
+    for numbers in alike.values():
+        chroma = np.concatenate([flats[number][1:] for number in numbers])
+        for sheet, (scale, turn) in enumerate(sheets):
+            cells, angle = float(GRID * np.exp(scale * STEP)), turn * TURN
+            spectra = np.fft.rfft2(turned(chroma, cells, angle, COARSE))
+            spectra /= np.maximum(np.abs(spectra), 1e-20)
+            pairs = spectra.reshape(-1, 2, *spectra.shape[1:])
+            for number, (blue, red) in zip(numbers, pairs, strict=True):
+                heard = known[:, 0] * blue
+                heard += known[:, 1] * red
+                match = np.fft.irfft2(heard, s=(COARSE, COARSE)).reshape(len(known), -1)
+                at = match.argmax(1)
+                shift[number, sheet] = at.reshape(QUARTERS, 4)
+                score[number, sheet] = match[np.arange(len(at)), at].reshape(QUARTERS, 4)
     found = []
-    chroma = np.ascontiguousarray(flat[..., 1:])
-    known = _coarse_pilot(version)
-    for scale, turn in product(SCALES, TURNS):
-        cells, angle = float(GRID * np.exp(scale * STEP)), turn * TURN
-        spectrum = np.fft.rfft2(turned(chroma, cells, angle, COARSE))
-        spectrum /= np.maximum(np.abs(spectrum), 1e-20)
-        match = np.fft.irfft2((known * spectrum).sum(1), s=(COARSE, COARSE))  # (4, 64, 64)
-        for number, scores in enumerate(match):
-            at = int(scores.argmax())
-            down, across = (float(n * GRID // COARSE) for n in divmod(at, COARSE))
-            place = Place(cells, angle, down, across, bool(number % 2))
-            found.append(Start(float(scores.flat[at]) * COARSE**2 / 2, place, number // 2))
-    return sorted(found, key=lambda start: -start.statistic)
+    for quarters in ([0], [1, 2, 3]):
+        some = score[:, :, quarters].reshape(-1)
+        best = np.argsort(-some, kind="stable")[:count]
+        where = zip(*np.unravel_index(best, score[:, :, quarters].shape), strict=True)
+        found.append([
+            _start(score, shift, sheets, (int(n), int(sheet), quarters[q], int(kind)))
+            for n, sheet, q, kind in where
+        ])  # fmt: skip
+    return found
+
+
+def _start(
+    score: np.ndarray,
+    shift: np.ndarray,
+    sheets: Sequence[tuple[int, int]],
+    at: tuple[int, int, int, int],
+) -> Start:
+    """The start at a picture, sheet, quarter turn and kind; its shift is that of the set-up one."""
+    number, sheet, quarters, kind = at
+    (scale, turn), (down, across) = sheets[sheet], divmod(int(shift[at]), COARSE)
+    for _ in range(quarters):
+        down, across = -across % COARSE, down
+    cell = GRID // COARSE
+    place = Place(
+        float(GRID * np.exp(scale * STEP)), turn * TURN, float(down * cell), float(across * cell),
+        bool(kind % 2), quarters,
+    )  # fmt: skip
+    return Start(float(score[at]) * COARSE**2 / 2, place, kind // 2, number)
 
 
 def pilot_statistic(a: np.ndarray, version: MarkVersion = V1) -> float:
@@ -121,7 +175,7 @@ def pilot_statistic(a: np.ndarray, version: MarkVersion = V1) -> float:
 
 
 def laid(flat: np.ndarray, place: Place) -> np.ndarray:
-    """(3, 128, 65) the transform of a flattened picture (h, w, 3) laid on a place's sheet."""
+    """(3, 128, 65) the transform of a flattened picture (3, h, w) laid on a place's sheet."""
     return np.fft.rfft2(turned(flat, place.cells, place.angle), norm="ortho") * half_cell(GRID)
 
 
@@ -134,20 +188,26 @@ def shifted(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
     """The best shift for a start's scale, turn and mirror, to an eighth of a cell."""
     place = start.place
     spectrum = laid(flat, place)
-    known = np.conj(mirrored(pilot(version)) if place.mirrored else pilot(version))
-    heard = known * weighed(spectrum, version)[start.weighing]
-    match = np.fft.irfft2(heard.sum(0), s=(GRID, GRID))
-    _, rows, columns = np.nonzero(known)
-    q = heard[known != 0]
+    known = _listening(version, place.mirrored)
+    heard = known * weigh(spectrum, nearby_power(spectrum), start.weighing, version)
+    waves = heard.sum(0)
+    match = np.fft.irfft2(waves, s=(GRID, GRID))
     around = np.arange(-SUBCELL, SUBCELL + 1) / SUBCELL
     down, across = (n + around for n in divmod(int(np.argmax(match)), GRID))
     turn = 2j * np.pi / GRID
-    left = np.exp(turn * down[:, None] * np.fft.fftfreq(GRID, 1 / GRID)[rows]) * q
-    scores = (left @ np.exp(turn * across[:, None] * columns).T).real  # (17, 17)
+    left = np.exp(turn * down[:, None] * np.fft.fftfreq(GRID, 1 / GRID))  # (17, 128)
+    right = np.exp(turn * across[:, None] * np.arange(HALF))  # (17, 65)
+    scores = (left @ waves @ right.T).real  # (17, 17)
     y, x = np.unravel_index(int(scores.argmax()), scores.shape)
     there = replace(place, down=float(down[y]) % GRID, across=float(across[x]) % GRID)
-    score = float(scores[y, x] / (np.linalg.norm(q) / np.sqrt(2) + TINY))
-    return Found(there, score, unshifted(spectrum, there))
+    score = float(scores[y, x] / (np.linalg.norm(heard) / np.sqrt(2) + TINY))
+    return Found(there, score, spectrum)
+
+
+@cache
+def _listening(version: MarkVersion, mirror: bool) -> np.ndarray:
+    """(3, 128, 65) what the fine search multiplies a transform by."""
+    return np.conj(mirrored(pilot(version)) if mirror else pilot(version))
 
 
 def _counted(place: Place) -> bool:
@@ -157,22 +217,31 @@ def _counted(place: Place) -> bool:
     return bool(inside)
 
 
-def fine(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
-    """Climb from a start in steps of scale and turn that are halved when none leads up."""
-    best = shifted(flat, start, version)
-    scale, turn = STEP / 2, TURN / 2
-    for _ in range(HALVINGS):
+def fine(flat: np.ndarray, start: Start, version: MarkVersion = V1, least: float = 0.0) -> Found:
+    """Climb from a start in steps of scale and turn that are halved when none leads up.
+
+    A place that was left, or passed by, is not looked at again: it is no better than the best. The
+    climb ends where its statistic is below `least` after two step sizes.
+    """
+    best, at = shifted(flat, start, version), (0, 0)
+    known = {at}
+    for halving in range(HALVINGS):
+        if halving == 2 and best.statistic < least:
+            break
+        step = 1 << (HALVINGS - 1 - halving)  # in the finest steps
+        scale, turn = STEP / 2 / 2**halving, TURN / 2 / 2**halving
         climbing = True
         while climbing:
             climbing = False
-            for up, left in ((scale, 0.0), (-scale, 0.0), (0.0, turn), (0.0, -turn)):
-                cells = best.place.cells * float(np.exp(up))
-                place = replace(best.place, cells=cells, angle=best.place.angle + left)
-                if not _counted(place):
+            for up, left in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                cells = best.place.cells * float(np.exp(up * scale))
+                place = replace(best.place, cells=cells, angle=best.place.angle + left * turn)
+                to = at[0] + up * step, at[1] + left * step
+                if to in known or not _counted(place):
                     continue
+                known.add(to)
                 there = shifted(flat, replace(start, place=place), version)
                 if there.statistic > best.statistic:
-                    best, climbing = there, True
+                    best, at, climbing = there, to, True
                     break
-        scale, turn = scale / 2, turn / 2
-    return best
+    return replace(best, spectrum=unshifted(best.spectrum, best.place))

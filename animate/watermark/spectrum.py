@@ -26,6 +26,21 @@ class Place:
     down: float = 0.0  # cells, the shift since, modulo 128
     across: float = 0.0
     mirrored: bool = False
+    quarters: int = 0  # quarter turns clockwise since; undone before all that is above
+
+    @property
+    def orientation(self) -> str:
+        """How the picture was turned since, in words; "" where it was not."""
+        words = ["mirrored"] if self.mirrored else []
+        words += [f"turned by {90 * self.quarters} degrees clockwise"] if self.quarters else []
+        return " and ".join(words)
+
+
+def set_upright(planes: np.ndarray, quarters: int) -> np.ndarray:
+    """Planes (..., h, w) with their quarter turns clockwise undone."""
+    if not quarters:
+        return planes
+    return np.ascontiguousarray(np.rot90(planes, quarters, axes=(-2, -1)))
 
 
 def flattened(picture: np.ndarray) -> np.ndarray:
@@ -106,8 +121,16 @@ def weighed(spectrum: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
     takes every wave by what stands out of the power around it.
     """
     power = nearby_power(spectrum)
-    lossy = spectrum / power * shape(power, version) * survival(version)
-    return np.stack([lossy, spectrum / np.sqrt(power) * band(version)])
+    return np.stack([weigh(spectrum, power, 0, version), weigh(spectrum, power, 1, version)])
+
+
+def weigh(
+    spectrum: np.ndarray, power: np.ndarray, weighing: int, version: MarkVersion = V1
+) -> np.ndarray:
+    """(3, 128, 65) the numbers a of one weighing; `power` is that nearby."""
+    if weighing == 0:
+        return spectrum / power * shape(power, version) * survival(version)
+    return spectrum / np.sqrt(power) * band(version)
 
 
 def nearby_power(spectrum: np.ndarray) -> np.ndarray:
@@ -125,11 +148,11 @@ def shape(power: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
 
 
 def turned(flat: np.ndarray, cells: float, angle: float, grid: int = GRID) -> np.ndarray:
-    """(C, grid, grid) a flattened picture (h, w, C) laid on a sheet of which it fills `cells`.
+    """(C, grid, grid) a flattened picture (C, h, w) laid on a sheet of which it fills `cells`.
 
     `cells` of 128 to a period; `grid` samples to a period.
     """
-    height, width = flat.shape[:2]
+    height, width = flat.shape[1:]
     step = min(height, width) / cells * (GRID / grid)  # pixels to a sample
     turn = np.deg2rad(angle)
     cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
@@ -140,24 +163,26 @@ def turned(flat: np.ndarray, cells: float, angle: float, grid: int = GRID) -> np
     x = ((np.arange(columns, dtype=np.float32) - columns / 2 + 0.5) * step)[None]
     v = (y * cos + x * sin + (height / 2 - 0.5)).astype(np.float32)  # (rows, columns)
     u = (x * cos - y * sin + (width / 2 - 0.5)).astype(np.float32)
-    return folded(np.moveaxis(sampled(flat, v, u), -1, 0), grid)
+    return folded(sampled(flat, v, u), grid)
 
 
 def sampled(flat: np.ndarray, v: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Bilinear samples of (h, w, C) at rows v and columns u; nothing outside."""
-    height, width, channels = flat.shape
-    padded = np.pad(flat, ((1, 2), (1, 2), (0, 0)))
-    rows = padded.reshape(-1, channels)
+    """(C, ...) bilinear samples of (C, h, w) at rows v and columns u; nothing outside."""
+    channels, height, width = flat.shape
+    padded = np.zeros((channels, height + 3, width + 3), flat.dtype)
+    padded[:, 1:-2, 1:-2] = flat
     v, u = np.clip(v + 1, 0, height + 1), np.clip(u + 1, 0, width + 1)
     top, left = v.astype(np.int32), u.astype(np.int32)
-    down, across = (v - top)[..., None], (u - left)[..., None]
-    at = top * (width + 3) + left
-    upper = rows[at]
-    upper += across * (rows[at + 1] - upper)
-    lower = rows[at + width + 3]
-    lower += across * (rows[at + width + 4] - lower)
-    upper += down * (lower - upper)
-    return upper
+    down, across = v - top, u - left  # float64
+    at = top.astype(np.intp) * (width + 3) + left
+    out = np.empty((channels, *v.shape), np.float32)
+    for plane, upper in zip(padded.reshape(channels, -1), out, strict=True):
+        np.take(plane, at, out=upper, mode="clip")
+        upper += across * (plane[1:].take(at, mode="clip") - upper)
+        lower = plane[width + 3 :].take(at, mode="clip")
+        lower += across * (plane[width + 4 :].take(at, mode="clip") - lower)
+        upper += down * (lower - upper)
+    return out
 
 
 @cache
