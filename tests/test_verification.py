@@ -19,6 +19,7 @@ from animate.errors import AnimateError
 from animate.provenance import keys, ledger, tags
 from animate.provenance.credentials import beside
 from animate.publish import Published, publish
+from animate.verification.describe import describe, plain
 from animate.verification.verify import Report, frames_of, history, verify
 from animate.watermark import Claim, Embedder, Mark, Payload
 
@@ -171,6 +172,45 @@ def test_the_library_call_loads_no_torch(tmp_path: Path) -> None:
     assert done.stdout.split() == [b"marked", b"False"]
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.mkv"])
+def test_a_file_that_was_turned_or_mirrored_says_so(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, picture(mark()), None)
+    upright = verify(path)
+    assert "degrees" not in describe(upright)
+    assert plain(upright)["mark"]["orientation"] == {"turned": 0, "mirrored": False}
+    for how, turned, mirrored, words in (
+        ("transpose=1", 90, False, "turned by 90 degrees clockwise"),
+        ("hflip,vflip", 180, False, "turned by 180 degrees clockwise"),
+        ("hflip,transpose=2", 270, True, "mirrored and turned by 270 degrees clockwise"),
+    ):
+        report = verify(convert(path, tmp_path / f"b{path.suffix}", "-vf", how, "-q:v", "2"))
+        assert report.verdict == "marked"
+        assert report.detection.payload == Payload.of(CLAIM)
+        assert plain(report)["mark"]["orientation"] == {"turned": turned, "mirrored": mirrored}
+        assert f", {words} (p" in describe(report)
+
+
+def test_an_orientation_tag_turns_a_still_and_its_mark(tmp_path: Path) -> None:
+    """A tag that was added, of each kind: readers turn the pixels as it says."""
+    for tag, turned, mirrored in ((2, 0, True), (3, 180, False), (6, 90, False), (8, 270, False)):
+        exif = Image.Exif()
+        exif[274] = tag
+        Image.fromarray(picture(mark())).save(tmp_path / "a.jpg", quality=90, exif=exif)
+        report = verify(tmp_path / "a.jpg")
+        assert report.detection.payload == Payload.of(CLAIM)
+        assert plain(report)["mark"]["orientation"] == {"turned": turned, "mirrored": mirrored}
+
+
+def test_a_display_matrix_turns_a_clip_and_its_mark(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", picture(mark()), None)
+    turned = tmp_path / "b.mp4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-display_rotation", "90"]
+    subprocess.run([*command, "-i", str(path), "-c", "copy", str(turned)], check=True)
+    report = verify(turned)
+    assert (report.verdict, report.detection.payload) == ("marked", Payload.of(CLAIM))
+    assert plain(report)["mark"]["orientation"] == {"turned": 270, "mirrored": False}
+
+
 # ---------------------------------------------------------------- signed files
 
 
@@ -233,6 +273,22 @@ def test_a_re_encoded_copy_is_authentic_by_mark_and_ledger(
     assert (report.claim, report.source) == (CLAIM, "ledger")
     ledger.path().unlink()
     assert verify(copy).verdict == "marked"
+
+
+@pytest.mark.parametrize("how", ["transpose=1", "vflip,hflip", "hflip"])
+def test_a_turned_copy_is_authentic_by_mark_and_ledger(
+    tmp_path: Path, ada: keys.Public, how: str
+) -> None:
+    """Thumbnails are compared in the orientation that was found."""
+    copy = convert(published(tmp_path / "a.mp4", seconds=0.6).path, tmp_path / "b.mkv",
+                   "-map_metadata", "-1", "-crf", "20", "-vf", how)  # fmt: skip
+    report = verify(copy)
+    assert report.verdict == "authentic", verdict(report)
+    assert report.alike
+    place = report.detection.place
+    assert place is not None
+    assert place.orientation
+    assert place.orientation in verdict(report)
 
 
 def test_a_mark_lifted_onto_other_pictures_is_never_authentic(

@@ -4,9 +4,9 @@ A mark that was lifted off one file and laid over another still reads as the fir
 them apart is the picture: the claim that is signed holds a thumbnail every half second (every
 second, two, four, ... of longer clips), and a file counts as that clip only if all its thumbnails
 fit, in their order and at their times. Trimming, recompression, scaling, and changes of brightness
-and contrast pass. Crops, mirroring, other speeds, and other pictures do not, nor does anything that
-changes a sixth of the picture's width for half a second. Smaller and shorter edits, and the
-sound, go unseen.
+and contrast pass; quarter turns and mirroring pass where the mark says how to undo them. Crops,
+other speeds, and other pictures do not, nor does anything that changes a sixth of the picture's
+width for half a second. Smaller and shorter edits, and the sound, go unseen.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ class Fingerprint:
         """As JSON has it; `of` reads it."""
         packed = base64.b64encode(zlib.compress(self.thumbnails.tobytes(), 9)).decode()
         return {"step": self.step, "side": SIDE, "thumbnails": packed}
+
+    def set_upright(self, quarters: int, mirrored: bool) -> Fingerprint:
+        """The same clip with its quarter turns clockwise, and then its mirroring, undone."""
+        some = np.rot90(self.thumbnails, quarters, axes=(1, 2))
+        return Fingerprint(self.step, some[:, :, ::-1] if mirrored else some)
 
     @classmethod
     def of(cls, value: Any) -> Fingerprint:

@@ -68,7 +68,8 @@ def _pixels(report: Report) -> str:
     where = ", ".join(f"{a:.1f}-{b:.1f}" for a, b in found.seconds[:10])
     more = " and more" if len(found.seconds) > 10 else ""
     seconds = f", in seconds {where}{more}" if where else ""
-    return f"The pixels carry {whose} (p <= {found.p_value:.1e}, {said}{seconds})."
+    turned = f", {found.place.orientation}" if found.place and found.place.orientation else ""
+    return f"The pixels carry {whose}{turned} (p <= {found.p_value:.1e}, {said}{seconds})."
 
 
 def _labels(report: Report) -> str:
@@ -105,6 +106,7 @@ def _source_types(report: Report) -> list[str]:
 def plain(report: Report) -> dict[str, Any]:
     """The report as docs/verify-json.md describes it."""
     found, signed = report.detection, report.signature
+    place = found.place
     owner, entry, record = report.owner, report.entry, report.signature.record
     return {
         "path": os.fspath(report.path),
@@ -119,6 +121,9 @@ def plain(report: Report) -> dict[str, Any]:
             "payload": None if found.payload is None else str(found.payload),
             "authenticated": found.authentic,
             "seconds": [list(span) for span in found.seconds],
+            "orientation": None
+            if place is None
+            else {"turned": 90 * place.quarters, "mirrored": place.mirrored},
             "key": None if owner is None else {"id": owner.id, "name": owner.name},
         },
         "signature": {

@@ -102,7 +102,10 @@ def _by_mark(e: Evidence) -> str | None:
         return None
     if record.payload != str(found.payload):
         return None
-    return f"the pixels carry the secret mark of {e.owner.name!r} and are those that were published"
+    turned = found.place.orientation if found.place else ""
+    since = f", {turned} since" if turned else ""
+    return (f"the pixels carry the secret mark of {e.owner.name!r} and are those that were "
+            f"published{since}")  # fmt: skip
 
 
 def _shortcomings(e: Evidence) -> Iterator[str]:

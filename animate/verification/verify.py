@@ -68,7 +68,9 @@ def verify(
     frames, rate = frames_of(path)
     look = witness(rate)
     detection = detect(look(frames), keys, rate=rate)
-    seen = look.result()
+    seen, place = look.result(), detection.place
+    if place is not None:
+        seen = seen.set_upright(place.quarters, place.mirrored)
 
     owner = None
     if detection.payload is not None:
