@@ -28,6 +28,7 @@ PRIMARIES: dict[int, tuple[XY, XY, XY, XY]] = {
     22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),  # EBU Tech 3213
 }
 UNKNOWN, BT709, BT2020 = 2, 1, 9
+BT601 = (5, 6, 7)  # of 625 and of 525 lines, SMPTE 240M
 GAMMA28, LINEAR, SRGB, PQ, HLG = 5, 8, 13, 16, 18
 HDR = (PQ, HLG)
 WHITE = 203.0  # cd/m2 of HDR's reference white, which SDR's white is: BT.2408, section 2.2
@@ -50,9 +51,10 @@ class Coding:
         """Whether the numbers are sRGB's as they are.
 
         Players show the curves of SDR video (BT.709, BT.601, BT.2020, gamma 2.2) and sRGB's alike,
-        and so do we.
+        and most the primaries of BT.601's two systems as BT.709's, which they hardly differ from
+        (6 grey levels at most). So do we.
         """
-        return self.primaries == BT709 and self.transfer not in (GAMMA28, LINEAR, *HDR)
+        return self.primaries in (BT709, *BT601) and self.transfer not in (GAMMA28, LINEAR, *HDR)
 
 
 def coding(primaries: int, transfer: int, brightest: float = BRIGHTEST) -> Coding:
