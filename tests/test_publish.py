@@ -258,8 +258,8 @@ def test_a_mark_that_is_lost_is_made_louder(
     label = Label(seconds=None)
     some = frames[:1] if suffix == ".png" else frames
     done = write(tmp_path / f"v{suffix}", some, label=label)
-    assert asked == [MARK.strength, 1.5 * MARK.strength]
-    assert (done.frames, done.louder) == (len(some), 1.5)
+    assert asked == [MARK.strength, publish.LOUDER[1] * MARK.strength]
+    assert (done.frames, done.louder) == (len(some), publish.LOUDER[1])
     assert done.report.agrees
     assert done.report.signature.record is not None
     assert done.report.signature.record.label == asdict(label)

@@ -209,7 +209,7 @@ def _judge_beside(path: Path, kind: str | None, manifest: bytes, sha256: str | N
 
 def _judge_foreign(path: Path, kind: str | None, manifest: bytes, found: Signature) -> Signature:
     """A manifest beside a file that isn't this toolkit's, or no whole one of it."""
-    if found.record is not None or (found.generator or "").startswith(findings.OURS):
+    if found.record is not None or findings.is_ours(found.generator):
         return replace(found, state="invalid")
     if found.trust == "none":  # nothing that could be compared with the file
         return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RECORD = "org.animate-toolkit.record"
-OURS = "animate"  # how the generators of our manifests start
+OURS = "animate"  # the first word of our manifests' generators
 UNTRUSTED = "signingCredential.untrusted"
 EXPIRED = {"signingCredential.expired", "claimSignature.outsideValidity"}
 REVOKED = {"signingCredential.revoked", "signingCredential.ocsp.revoked"}
@@ -34,6 +34,11 @@ UNSEEN = {"manifest.inaccessible", "assertion.inaccessible", "ingredient.unknown
           "general.error"}  # fmt: skip
 MOST = 50  # source types and faults of ingredients that are kept
 LONGEST = 200  # characters of a text of somebody else's
+
+
+def is_ours(generator: str | None) -> bool:
+    """Whether a manifest's generator, "NAME VERSION", is this toolkit."""
+    return (generator or "").partition(" ")[0] == OURS
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Findings:
     @property
     def ours(self) -> bool:
         labels = [a.get("label") for a in self.store.get("assertions") or []]
-        return RECORD in labels or (self.generator or "").startswith(OURS)
+        return RECORD in labels or is_ours(self.generator)
 
     @property
     def generator(self) -> str | None:

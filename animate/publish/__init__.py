@@ -36,7 +36,7 @@ LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command lin
 LABEL = Label()
 # Times the mark's strength, one after the other, until it is read back: what is flat or mostly
 # transparent holds less of it than its first frame promises.
-LOUDER = (1.0, 1.5, 2.2)
+LOUDER = (1.0, 1.3, 1.7, 2.2)
 SIGNED = ("trusted", "public", "untrusted")  # by a key that is neither expired nor revoked
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from animate.provenance.credentials import Signature
-from animate.provenance.findings import OURS
+from animate.provenance.findings import is_ours
 from animate.provenance.keys import Public
 from animate.watermark import Claim, Detection
 
@@ -64,7 +64,7 @@ def _contradictions(e: Evidence) -> Iterator[str]:
     said = found.payload
     if said is not None and not found.authentic:
         yield "the payload in the pixels fails the authentication code of its key"
-    if signed.state == "invalid" and (found.marked or (signed.generator or "").startswith(OURS)):
+    if signed.state == "invalid" and (found.marked or is_ours(signed.generator)):
         yield f"the signed manifest is damaged or forged ({', '.join(signed.problems)[:200]})"
     if record is None:
         if said is not None and e.claim is not None and e.claim.content_id() != said.content_id:
