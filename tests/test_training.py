@@ -19,7 +19,9 @@ from animate.models.first_order.model import FirstOrder
 from animate.models.first_order_gated.model import FirstOrderGated
 from animate.models.geometry import ThinPlateSpline, gaussians, grid
 from animate.training.loop import schedule, train
-from animate.training.losses import terms as losses
+from animate.training.losses import first_order, landmark_terms
+from animate.training.losses import terms as terms_of
+from animate.training.losses.first_order_gated import Guidance, Reenactment
 from animate.training.losses.mouth import Mouths
 
 TAUGHT = len(mesh.TAUGHT)
@@ -73,7 +75,7 @@ class Log:
 
 def run(clips, out, loss=None, **settings):
     settings = {"size": 128, "batch": 2, "warm_up": 1, "log_every": 1, "save_every": 2} | settings
-    return train(fresh(), clips, loss or losses.Reenactment(perceptual=0), out, **settings)
+    return train(fresh(), clips, loss or Reenactment(perceptual=0), out, **settings)
 
 
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(clips, tmp_path):
@@ -93,7 +95,7 @@ def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
         "freeze": ("motion", "layers", "synthesis"),
         "board": log,
     }
-    run(clips, tmp_path, losses.Guidance(), **settings)
+    run(clips, tmp_path, Guidance(), **settings)
     told = [line["loss"] for line in log.lines]
     assert np.mean(told[-3:]) < np.mean(told[:3])
 
@@ -130,10 +132,10 @@ def test_source_and_driving_see_the_same_light():
 def test_guidance_counts_only_what_the_teacher_saw():
     taught = torch.zeros(1, TAUGHT, 2)
     found = taught + 0.1
-    torch.testing.assert_close(losses.guidance(found, taught), torch.tensor(0.1))
+    torch.testing.assert_close(landmark_terms.guidance(found, taught), torch.tensor(0.1))
     taught[0, 5:] = float("nan")
-    torch.testing.assert_close(losses.guidance(found, taught), torch.tensor(0.1))
-    assert losses.guidance(found, taught * float("nan")) == 0
+    torch.testing.assert_close(landmark_terms.guidance(found, taught), torch.tensor(0.1))
+    assert landmark_terms.guidance(found, taught * float("nan")) == 0
 
 
 def test_equivariance_is_zero_where_nothing_is_deformed_and_has_frames_for_first_order():
@@ -143,23 +145,23 @@ def test_equivariance_is_zero_where_nothing_is_deformed_and_has_frames_for_first
     ).eval()
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5))
     still = ThinPlateSpline(1, torch.Generator().manual_seed(0), affine=0, bend=0)
-    terms = losses.equivariance(image, tiny.track(image), tiny, still)
+    terms = terms_of.equivariance(image, tiny.track(image), tiny, still)
     assert set(terms) == {"equivariance", "jacobian"}
     assert all(value < 1e-3 for value in terms.values())
     bent = ThinPlateSpline(1, torch.Generator().manual_seed(0), affine=0.3, bend=0.05)
-    assert losses.equivariance(image, tiny.track(image), tiny, bent)["jacobian"] > 0.01
+    assert terms_of.equivariance(image, tiny.track(image), tiny, bent)["jacobian"] > 0.01
     seen = []
     tiny.kp_detector.kp.register_forward_hook(lambda *call: seen.append(call[-1].dtype))
     with torch.autocast("cpu", torch.bfloat16):
-        losses.equivariance(image, tiny.track(image), tiny, still)
+        terms_of.equivariance(image, tiny.track(image), tiny, still)
     assert seen == [torch.bfloat16] * 2  # the deformed image is tracked as the others are
 
 
 def test_a_perfect_picture_costs_nothing_and_eyes_and_mouth_cost_more():
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(6))
     points = torch.zeros(1, TAUGHT, 2)
-    weight = losses.attention(points, 64, 4.0)
-    assert losses.pyramid(image, image, weight) == 0
+    weight = landmark_terms.attention(points, 64, 4.0)
+    assert terms_of.pyramid(image, image, weight) == 0
     assert weight.max() == pytest.approx(5, abs=0.5)  # a pixel near the points
     assert weight[0, 0, 0, 0] == pytest.approx(1, abs=0.01)
 
@@ -184,7 +186,7 @@ def test_numbers_are_as_fine_after_training_as_before(clips, tmp_path):
 def test_every_term_reaches_the_total(clips):
     drawn = clips.draw(2, 128, np.random.default_rng(0))
     assert isinstance(drawn, Pairs)
-    terms = losses.Reenactment(perceptual=0)(fresh(), drawn, 1, 0)
+    terms = Reenactment(perceptual=0)(fresh(), drawn, 1, 0)
     assert set(terms) == {"pixels", "warped", "guidance", "equivariance"}
     assert all(torch.isfinite(value) for value in terms.values())
 
@@ -192,12 +194,14 @@ def test_every_term_reaches_the_total(clips):
 def test_what_folds_on_a_face_costs_and_what_does_not_is_free():
     still, face = grid(16, 16)[None], torch.zeros(1, 16, 16)
     face[:, 4:12, 4:12] = 1
-    assert losses.folds(still, face) == 0
-    assert losses.folds(0.5 * still, face) == 0  # a fourth of the area
+    assert landmark_terms.folds(still, face) == 0
+    assert landmark_terms.folds(0.5 * still, face) == 0  # a fourth of the area
     flipped = still * torch.tensor([-1.0, 1.0])
-    assert losses.folds(flipped, face).item() == pytest.approx(1 + losses.FLAT, abs=1e-4)
+    assert landmark_terms.folds(flipped, face).item() == pytest.approx(
+        1 + landmark_terms.FLAT, abs=1e-4
+    )
     bent = torch.where(still[..., :1] > 0.7, flipped, still)  # beside the face
-    assert losses.folds(bent, face) == 0
+    assert landmark_terms.folds(bent, face) == 0
 
 
 def test_strangers_teach_the_motion_alone():
@@ -205,7 +209,7 @@ def test_strangers_teach_the_motion_alone():
     source = 0.4 * torch.randn(2, TAUGHT, 2, generator=torch.Generator().manual_seed(7))
     driving = source + torch.tensor([[[0.1, 0.0]], [[0.0, 0.2]]])
     pairs = Pairs(image, image, source, driving)
-    loss = losses.Reenactment(perceptual=0, equivariance=0, forced=True, strangers=10)
+    loss = Reenactment(perceptual=0, equivariance=0, forced=True, strangers=10)
     assert "strangers" not in loss(model, pairs, 0, 0)
     loss(model, pairs, 1, 0)["strangers"].backward()
     taught = {n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None}
@@ -225,8 +229,12 @@ def test_a_file_that_is_no_clip_is_named(tmp_path):
 )
 def test_every_experiment_names_arguments_that_exist(experiment):
     chosen = settings("train", [f"experiment={experiment}", "out=x", "data.clips=x"])
-    kinds = {"keypoints": losses.Guidance, "reenactment": losses.Reenactment, "mouths": Mouths}
-    kind = kinds.get(chosen["loss"].pop("name"), losses.Published)
+    kinds = {
+        "keypoints": Guidance,
+        "reenactment": Reenactment,
+        "mouths": Mouths,
+    }
+    kind = kinds.get(chosen["loss"].pop("name"), first_order.Published)
     inspect.signature(kind).bind(**chosen["loss"])
     inspect.signature(train).bind(None, None, None, None, **chosen["optim"])
     with torch.device("meta"):
@@ -239,10 +247,10 @@ def test_every_experiment_names_arguments_that_exist(experiment):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("keypoints", losses.Guidance),
+        ("keypoints", Guidance),
         ("mouths", Mouths),
-        ("published", losses.Published),
-        ("reenactment", losses.Reenactment),
+        ("published", first_order.Published),
+        ("reenactment", Reenactment),
     ],
 )
 def test_a_loss_is_configured_by_all_arguments_of_its_constructor(name, kind):
@@ -264,5 +272,7 @@ def test_a_landmark_far_outside_the_picture_teaches_nothing():
     taught = torch.full((1, TAUGHT, 2), 7.0)
     taught[0, 0] = 0.1
     heat = torch.zeros(1, TAUGHT, 16, 16)
-    assert losses.spotlight(heat, taught).isfinite()
-    assert torch.equal(losses.spotlight(heat, taught), losses.spotlight(heat[:, :1], taught[:, :1]))
+    assert landmark_terms.spotlight(heat, taught).isfinite()
+    assert torch.equal(
+        landmark_terms.spotlight(heat, taught), landmark_terms.spotlight(heat[:, :1], taught[:, :1])
+    )

@@ -26,7 +26,7 @@ from animate.models.first_order.model import FirstOrder
 from animate.training import state
 from animate.training.distributed import Team
 from animate.training.loop import train
-from animate.training.losses import terms as losses
+from animate.training.losses.first_order import Published
 from animate.verification.verify import verify
 
 TINY = {
@@ -43,10 +43,10 @@ def model() -> FirstOrder:
     return FirstOrder(**TINY)
 
 
-def loss(**settings: object) -> losses.Published:
+def loss(**settings: object) -> Published:
     torch.manual_seed(1)
     small = {"perceptual": 0.0, "adversarial": 1.0, "discriminator": {"width": 4, "levels": 2}}
-    return losses.Published(**(small | settings))  # type: ignore[arg-type]
+    return Published(**(small | settings))  # type: ignore[arg-type]
 
 
 def run(out: Path, steps: int = 4, judged: object = None, **settings: object) -> FirstOrder:

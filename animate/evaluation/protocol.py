@@ -90,6 +90,6 @@ def driving(case: Case, size: int, every: int, limit: int | None) -> Iterator[np
 def photo(case: Case, size: int) -> np.ndarray:
     """The photo that is moved, at `size` pixels."""
     path = case.photo or case.clip
-    if path.parent.suffix != ".tar" and files.kind_of(path) == files.PICTURE:
+    if path.is_file() and files.kind_of(path) == files.PICTURE:
         return square(clips.read_photo(path), size, path)
     return square(next(iter(open_frames(path))), size, path)

@@ -315,7 +315,7 @@ def kind_in_folder(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     try:
-        if path.exists() and not path.is_file():
+        if not path.is_file():
             return UNKNOWN
         with path.open("rb") as file:
             head = file.read(HEAD)
