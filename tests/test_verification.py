@@ -161,7 +161,7 @@ def test_what_is_no_picture_is_a_user_error(tmp_path: Path, name: str, content: 
 
 def test_a_missing_file_and_a_folder_are_user_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.mp4", tmp_path):
-        with pytest.raises(AnimateError, match="not a file|there is no"):
+        with pytest.raises(AnimateError, match=r"not a file|there is no"):
             verify(path)
 
 
