@@ -80,10 +80,12 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         if not arguments.json:
             print(describe(report), flush=True)
     lost = sum(each["verdict"] == "unreadable" for each in found)
+    given = {os.fspath(path) for path in arguments.files}
+    unnamed = [e for e in found if e["verdict"] == "unreadable" and e["path"] not in given]
     if arguments.json:
         whole = {"schema": "animate.verify/1", "files": found, "unreadable": lost}
         print(json.dumps(whole, indent=2))
-    elif lost and len(found) > 1:
+    elif lost and unnamed:
         print(f"animate: {lost} of {len(found)} files could not be read", file=sys.stderr)
     if lost:
         return 2

@@ -6,18 +6,20 @@ import dataclasses
 import functools
 import inspect
 import os
+import select
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from animate.errors import AnimateError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+PATIENCE = 5.0  # seconds that a named pipe may take until its first byte
 OWN = ("/dev/fd/", "/dev/stdin", "/proc/")  # names that another process reads as something else
 
 
@@ -44,7 +46,7 @@ class Spool:
         place.mkdir()
         kept = place / path.name
         try:
-            with path.open("rb") as source, kept.open("wb") as target:
+            with _written(path) as source, kept.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
         except OSError as error:
             raise AnimateError(
@@ -106,6 +108,22 @@ def through_pipes(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return with_files
 
     return decorate
+
+
+def _written(path: Path) -> BinaryIO:
+    """A pipe, open for reading.
+
+    Raises AnimateError where nobody writes to a named one for PATIENCE seconds; those of the shell
+    have a writer.
+    """
+    if os.path.abspath(path).startswith(OWN):
+        return path.open("rb")
+    source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not select.select([source], [], [], PATIENCE)[0]:
+        os.close(source)
+        raise AnimateError(f"nobody writes to {path}: give a file")
+    os.set_blocking(source, True)
+    return os.fdopen(source, "rb")
 
 
 def _passes(path: Path) -> bool:
