@@ -13,7 +13,7 @@ import numpy as np
 
 from animate import __version__, checkpoints
 from animate.faces import Centre, cut
-from animate.inference.predictor import Stage
+from animate.inference.predictor import Predictor
 from animate.media import clips
 from animate.publish import publish
 from animate.watermark import Claim, Mark, Payload
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
 
     model, info = checkpoints.load(args.checkpoint)
-    stage = Stage.of(model)
+    predictor = Predictor.of(model)
     face = Centre()
 
     def square(frame: np.ndarray) -> np.ndarray:
@@ -47,10 +47,12 @@ def main() -> None:
     rows = [[blank] + [small(frame) for poses in drivers for frame in poses[1:]]]
     for path in args.photos:
         photo = square(clips.read_photo(path))
-        source = stage.encode(photo)
+        source = predictor.encode(photo)
         row = [small(photo)]
         for poses in drivers:
-            moved = stage.frames(source, poses, None, relative=not args.absolute, adapt_scale=True)
+            moved = predictor.frames(
+                source, poses, None, relative=not args.absolute, adapt_scale=True
+            )
             row += [small(frame) for frame in list(moved)[1:]]
         rows.append(row)
     sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)

@@ -38,7 +38,9 @@ def test_who_judges_does_not_teach_the_painter() -> None:
     painted = torch.rand(1, 3, 32, 32, generator=drawn, requires_grad=True)
     point = torch.zeros(1, 10, 2, requires_grad=True)
     true = torch.rand(1, 3, 32, 32, generator=drawn)
-    adversary.criticise(adversary.critic, painted, true, point)["critic"].backward()
+    adversary.discriminator_loss(adversary.discriminator, painted, true, point)[
+        "discriminator"
+    ].backward()
     assert painted.grad is None
     assert point.grad is None
     sum(adversary.terms(painted, true, point).values()).backward()  # type: ignore[union-attr]

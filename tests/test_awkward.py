@@ -19,9 +19,9 @@ from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps
 from animate.errors import AnimateError
 from animate.faces import photo_locator
 from animate.inference import advice
-from animate.inference.compose import look
+from animate.inference.compose import read_source
 from animate.inference.driver import open_driver
-from animate.inference.predictor import Stage
+from animate.inference.predictor import Predictor
 from animate.media.photo_colours import srgb_profile
 from animate.options import Faces
 
@@ -346,16 +346,16 @@ clip("an empty folder")(lambda f: f)
 
 
 def of_photo(path: Path) -> str:
-    view = look(path, photo_locator(Faces()), everyone=False)
-    others = len(view.faces) - len(view.boxes)
-    notes = advice.of_photo(view.faces[0], others, view.photo.shape)
+    photo = read_source(path, photo_locator(Faces()), everyone=False)
+    others = len(photo.faces) - len(photo.boxes)
+    notes = advice.of_photo(photo.faces[0], others, photo.pixels.shape)
     return "; ".join(["works", *notes])
 
 
-def of_clip(path: Path, stage: Stage) -> str:
+def of_clip(path: Path, predictor: Predictor) -> str:
     driver = open_driver(path)
-    count = sum(1 for _ in driver.poses(stage))
-    met = driver.tally
+    count = sum(1 for _ in driver.poses(predictor))
+    met = driver.stats
     parts = [f"works: {count} poses at {driver.rate} a second"]
     parts += [f"{met.missing} without a face"] * bool(met.missing)
     parts += [f"{met.cuts} scene cut"] * bool(met.cuts)
@@ -376,10 +376,10 @@ def outcome(make: Maker, folder: Path, of: Callable[[Path], str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def stage(world: Path) -> Stage:
+def predictor(world: Path) -> Predictor:
     from animate.checkpoints import load
 
-    return Stage(load(world / "tiny.safetensors")[0].eval(), torch.float32)
+    return Predictor(load(world / "tiny.safetensors")[0].eval(), torch.float32)
 
 
 def told(kind: str, name: str) -> str:
@@ -395,8 +395,10 @@ def test_a_photo_works_or_says_why(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_a_clip_works_or_says_why(name: str, tmp_path: Path, stage: Stage) -> None:
-    assert outcome(CLIPS[name], tmp_path, lambda path: of_clip(path, stage)) == told("clip", name)
+def test_a_clip_works_or_says_why(name: str, tmp_path: Path, predictor: Predictor) -> None:
+    assert outcome(CLIPS[name], tmp_path, lambda path: of_clip(path, predictor)) == told(
+        "clip", name
+    )
 
 
 def test_there_are_enough_of_them() -> None:
@@ -409,12 +411,12 @@ def main() -> None:
 
     from animate import models
 
-    stage = Stage(models.build("first_order_gated", size=128).eval(), torch.float32)
+    predictor = Predictor(models.build("first_order_gated", size=128).eval(), torch.float32)
     print("| as | input | outcome |\n|---|---|---|")
     for kind, makers in (("photo", PHOTOS), ("clip", CLIPS)):
         for name, make in makers.items():
             with tempfile.TemporaryDirectory() as folder:
-                of = of_photo if kind == "photo" else lambda path: of_clip(path, stage)
+                of = of_photo if kind == "photo" else lambda path: of_clip(path, predictor)
                 print(f"| {kind} | {name} | {outcome(make, Path(folder), of)} |")
 
 

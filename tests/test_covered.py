@@ -77,7 +77,7 @@ def test_a_covered_mouth_does_not_part_and_is_told_of(monkeypatch: pytest.Monkey
             model.retarget(source, replace(seen, point=said), own, relative=relative)
             for source in (open_, shut)
         )
-        gaps = [retarget.gap(p.point) - retarget.gap(point) for p in (wide, still)]
+        gaps = [retarget.lip_gap(p.point) - retarget.lip_gap(point) for p in (wide, still)]
         assert gaps[0] > 0.1
         assert gaps[1].abs() < 0.02
     assert any("covered" in line for line in model.remarks(own, source=shut))

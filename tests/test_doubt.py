@@ -20,8 +20,8 @@ from animate.checkpoints import load
 from animate.faces import mesh
 from animate.inference.compose import on_video
 from animate.inference.doubt import EDGE, MARGIN, Seen, judged, mended
-from animate.inference.driver import Driver, Tally, open_driver
-from animate.inference.predictor import Pose, Stage
+from animate.inference.driver import Driver, DriverStats, open_driver
+from animate.inference.predictor import Pose, Predictor
 from animate.models.contract import Motion
 from animate.models.first_order_gated import retarget
 from animate.models.geometry import gaussians, moments
@@ -35,12 +35,12 @@ class Point(Motion):
     point: torch.Tensor  # (T, K, 2)
 
 
-def pose(number: float, fresh: bool = False) -> Pose:
-    return Pose(Point(torch.full((1, 1, 2), float(number))), fresh)
+def pose(number: float, scene_start: bool = False) -> Pose:
+    return Pose(Point(torch.full((1, 1, 2), float(number))), scene_start)
 
 
-def trusted(doubts: list[float], fresh: tuple[int, ...] = ()) -> str:
-    stream = (Seen(i, doubt, i in fresh) for i, doubt in enumerate(doubts))
+def trusted(doubts: list[float], scene_start: tuple[int, ...] = ()) -> str:
+    stream = (Seen(i, doubt, i in scene_start) for i, doubt in enumerate(doubts))
     found = list(judged(stream, RATE))
     assert [item for item, _ in found] == list(range(len(doubts)))
     return "".join("x" if sure else "-" for _, sure in found)
@@ -137,7 +137,7 @@ def test_good_poses_take_the_place_of_others(line: str, expected: list[float | N
 def test_a_scene_begins_once_and_with_a_good_pose() -> None:
     def starts(line: str) -> list[int]:
         poses = ((pose(i, c in "XO"), c in "xX") for i, c in enumerate(line))
-        return [i for i, p in enumerate(mended(poses, 3)) if p and p.fresh]
+        return [i for i, p in enumerate(mended(poses, 3)) if p and p.scene_start]
 
     assert starts("xxXxx") == [2]
     assert starts("xxOoxx") == [2]  # from where it begins on, the pose of its first good frame
@@ -173,9 +173,9 @@ def test_the_part_that_is_seen_least_decides() -> None:
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
+def predictor() -> Predictor:
     network, _ = load("first_order_gated")
-    return Stage.of(network, "float32")
+    return Predictor.of(network, "float32")
 
 
 def blurred(frame: np.ndarray) -> np.ndarray:
@@ -195,54 +195,57 @@ def hunting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("hunting") / "clip.mp4", frames, "25")
 
 
-def test_frames_out_of_focus_are_bridged_and_counted(hunting: Path, stage: Stage) -> None:
+def test_frames_out_of_focus_are_bridged_and_counted(hunting: Path, predictor: Predictor) -> None:
     driver = opened(hunting)
-    poses = list(driver.poses(stage))
+    poses = list(driver.poses(predictor))
     points = [p.motion.point for p in poses]  # type: ignore[attr-defined]
     assert len(poses) == 18
     assert torch.equal(points[0], points[3])
     torch.testing.assert_close(points[8], (4 * points[5] + 3 * points[12]) / 7)
-    assert (driver.tally.doubted, driver.tally.first_doubted) == (9, 0)
-    assert driver.tally.words() == [
+    assert (driver.stats.doubted, driver.stats.first_doubted) == (9, 0)
+    assert driver.stats.words() == [
         "9 of the clip's 18 frames with a face whose pose could not be trusted (the first: 0)"
     ]
-    lanes = [p.motion.point for p in opened(hunting).poses(replace(stage, threads=3))]  # type: ignore[attr-defined]
+    lanes = [p.motion.point for p in opened(hunting).poses(replace(predictor, threads=3))]  # type: ignore[attr-defined]
     assert all(torch.equal(a, b) for a, b in zip(points, lanes, strict=True))
 
 
-def test_the_reference_is_a_frame_that_can_be_trusted(hunting: Path, stage: Stage) -> None:
-    sightings = list(opened(hunting).sightings())
-    own = stage.track([blurred(draw_face(256))])  # most like the frames out of focus
-    assert stage.doubts(own)[0] >= 1
-    assert sightings[8].found
-    anchor = opened(hunting).anchor(stage, own)
-    assert anchor is not None
-    assert stage.doubts(anchor)[0] < 1
+def test_the_reference_is_a_frame_that_can_be_trusted(hunting: Path, predictor: Predictor) -> None:
+    tracked_frames = list(opened(hunting).tracked_frames())
+    own = predictor.track([blurred(draw_face(256))])  # most like the frames out of focus
+    assert predictor.doubts(own)[0] >= 1
+    assert tracked_frames[8].found
+    reference_pose = opened(hunting).reference_pose(predictor, own)
+    assert reference_pose is not None
+    assert predictor.doubts(reference_pose)[0] < 1
 
 
-def test_a_driver_that_is_never_in_focus_is_used_as_it_is(tmp_path: Path, stage: Stage) -> None:
+def test_a_driver_that_is_never_in_focus_is_used_as_it_is(
+    tmp_path: Path, predictor: Predictor
+) -> None:
     clip = write_clip(tmp_path / "c.mp4", [blurred(f) for f in draw_frames(4, 256)], "25")
     driver = opened(clip)
-    poses = list(driver.poses(stage))
+    poses = list(driver.poses(predictor))
     assert len(poses) == 4
     assert not torch.equal(poses[0].motion.point, poses[3].motion.point)  # type: ignore[attr-defined]
-    assert driver.tally.words() == [
+    assert driver.stats.words() == [
         "no pose of the clip's 4 frames could be trusted: they are used as they are"
     ]
-    assert driver.anchor(stage, poses[0].motion) is not None
+    assert driver.reference_pose(predictor, poses[0].motion) is not None
 
 
-def test_a_videos_frames_out_of_focus_stay_as_they_are(hunting: Path, stage: Stage) -> None:
-    clip, tally = opened(hunting).media, Tally()
+def test_a_videos_frames_out_of_focus_stay_as_they_are(hunting: Path, predictor: Predictor) -> None:
+    clip, stats = opened(hunting).media, DriverStats()
     made = on_video(
-        stage,
+        predictor,
         clip,  # type: ignore[arg-type]
         opened(hunting),
         Options().changed(head=1.0),
-        tally,
+        stats,
     )
     shown = [
-        np.array_equal(a, s.frame) for a, s in zip(made, opened(hunting).sightings(), strict=True)
+        np.array_equal(a, s.frame)
+        for a, s in zip(made, opened(hunting).tracked_frames(), strict=True)
     ]
     assert [i for i, same in enumerate(shown) if same] == [0, 1, 2, 6, 7, 8, 9, 10, 11]
-    assert (tally.doubted, tally.first_doubted) == (9, 0)
+    assert (stats.doubted, stats.first_doubted) == (9, 0)

@@ -20,7 +20,7 @@ from animate.checkpoints import load
 from animate.errors import AnimateError
 from animate.inference.driver import Driver, numbered, open_driver, play, resample, smooth, trusted
 from animate.inference.portrait import voice
-from animate.inference.predictor import Pose, References, Stage
+from animate.inference.predictor import Pose, Predictor, References
 from animate.inference.save_motion import save_motion
 from animate.inference.templates import read_template
 from animate.models.contract import Motion
@@ -42,9 +42,9 @@ def numbers(poses: Iterator[Pose]) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def stage(world: Path) -> Stage:
+def predictor(world: Path) -> Predictor:
     network, _ = load(world / "tiny.safetensors")
-    return Stage(network.eval(), torch.float32)
+    return Predictor(network.eval(), torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +60,23 @@ def opened(path: Path, **how: object) -> Driver:
     return open_driver(path, Options().changed(**how))
 
 
-def test_frames_without_a_face_hold_the_pose_before(patchy: Path, stage: Stage) -> None:
+def test_frames_without_a_face_hold_the_pose_before(patchy: Path, predictor: Predictor) -> None:
     driver = opened(patchy)
-    poses = list(driver.poses(stage))
+    poses = list(driver.poses(predictor))
     rows = [p.motion.point for p in poses]  # type: ignore[attr-defined]
     assert len(poses) == 8
     assert torch.equal(rows[0], rows[1])  # nothing to hold yet: the first that is found
     assert torch.equal(rows[3], rows[2])
     assert torch.equal(rows[4], rows[2])
     assert not torch.equal(rows[5], rows[2])
-    assert (driver.tally.frames, driver.tally.missing, driver.tally.first_missing) == (8, 3, 0)
+    assert (driver.stats.frames, driver.stats.missing, driver.stats.first_missing) == (8, 3, 0)
 
 
-def test_frames_without_a_face_can_be_left_out_with_the_sound(patchy: Path, stage: Stage) -> None:
+def test_frames_without_a_face_can_be_left_out_with_the_sound(
+    patchy: Path, predictor: Predictor
+) -> None:
     driver = opened(patchy, missing="skip")
-    assert len(list(driver.poses(stage))) == 5
+    assert len(list(driver.poses(predictor))) == 5
     assert driver.sound is None
     assert "skipped" in str(driver.silent)
     assert opened(patchy).sound is not None
@@ -94,9 +96,11 @@ def test_sound_that_nobody_can_decode_is_said(patchy: Path, tmp_path: Path) -> N
     ]
 
 
-def test_frames_without_a_face_can_end_the_run_by_number(patchy: Path, stage: Stage) -> None:
+def test_frames_without_a_face_can_end_the_run_by_number(
+    patchy: Path, predictor: Predictor
+) -> None:
     with pytest.raises(AnimateError, match=r"frame 0 .*shows no face.*hold or skip"):
-        list(opened(patchy, missing="fail").poses(stage))
+        list(opened(patchy, missing="fail").poses(predictor))
 
 
 @pytest.mark.parametrize(
@@ -112,18 +116,20 @@ def test_frames_without_a_face_can_end_the_run_by_number(patchy: Path, stage: St
 )
 def test_a_face_half_covered_is_not_held(found: str, expected: str) -> None:
     """A letter is a pose, a capital one after a cut."""
-    poses = [None if c == "-" else replace(next(walk([ord(c)])), fresh=c.isupper()) for c in found]
+    poses = [
+        None if c == "-" else replace(next(walk([ord(c)])), scene_start=c.isupper()) for c in found
+    ]
     kept = ["-" if p is None else chr(int(numbers(iter([p]))[0])) for p in trusted(poses, 2)]
     assert "".join(kept) == expected
     assert len(list(trusted(poses, 0))) == len(found)
 
 
-def test_a_clip_without_any_face_names_the_ways_out(tmp_path: Path, stage: Stage) -> None:
+def test_a_clip_without_any_face_names_the_ways_out(tmp_path: Path, predictor: Predictor) -> None:
     clip = write_clip(tmp_path / "grey.mp4", [np.full((64, 96, 3), 90, np.uint8)] * 3)
     with pytest.raises(AnimateError, match=r"shows no face.*faces=centre"):
-        list(opened(clip).poses(stage))
+        list(opened(clip).poses(predictor))
     with pytest.raises(AnimateError, match="shows no face"):
-        opened(clip).anchor(stage, stage.track([draw_face(128)]))
+        opened(clip).reference_pose(predictor, predictor.track([draw_face(128)]))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,7 @@ def test_scenes_and_pictures_come_back_when_a_driver_is_played_again() -> None:
     cut = [0, 0, 1, 1, 1]  # the scene of each pose
     poses = [
         Pose(Seen(torch.tensor([[float(i)]]), torch.full((1, 2), i, dtype=torch.uint8)),
-             fresh=bool(i and cut[i] > cut[i - 1]))
+             scene_start=bool(i and cut[i] > cut[i - 1]))
         for i in range(5)
     ]  # fmt: skip
     played = list(play(numbered(iter(poses)), 2, pingpong=True))
@@ -206,24 +212,24 @@ def test_smoothing_calms_noise_and_follows_movement() -> None:
 
 
 def test_the_reference_is_the_frame_most_like_the_photo(
-    world: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FirstOrderGated, "near", 0)  # an untrained model's poses are all alike
     driver = opened(world / "clip.mp4")
-    frames = list(driver.poses(stage))
+    frames = list(driver.poses(predictor))
     own = frames[5].motion
-    assert stage.distance(own, driver.anchor(stage, own)) < 1e-6  # type: ignore[arg-type]
-    one = opened(world / "clip.mp4", reference=3).anchor(stage, own)
+    assert predictor.distance(own, driver.reference_pose(predictor, own)) < 1e-6  # type: ignore[arg-type]
+    one = opened(world / "clip.mp4", reference=3).reference_pose(predictor, own)
     assert torch.equal(one.point, frames[3].motion.point)  # type: ignore[union-attr]
-    assert opened(world / "clip.mp4", reference=0).anchor(stage, own) is None
+    assert opened(world / "clip.mp4", reference=0).reference_pose(predictor, own) is None
     with pytest.raises(AnimateError, match="no frame 99"):
-        opened(world / "clip.mp4", reference=99).anchor(stage, own)
+        opened(world / "clip.mp4", reference=99).reference_pose(predictor, own)
 
 
-def test_a_span_of_a_clip_takes_its_sound_along(world: Path, stage: Stage) -> None:
-    whole = list(opened(world / "clip.mp4", reference=0).poses(stage))
+def test_a_span_of_a_clip_takes_its_sound_along(world: Path, predictor: Predictor) -> None:
+    whole = list(opened(world / "clip.mp4", reference=0).poses(predictor))
     part = opened(world / "clip.mp4", start=0.1, end=0.3)  # frames 3 to 8 at 29.97
-    poses = list(part.poses(stage))
+    poses = list(part.poses(predictor))
     assert part.length == len(poses) == 6
     assert part.sound is not None
     assert part.sound.start == Fraction(3003, 30000)
@@ -253,17 +259,19 @@ def template(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_template_holds_the_poses_of_its_clip(template: Path, world: Path, stage: Stage) -> None:
-    seen = [p.motion.point for p in opened(world / "clip.mp4").poses(stage)]  # type: ignore[attr-defined]
+def test_a_template_holds_the_poses_of_its_clip(
+    template: Path, world: Path, predictor: Predictor
+) -> None:
+    seen = [p.motion.point for p in opened(world / "clip.mp4").poses(predictor)]  # type: ignore[attr-defined]
     kept = opened(template)
     assert (kept.length, kept.rate) == (12, Fraction(30000, 1001))
-    read = [p.motion.point for p in kept.poses(stage)]  # type: ignore[attr-defined]
+    read = [p.motion.point for p in kept.poses(predictor)]  # type: ignore[attr-defined]
     torch.testing.assert_close(torch.cat(read), torch.cat(seen), rtol=0, atol=1e-5)
     part = opened(template, start=0.1, end=0.3)
-    assert torch.equal(next(part.poses(stage)).motion.point, read[3])  # type: ignore[attr-defined]
+    assert torch.equal(next(part.poses(predictor)).motion.point, read[3])  # type: ignore[attr-defined]
     assert part.length == 6
-    own = stage.track([draw_face(128)])
-    found = [opened(path).anchor(stage, own) for path in (world / "clip.mp4", template)]
+    own = predictor.track([draw_face(128)])
+    found = [opened(path).reference_pose(predictor, own) for path in (world / "clip.mp4", template)]
     most_like = [motion.numbers() for motion in found if motion is not None]
     np.testing.assert_allclose(*most_like, rtol=0, atol=1e-5)
 
@@ -303,23 +311,25 @@ def test_a_template_does_not_replace_a_file(template: Path, world: Path, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_is_a_driver_of_one_pose(tmp_path: Path, stage: Stage) -> None:
+def test_a_picture_is_a_driver_of_one_pose(tmp_path: Path, predictor: Predictor) -> None:
     Image.fromarray(draw_face(160)).save(tmp_path / "p.png")
     driver = opened(tmp_path / "p.png")
     assert driver.still
-    assert len(list(driver.poses(stage))) == 1
-    own = stage.track([draw_face(128)])
-    assert driver.anchor(stage, own) is own  # what it differs in from the photo is its motion
+    assert len(list(driver.poses(predictor))) == 1
+    own = predictor.track([draw_face(128)])
+    assert (
+        driver.reference_pose(predictor, own) is own
+    )  # what it differs in from the photo is its motion
 
 
 def test_after_a_cut_motion_starts_anew_unless_a_frame_was_named(
-    tmp_path: Path, stage: Stage
+    tmp_path: Path, predictor: Predictor
 ) -> None:
     bright = [frame // 3 + 160 for frame in draw_frames(3)]
     clip = write_clip(tmp_path / "cut.mp4", [*draw_frames(3), *bright], "25")
 
     def scenes(**how: object) -> list[int]:
-        return [pose.scene for pose in opened(clip, **how).poses(stage)]
+        return [pose.scene for pose in opened(clip, **how).poses(predictor)]
 
     assert scenes() == [0, 0, 0, 1, 1, 1]
     assert scenes(reference=1) == [0] * 6

@@ -222,7 +222,7 @@ def test_a_hidden_face_is_found_again_and_a_cut_is_noticed(detector: YuNet) -> N
     met = list(follow(detector, frames, Fraction(25)))
     assert [s.found for s in met] == [True, True, False, False, True, False, True, True]
     assert met[2].box == met[1].box
-    assert [i for i, s in enumerate(met) if s.fresh] == [6]
+    assert [i for i, s in enumerate(met) if s.scene_start] == [6]
 
 
 def test_another_face_does_not_take_over_at_once(detector: YuNet) -> None:

@@ -145,17 +145,19 @@ def turned(point, degrees):
 def test_a_head_turns_as_far_as_a_photo_can_show_and_speaks_on() -> None:
     first = face(seed=8)
     far = turned(first, 60)
-    open_ = retarget.part(far, torch.tensor([0.2]))
+    open_ = retarget.part_lips(far, torch.tensor([0.2]))
     others = [i for i in mesh.STEADY if i not in mesh.EYES]
     size = (first - first.mean(1, keepdim=True))[:, others].norm(dim=-1).mean()
     for driver in (far, open_):
         held = retarget.within_reach(first, driver)
         before, after = (
-            retarget.since(first, point)[-1][:, others].norm(dim=-1).mean() / size
+            retarget.head_and_expression(first, point)[-1][:, others].norm(dim=-1).mean() / size
             for point in (driver, held)
         )
         assert after < 1.5 * retarget.TURN < before
-        torch.testing.assert_close(retarget.gap(held), retarget.gap(driver), atol=0.02, rtol=0)
+        torch.testing.assert_close(
+            retarget.lip_gap(held), retarget.lip_gap(driver), atol=0.02, rtol=0
+        )
 
 
 def test_heads_that_lean_come_nearer_or_turn_a_little_are_left_as_they_are() -> None:

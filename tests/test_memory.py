@@ -22,7 +22,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 GAPS = """
 from pathlib import Path
 import torch
-from animate.system.memory import EVERY, keep_memory, swept
+from animate.system.memory import EVERY, keep_memory, trim_heap
 keep_memory()
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) >> 8  # MiB
@@ -30,7 +30,7 @@ blocks = [(torch.ones(2**18), torch.ones(2**10)) for _ in range(300)]  # 1 MiB, 
 kept = [small for _, small in blocks]
 del blocks
 full = resident()
-assert list(swept(range(EVERY))) == list(range(EVERY))
+assert list(trim_heap(range(EVERY))) == list(range(EVERY))
 print(full - resident())
 """
 glibc = pytest.mark.skipif(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_head import face
+from test_hair import face
 from torch import Tensor
 
 from animate.data.pairs import Pairs
@@ -17,11 +17,11 @@ from animate.models.first_order_gated.mouth import (
     opened,
     posed,
     seen,
-    torn,
+    stretch,
     window,
 )
 from animate.models.geometry import grid, inside, warp
-from animate.training.losses.mouth import Mouths
+from animate.training.losses.mouth import MouthLoss
 
 RIM = (  # of the mouth's opening, in the order of mesh.OPENINGS
     (-0.2, 0.2), (-0.1, 0.14), (0.0, 0.12), (0.1, 0.14),
@@ -107,7 +107,7 @@ def test_the_window_is_the_whole_picture_while_learning() -> None:
 )
 def test_teeth_that_would_be_drawn_out_far_are_torn(ours: float, theirs: float, how: float) -> None:
     """Of photos whose mouths are closed, or wide open, or a little."""
-    assert torn(mouth(ours), turned(mouth(1.25 * theirs))).item() == how
+    assert stretch(mouth(ours), turned(mouth(1.25 * theirs))).item() == how
 
 
 class Held(torch.nn.Module):
@@ -118,7 +118,7 @@ class Held(torch.nn.Module):
 
 def test_it_learns_the_mouths_that_are_open_and_known() -> None:
     torch.manual_seed(0)
-    held, loss = Held(), Mouths()
+    held, loss = Held(), MouthLoss()
     images = torch.rand(4, 3, SIDE, SIDE)
     open_, shut, lost = mouth(), mouth(0), torch.full_like(mouth(), torch.nan)
     pairs = Pairs(images, images, torch.cat([shut] * 4), torch.cat([open_, shut, lost, open_]))
@@ -126,16 +126,16 @@ def test_it_learns_the_mouths_that_are_open_and_known() -> None:
     assert set(terms) == {"pixels", "adversarial", "matching"}
     assert all(term.isfinite() for term in terms.values())
     assert len(loss.last[0]) == 2
-    assert loss.criticise(loss.critic, pairs, 0, 0)["critic"].isfinite()
+    assert loss.discriminator_loss(loss.discriminator, pairs, 0, 0)["discriminator"].isfinite()
     none = Pairs(images, images, torch.cat([shut] * 4), torch.cat([lost] * 4))
     assert loss(held, none, 1, 0)["pixels"].item() == 0
-    assert loss.criticise(loss.critic, none, 1, 0)["critic"].item() == 0
+    assert loss.discriminator_loss(loss.discriminator, none, 1, 0)["discriminator"].item() == 0
 
 
 def test_lips_that_are_closed_in_the_photo_part_as_the_drivers_do() -> None:
     """Though in the driver's reference frame they stand wide open."""
     ours, first, closed = mouth(0), turned(mouth()), turned(mouth(0))
-    start = retarget.shut(first, ours, adapt_scale=True)
+    start = retarget.match_lips(first, ours, adapt_scale=True)
     for driver, gap in ((first, 1.0), (closed, 0.0)):
         moved = retarget.transfer(ours, driver, start, adapt_scale=True)
         torch.testing.assert_close(opened(moved), opened(mouth(gap)), atol=4e-3, rtol=0)
@@ -144,23 +144,25 @@ def test_lips_that_are_closed_in_the_photo_part_as_the_drivers_do() -> None:
 def test_a_mouth_that_is_open_in_the_photo_closes_and_opens_as_the_drivers_does() -> None:
     """Though in the driver's reference frame the lips are closed."""
     ours, closed, open_ = mouth(), turned(mouth(0)), turned(mouth())
-    start = retarget.shut(closed, ours, adapt_scale=True)
+    start = retarget.match_lips(closed, ours, adapt_scale=True)
     for driver, far in ((closed, 0.0), (open_, 1.0)):
         moved = retarget.untangle(retarget.transfer(ours, driver, start, adapt_scale=True))
-        torch.testing.assert_close(retarget.gap(moved), far * retarget.gap(ours), atol=0.02, rtol=0)
+        torch.testing.assert_close(
+            retarget.lip_gap(moved), far * retarget.lip_gap(ours), atol=0.02, rtol=0
+        )
 
 
 def test_a_driver_who_is_as_open_as_the_photo_or_sees_hardly_parted_lips_is_left_alone() -> None:
     first = turned(mouth(0.5))
-    torch.testing.assert_close(retarget.shut(first, mouth(0.5), adapt_scale=True), first)
+    torch.testing.assert_close(retarget.match_lips(first, mouth(0.5), adapt_scale=True), first)
     closed = turned(mouth(0))
-    torch.testing.assert_close(retarget.shut(closed, mouth(0.15), adapt_scale=True), closed)
+    torch.testing.assert_close(retarget.match_lips(closed, mouth(0.15), adapt_scale=True), closed)
 
 
 def test_a_mute_mouth_goes_with_the_head_alone() -> None:
     own, lips = mouth(0.2), list(mesh.MOUTH)
     said = turned(mouth())
-    moved = retarget.mute(own, said)
+    moved = retarget.without_mouth(own, said)
     torch.testing.assert_close(moved[:, lips], turned(own)[:, lips], atol=2e-3, rtol=0)
     rest = [i for i in range(own.shape[1]) if i not in mesh.REGIONS["mouth"]]
     assert torch.equal(moved[:, rest], said[:, rest])

@@ -16,7 +16,7 @@ from conftest import draw_face, draw_frames, needs_vnni
 from animate import portrait
 from animate.cli.terminal import Terminal
 from animate.errors import AnimateError
-from animate.inference.predictor import BATCH, Stage
+from animate.inference.predictor import BATCH, Predictor
 from animate.media import clips
 from animate.models.first_order_gated.model import FirstOrderGated
 from animate.system.device import find_device, find_precision, quick_at_bfloat16, quick_at_int8
@@ -37,9 +37,9 @@ PRECISIONS = ["float32", "bfloat16", pytest.param("int8", marks=needs_vnni)]
 
 
 def frames(model: FirstOrderGated, threads: int, precision: str, **retarget: bool) -> Any:
-    stage = Stage.of(copy.deepcopy(model), precision, threads)
+    predictor = Predictor.of(copy.deepcopy(model), precision, threads)
     given = {"relative": True, "adapt_scale": True, **retarget}
-    moved = stage.frames(stage.encode(draw_face(128)), iter(draw_frames(9)), None, **given)
+    moved = predictor.frames(predictor.encode(draw_face(128)), iter(draw_frames(9)), None, **given)
     return np.stack(list(moved))
 
 
@@ -74,9 +74,9 @@ def test_frames_flow(model: FirstOrderGated, threads: int) -> None:
             asked.append(i)
             yield draw_face(128)
 
-    stage = Stage(model, torch.float32, threads)
-    moved = stage.frames(
-        stage.encode(draw_face(128)), endless(), None, relative=True, adapt_scale=True
+    predictor = Predictor(model, torch.float32, threads)
+    moved = predictor.frames(
+        predictor.encode(draw_face(128)), endless(), None, relative=True, adapt_scale=True
     )
     assert next(moved).dtype == np.uint8
     assert len(asked) <= 2 * (threads + 1) * BATCH

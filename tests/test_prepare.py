@@ -15,22 +15,22 @@ from conftest import ROOT
 from animate.cli import main
 from animate.data import cutting
 from animate.data.cutting import Piece, Wanted
-from animate.data.prepare import Job, listed, partition
+from animate.data.prepare import Job, jobs_from_csv, partition
 from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol
-from animate.faces import Box, Face, Sighting
+from animate.faces import Box, Face, TrackedFrame
 from animate.verification.verify import verify
 
 RATE = Fraction(10)
 BLANK = np.zeros((4, 4, 3), np.uint8)
 
 
-def seen(at: list[float | None], cuts: tuple[int, ...] = ()) -> Iterator[Sighting]:
+def seen(at: list[float | None], cuts: tuple[int, ...] = ()) -> Iterator[TrackedFrame]:
     """A face 100 pixels high at each x, None where it is lost."""
     for t, x in enumerate(at):
         face = None if x is None else Face(x, 200, 80, 100, 0.9, np.zeros((5, 2)))
-        yield Sighting(BLANK, Box(0, 0, 4), face is not None, t in cuts, face)
+        yield TrackedFrame(BLANK, Box(0, 0, 4), face is not None, t in cuts, face)
 
 
 def spans(at: list[float | None], cuts: tuple[int, ...] = (), **wanted: float) -> list[tuple]:
@@ -55,16 +55,18 @@ def test_clips_end_at_cuts_at_losses_and_where_the_face_leaves_its_square() -> N
 
 def test_what_is_dropped_has_a_reason() -> None:
     def reason(start: int, end: int, box: Box) -> str | None:
-        return cutting.unfit(Piece(start, end, box), 640, 480, RATE, Wanted(size=256))
+        return cutting.geometry_problem(Piece(start, end, box), 640, 480, RATE, Wanted(size=256))
 
     assert reason(0, 20, Box(100, 100, 300)) is None
     assert reason(0, 5, Box(100, 100, 300)) == "short"
     assert reason(0, 20, Box(100, 100, 150)) == "tiny"
     assert reason(0, 20, Box(-150, 100, 300)) == "at the edge"
     noise = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
-    assert cutting.dull(noise.repeat(10, 0), RATE, Wanted()) is None
-    assert cutting.dull(noise[:1].repeat(20, 0), RATE, Wanted()) == "still"
-    assert cutting.dull(np.full((20, 64, 64, 3), 90, np.uint8), RATE, Wanted()) == "blurred"
+    assert cutting.quality_problem(noise.repeat(10, 0), RATE, Wanted()) is None
+    assert cutting.quality_problem(noise[:1].repeat(20, 0), RATE, Wanted()) == "still"
+    assert (
+        cutting.quality_problem(np.full((20, 64, 64, 3), 90, np.uint8), RATE, Wanted()) == "blurred"
+    )
 
 
 def test_a_square_is_drawn_into_the_picture_only_a_little() -> None:
@@ -97,13 +99,13 @@ def test_a_list_names_videos_people_and_boxes(tmp_path: Path) -> None:
         "video_id,start,end,bbox,fps,width,height,partition\n"
         "abc#id7,80,300,118-82-508-472,29.97,640,480,train\n"
     )
-    (job,) = listed(tmp_path / "list.csv", tmp_path, "mine")
+    (job,) = jobs_from_csv(tmp_path / "list.csv", tmp_path, "mine")
     assert (job.identity, job.path.name) == ("id7", "abc.mp4")
     with pytest.raises(AnimateError, match="videos="):
-        listed(tmp_path / "list.csv", None, "")
+        jobs_from_csv(tmp_path / "list.csv", None, "")
     (tmp_path / "list.csv").write_text("video_id,start\na,1\n")
     with pytest.raises(AnimateError, match="lacks the columns bbox"):
-        listed(tmp_path / "list.csv", tmp_path, "")
+        jobs_from_csv(tmp_path / "list.csv", tmp_path, "")
 
 
 def test_one_command_makes_clips_that_training_and_evaluation_read(

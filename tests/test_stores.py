@@ -14,7 +14,7 @@ from PIL import Image
 
 from animate.data import folders
 from animate.data.drawn import drawn_clips
-from animate.data.folders import Layout, who
+from animate.data.folders import Layout, identity_of
 from animate.data.pairs import Augment, Clips, choose
 from animate.data.stores import Resident, masks, open_clips
 from animate.errors import AnimateError
@@ -166,10 +166,10 @@ def test_a_person_with_many_clips_is_drawn_no_more_often() -> None:
 
 
 def test_who_is_in_a_clip(tmp_path: Path) -> None:
-    assert who(tmp_path, "id10283#abc#007.mp4") == "id10283"
-    assert who(tmp_path, "xyz#000123#000456.mp4") == "xyz"
+    assert identity_of(tmp_path, "id10283#abc#007.mp4") == "id10283"
+    assert identity_of(tmp_path, "xyz#000123#000456.mp4") == "xyz"
     (tmp_path / "manifest.csv").write_text("file,identity\na.npy,ada\n")
-    assert who(tmp_path, "a") == "ada"
+    assert identity_of(tmp_path, "a") == "ada"
 
 
 def test_what_is_not_there_or_does_not_fit_is_named(drawn: Clips, tmp_path: Path) -> None:

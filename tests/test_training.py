@@ -21,8 +21,8 @@ from animate.models.geometry import ThinPlateSpline, gaussians, grid
 from animate.training.loop import schedule, train
 from animate.training.losses import first_order, landmark_terms
 from animate.training.losses import terms as terms_of
-from animate.training.losses.first_order_gated import Guidance, Reenactment
-from animate.training.losses.mouth import Mouths
+from animate.training.losses.first_order_gated import GatedLoss, KeypointLoss
+from animate.training.losses.mouth import MouthLoss
 
 TAUGHT = len(mesh.TAUGHT)
 
@@ -55,7 +55,7 @@ def chance(seed, count=1):
     return choose(np.array([5]), [np.array([0])], count, drawn, Augment())
 
 
-def fresh():
+def scene_start():
     torch.manual_seed(0)
     return FirstOrderGated(size=128)
 
@@ -75,7 +75,7 @@ class Log:
 
 def run(clips, out, loss=None, **settings):
     settings = {"size": 128, "batch": 2, "warm_up": 1, "log_every": 1, "save_every": 2} | settings
-    return train(fresh(), clips, loss or Reenactment(perceptual=0), out, **settings)
+    return train(scene_start(), clips, loss or GatedLoss(perceptual=0), out, **settings)
 
 
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(clips, tmp_path):
@@ -95,7 +95,7 @@ def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
         "freeze": ("motion", "layers", "synthesis"),
         "board": log,
     }
-    run(clips, tmp_path, Guidance(), **settings)
+    run(clips, tmp_path, KeypointLoss(), **settings)
     told = [line["loss"] for line in log.lines]
     assert np.mean(told[-3:]) < np.mean(told[:3])
 
@@ -186,7 +186,7 @@ def test_numbers_are_as_fine_after_training_as_before(clips, tmp_path):
 def test_every_term_reaches_the_total(clips):
     drawn = clips.draw(2, 128, np.random.default_rng(0))
     assert isinstance(drawn, Pairs)
-    terms = Reenactment(perceptual=0)(fresh(), drawn, 1, 0)
+    terms = GatedLoss(perceptual=0)(scene_start(), drawn, 1, 0)
     assert set(terms) == {"pixels", "warped", "guidance", "equivariance"}
     assert all(torch.isfinite(value) for value in terms.values())
 
@@ -205,11 +205,11 @@ def test_what_folds_on_a_face_costs_and_what_does_not_is_free():
 
 
 def test_strangers_teach_the_motion_alone():
-    model, image = fresh(), torch.rand(2, 3, 128, 128)
+    model, image = scene_start(), torch.rand(2, 3, 128, 128)
     source = 0.4 * torch.randn(2, TAUGHT, 2, generator=torch.Generator().manual_seed(7))
     driving = source + torch.tensor([[[0.1, 0.0]], [[0.0, 0.2]]])
     pairs = Pairs(image, image, source, driving)
-    loss = Reenactment(perceptual=0, equivariance=0, forced=True, strangers=10)
+    loss = GatedLoss(perceptual=0, equivariance=0, forced=True, strangers=10)
     assert "strangers" not in loss(model, pairs, 0, 0)
     loss(model, pairs, 1, 0)["strangers"].backward()
     taught = {n.split(".")[0] for n, p in model.named_parameters() if p.grad is not None}
@@ -230,11 +230,11 @@ def test_a_file_that_is_no_clip_is_named(tmp_path):
 def test_every_experiment_names_arguments_that_exist(experiment):
     chosen = settings("train", [f"experiment={experiment}", "out=x", "data.clips=x"])
     kinds = {
-        "keypoints": Guidance,
-        "reenactment": Reenactment,
-        "mouths": Mouths,
+        "keypoints": KeypointLoss,
+        "reenactment": GatedLoss,
+        "mouths": MouthLoss,
     }
-    kind = kinds.get(chosen["loss"].pop("name"), first_order.Published)
+    kind = kinds.get(chosen["loss"].pop("name"), first_order.FirstOrderLoss)
     inspect.signature(kind).bind(**chosen["loss"])
     inspect.signature(train).bind(None, None, None, None, **chosen["optim"])
     with torch.device("meta"):
@@ -247,10 +247,10 @@ def test_every_experiment_names_arguments_that_exist(experiment):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("keypoints", Guidance),
-        ("mouths", Mouths),
-        ("published", first_order.Published),
-        ("reenactment", Reenactment),
+        ("keypoints", KeypointLoss),
+        ("mouths", MouthLoss),
+        ("published", first_order.FirstOrderLoss),
+        ("reenactment", GatedLoss),
     ],
 )
 def test_a_loss_is_configured_by_all_arguments_of_its_constructor(name, kind):

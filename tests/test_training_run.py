@@ -24,9 +24,9 @@ from animate.data.drawn import drawn_clips
 from animate.errors import AnimateError, VerificationError
 from animate.models.first_order.model import FirstOrder
 from animate.training import state
-from animate.training.distributed import Team
+from animate.training.distributed import ProcessGroup
 from animate.training.loop import train
-from animate.training.losses.first_order import Published
+from animate.training.losses.first_order import FirstOrderLoss
 from animate.verification.verify import verify
 
 TINY = {
@@ -43,10 +43,10 @@ def model() -> FirstOrder:
     return FirstOrder(**TINY)
 
 
-def loss(**settings: object) -> Published:
+def loss(**settings: object) -> FirstOrderLoss:
     torch.manual_seed(1)
     small = {"perceptual": 0.0, "adversarial": 1.0, "discriminator": {"width": 4, "levels": 2}}
-    return Published(**(small | settings))  # type: ignore[arg-type]
+    return FirstOrderLoss(**(small | settings))  # type: ignore[arg-type]
 
 
 def run(out: Path, steps: int = 4, judged: object = None, **settings: object) -> FirstOrder:
@@ -65,7 +65,10 @@ class Meddling:
 
     def __init__(self, step: int, do: object) -> None:
         self.loss, self.step, self.do = loss(), step, do
-        self.critic, self.criticise = self.loss.critic, self.loss.criticise
+        self.discriminator, self.discriminator_loss = (
+            self.loss.discriminator,
+            self.loss.discriminator_loss,
+        )
 
     def __call__(self, model: object, pairs: object, step: int, seed: int) -> dict:
         terms = self.loss(model, pairs, step, seed)  # type: ignore[arg-type]
@@ -85,7 +88,7 @@ def test_a_run_stopped_by_sigterm_goes_on_to_the_same_bits(tmp_path: Path) -> No
     assert torch.load(tmp_path / "parts/state.pt", weights_only=True)["step"] == 3
     assert equal(run(tmp_path / "parts", **settings), whole)
     newest = [torch.load(tmp_path / d / "state.pt", weights_only=True) for d in ("whole", "parts")]
-    assert str(newest[0]) == str(newest[1])  # the critic, both optimisers and the step, too
+    assert str(newest[0]) == str(newest[1])  # the discriminator, both optimisers and the step, too
 
 
 def test_sigkill_loses_no_more_than_the_steps_since_the_last_save(tmp_path: Path) -> None:
@@ -148,7 +151,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path) -> N
         assert process.exitcode == 0
     ends = [torch.load(tmp_path / d / "state.pt", weights_only=True) for d in ("whole", "killed")]
     assert ends[0]["step"] == 24
-    assert same(*ends)  # networks, critic, averages, optimisers
+    assert same(*ends)  # networks, discriminator, averages, optimisers
     results = [load_file(tmp_path / d / "checkpoint.safetensors") for d in ("whole", "killed")]
     assert same(*results)
     told = [line for line in log.read_text().splitlines() if '"loss"' in line]
@@ -181,9 +184,9 @@ class Saves:
 
 def test_a_run_killed_between_its_last_state_and_its_checkpoint_is_finished(tmp_path: Path) -> None:
     run(tmp_path, steps=2)  # the state is there, and nobody was shown the model
-    board = Saves()
-    run(tmp_path, steps=2, board=board)
-    assert board.steps == [2]
+    run_log = Saves()
+    run(tmp_path, steps=2, run_log=run_log)
+    assert run_log.steps == [2]
 
 
 def test_a_full_disk_leaves_the_state_before(
@@ -224,8 +227,8 @@ def test_a_batch_that_can_not_be_split_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_process_and_micro_batch_has_its_own_rows() -> None:
-    teams = [Team(torch.device("cpu"), rank, 3) for rank in range(3)]
-    rows = [slice_ for team in teams for slice_ in team.rows(12, 2)]
+    teams = [ProcessGroup(torch.device("cpu"), rank, 3) for rank in range(3)]
+    rows = [slice_ for group in teams for slice_ in group.rows(12, 2)]
     assert [i for part in rows for i in range(12)[part]] == list(range(12))
 
 
@@ -241,37 +244,40 @@ class Log:
     def note(self, line): self.lines.append(line["loss"])
     def saved(self, *_): pass
 class Wide:
-    def __init__(self, loss): self.loss, self.critic = loss, loss.critic
+    def __init__(self, loss): self.loss, self.discriminator = loss, loss.discriminator
     def pairs(self, pairs):
         return replace(pairs, source=pairs.source.double(), driving=pairs.driving.double())
     def __call__(self, model, pairs, *at): return self.loss(model, self.pairs(pairs), *at)
-    def criticise(self, critic, pairs, *at):
-        return self.loss.criticise(critic, self.pairs(pairs), *at)
-out, kind, critic = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+    def discriminator_loss(self, discriminator, pairs, *at):
+        return self.loss.discriminator_loss(discriminator, self.pairs(pairs), *at)
+out, kind, discriminator = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 torch.set_default_dtype(getattr(torch, kind))
-judged = loss(adversarial=critic)
+judged = loss(adversarial=discriminator)
 judged = Wide(judged) if kind == "float64" else judged
 run(out, steps=20, judged=judged, log_every=1, save_every=100, board=Log())
 print(json.dumps(Log.lines))
 """
 
 
-def losses_of(folder: Path, rank: int, size: int, kind: str, critic: float) -> subprocess.Popen:
-    team = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
-    port = 20000 + (os.getpid() + 7 * round(critic)) % 20000
-    team |= {"MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", TEAM, str(folder), kind, str(critic)]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | team, stdout=subprocess.PIPE)
+def losses_of(
+    folder: Path, rank: int, size: int, kind: str, discriminator: float
+) -> subprocess.Popen:
+    group = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
+    port = 20000 + (os.getpid() + 7 * round(discriminator)) % 20000
+    group |= {"MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", TEAM, str(folder), kind, str(discriminator)]
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | group, stdout=subprocess.PIPE)
 
 
-@pytest.mark.parametrize(("kind", "critic"), [("float32", 0.0), ("float64", 1.0)])
-def test_two_processes_learn_what_one_does(tmp_path: Path, kind: str, critic: float) -> None:
-    """Twenty steps of the published losses, to within 1e-4. With a critic only in float64: in
-    float32 Adam makes whole steps of the rounding of gradients that are zero but for it (of a bias
-    before a normalisation), and losses are 0.5 % apart after twenty; in float64 that rounding is
-    far below Adam's epsilon."""
-    started = [losses_of(tmp_path / "two", rank, 2, kind, critic) for rank in range(2)]
-    started.append(losses_of(tmp_path / "one", 0, 1, kind, critic))
+@pytest.mark.parametrize(("kind", "discriminator"), [("float32", 0.0), ("float64", 1.0)])
+def test_two_processes_learn_what_one_does(tmp_path: Path, kind: str, discriminator: float) -> None:
+    """Twenty steps of the published losses, to within 1e-4; with a discriminator in float64 only.
+
+    In float32 Adam makes whole steps of the rounding of gradients that are zero but for it (of a
+    bias before a normalisation): losses are 0.5 % apart after twenty steps. In float64 that
+    rounding is far below Adam's epsilon."""
+    started = [losses_of(tmp_path / "two", rank, 2, kind, discriminator) for rank in range(2)]
+    started.append(losses_of(tmp_path / "one", 0, 1, kind, discriminator))
     told = []
     for process in started:
         out, _ = process.communicate(timeout=300)

@@ -32,7 +32,14 @@ from animate.watermark import (
     embedding,
 )
 from animate.watermark.carriers import VERSIONS, MarkVersion, Ring, layout, seed, signs
-from animate.watermark.detection import NOTHING, TESTS, as_published, keep, stretches, surface
+from animate.watermark.detection import (
+    NOTHING,
+    TESTS,
+    as_published,
+    correlation_map,
+    keep,
+    stretches,
+)
 from animate.watermark.embedding import field
 from animate.watermark.reading import WEIGHINGS, bound
 from animate.watermark.search import (
@@ -411,7 +418,7 @@ def test_a_version_added_in_one_place_is_embedded_found_and_not_mistaken_for_ano
     assert (detection.version, detection.key_id) == (2, second.payload.key_id)
     assert detection.seconds == ((0.0, 3 / 25),)
     assert found(detect([warped(frames[0], (0.05, 0.08, 1, 1))]), second)  # cut, so searched for
-    peak = surface(keep(frames, 25).whole, detection)
+    peak = correlation_map(keep(frames, 25).whole, detection)
     assert peak[64, 64] == peak.max() > 10
     first = detect(marked(scene[:1]))
     assert (found(first), first.version) == (True, 1)
@@ -497,15 +504,15 @@ def test_the_evidence_is_one_peak_in_the_middle(scene: list[np.ndarray]) -> None
     after = marked(scene[:1])
     for frames in (after, [warped(after[0], (0.2, 0.1, 0.9, 0.8))]):
         detection = detect(frames)
-        peaks = surface(keep(frames, 25).whole, detection)
+        peaks = correlation_map(keep(frames, 25).whole, detection)
         assert np.unravel_index(peaks.argmax(), peaks.shape) == (64, 64)
         around = np.delete(peaks.reshape(-1), peaks.argmax())
         assert peaks.max() > 1.5 * np.sort(around)[-9]  # of its slope
         assert 0.8 < around.std() < 1.3
     heard = max(pilot_statistic(a) for a in weighed(as_published(after[0].astype(np.float32))))
-    straight = surface(after[0].astype(np.float32), detect(after))[64, 64]
+    straight = correlation_map(after[0].astype(np.float32), detect(after))[64, 64]
     assert straight == pytest.approx(heard, rel=1e-6)
-    assert surface(keep(scene[:1], 25).whole, NOTHING).max() < 6
+    assert correlation_map(keep(scene[:1], 25).whole, NOTHING).max() < 6
 
 
 def test_the_p_value_counts_every_hypothesis(scene: list[np.ndarray]) -> None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.faces import Box, Sighting
+from animate.faces import Box, TrackedFrame
 
 LOST = Fraction(1, 5)  # seconds without the face that end a clip
 
@@ -57,12 +57,16 @@ class _Run:
     lost: int = 0
 
 
-def pieces(sightings: Iterable[Sighting], rate: Fraction, wanted: Wanted) -> Iterator[Piece]:
+def pieces(
+    tracked_frames: Iterable[TrackedFrame], rate: Fraction, wanted: Wanted
+) -> Iterator[Piece]:
     """Cut a followed face into clips: at scene changes, where it is lost, where it would leave a
     fixed square, and after the longest time."""
     run: _Run | None = None
-    for t, seen in enumerate(sightings):
-        if run and (seen.fresh or run.lost > LOST * rate or t - run.start >= wanted.longest * rate):
+    for t, seen in enumerate(tracked_frames):
+        if run and (
+            seen.scene_start or run.lost > LOST * rate or t - run.start >= wanted.longest * rate
+        ):
             yield _piece(run, wanted)
             run = None
         if not seen.found or seen.face is None:
@@ -99,7 +103,7 @@ def _piece(run: _Run, wanted: Wanted) -> Piece:
     return Piece(run.start, run.end, square)
 
 
-def held(box: Box, width: int, height: int) -> Box:
+def clamp_square(box: Box, width: int, height: int) -> Box:
     """The square drawn into the picture: at most a fifth smaller, moved by at most an eighth."""
     side = max(min(box.side, width, height), 0.8 * box.side)
 
@@ -111,7 +115,9 @@ def held(box: Box, width: int, height: int) -> Box:
     return Box(edge(box.left, width), edge(box.top, height), side)
 
 
-def unfit(piece: Piece, width: int, height: int, rate: Fraction, wanted: Wanted) -> str | None:
+def geometry_problem(
+    piece: Piece, width: int, height: int, rate: Fraction, wanted: Wanted
+) -> str | None:
     """Why a piece is dropped before its pixels are looked at; None where it isn't."""
     if piece.end - piece.start < max(2, wanted.shortest * rate):
         return "short"
@@ -125,7 +131,7 @@ def unfit(piece: Piece, width: int, height: int, rate: Fraction, wanted: Wanted)
     return None
 
 
-def dull(frames: np.ndarray, rate: Fraction, wanted: Wanted) -> str | None:
+def quality_problem(frames: np.ndarray, rate: Fraction, wanted: Wanted) -> str | None:
     """Why cut frames (T, S, S, 3) uint8 are dropped: blurred, or still; None where they aren't."""
     import cv2
 

@@ -100,7 +100,7 @@ def layout_of(entry: Path) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.holds(entry)), None)
 
 
-def who(folder: Path, name: str) -> str:
+def identity_of(folder: Path, name: str) -> str:
     """Who is in the clip `name`: what manifest.csv in the folder, or clips.csv beside it, says
     (columns file and identity), else what its name says: all before a #, as in VoxCeleb, or an
     id1234 at its start, else the whole name."""

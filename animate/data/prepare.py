@@ -27,8 +27,17 @@ from typing import Any
 
 import numpy as np
 
-from animate.data.cutting import Piece, Wanted, alike, dull, fingerprint, held, pieces, unfit
-from animate.data.folders import MANIFEST, shard, who
+from animate.data.cutting import (
+    Piece,
+    Wanted,
+    alike,
+    clamp_square,
+    fingerprint,
+    geometry_problem,
+    pieces,
+    quality_problem,
+)
+from animate.data.folders import MANIFEST, identity_of, shard
 from animate.errors import AnimateError
 from animate.faces import Box, clip_locator, cut
 from animate.media import clips, files
@@ -102,7 +111,10 @@ def prepare(
     dest, wanted = Path(dest), wanted or Wanted()
     if not 0 <= held_out < 1 or workers < 1 or rate < 1:
         raise AnimateError("prepare: use 0 <= held_out < 1, workers >= 1 and rate >= 1")
-    jobs = listed(Path(source), videos, rights) if Path(source).is_file() else found(source, rights)
+    is_list = Path(source).is_file()
+    jobs = (
+        jobs_from_csv(Path(source), videos, rights) if is_list else jobs_from_folder(source, rights)
+    )
     done = dest / "done"
     for folder in (done, dest / "train", dest / "val"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +129,7 @@ def _work(
 ) -> None:  # fmt: skip
     from tqdm import tqdm
 
-    do = partial(one, dest=dest, wanted=wanted, rate=rate, held_out=held_out, seed=seed)
+    do = partial(process_video, dest=dest, wanted=wanted, rate=rate, held_out=held_out, seed=seed)
     hidden = None if progress else True
     try:
         if workers == 1:
@@ -141,7 +153,7 @@ def _work(
         ) from error
 
 
-def found(source: Path, rights: str) -> list[Job]:
+def jobs_from_folder(source: Path, rights: str) -> list[Job]:
     """A job for each video in a folder and its sub-folders; a sub-folder is a person."""
     source = existing(Path(source))
     paths = sorted(p for p in source.rglob("*") if files.kind_in_folder(p) == files.CLIP)
@@ -150,13 +162,13 @@ def found(source: Path, rights: str) -> list[Job]:
     jobs = []
     for path in paths:
         inside = path.relative_to(source)
-        person = inside.parts[0] if len(inside.parts) > 1 else who(source, path.name)
+        person = inside.parts[0] if len(inside.parts) > 1 else identity_of(source, path.name)
         key = "__".join(inside.with_suffix("").parts) + path.suffix.lower().replace(".", "_")
         jobs.append(Job(key, path, person, rights))
     return jobs
 
 
-def listed(source: Path, videos: Path | None, rights: str) -> list[Job]:
+def jobs_from_csv(source: Path, videos: Path | None, rights: str) -> list[Job]:
     """A job for each video of a metadata CSV; those that aren't there are dropped later."""
     if videos is None:
         raise AnimateError(f"{source} is a list: name the folder of its videos with videos=")
@@ -181,7 +193,9 @@ def listed(source: Path, videos: Path | None, rights: str) -> list[Job]:
     return jobs
 
 
-def one(job: Job, dest: Path, wanted: Wanted, rate: int, held_out: float, seed: int) -> None:
+def process_video(
+    job: Job, dest: Path, wanted: Wanted, rate: int, held_out: float, seed: int
+) -> None:
     """Work on one video in a process of its own: write its shard, then what became of it."""
     import cv2
 
@@ -202,7 +216,7 @@ def one(job: Job, dest: Path, wanted: Wanted, rate: int, held_out: float, seed: 
                 member.size = data.tell()
                 data.seek(0)
                 tar.addfile(member, data)
-                rows.append(row(job, name, f"{job.key}.tar", piece, frames, of))
+                rows.append(manifest_row(job, name, f"{job.key}.tar", piece, frames, of))
     except AnimateError as error:  # what was cut before it broke is kept
         dropped["unreadable"] += 1
         why = str(error).replace(str(job.path), job.path.name)
@@ -252,15 +266,15 @@ def cut_out(
     if job.listed:
         parts = from_list(job, pace)
     else:
-        sightings = clip_locator(Faces()).track(pace.frames(), pace.rate)
-        parts = list(pieces(sightings, pace.rate, wanted))
+        tracked_frames = clip_locator(Faces()).track(pace.frames(), pace.rate)
+        parts = list(pieces(tracked_frames, pace.rate, wanted))
         if not parts:
             dropped["no face"] += 1
     fit = []
     for piece in parts:
         if not job.listed:
-            piece.box = held(piece.box, clip.width, clip.height)
-        reason = unfit(piece, clip.width, clip.height, pace.rate, wanted)
+            piece.box = clamp_square(piece.box, clip.width, clip.height)
+        reason = geometry_problem(piece, clip.width, clip.height, pace.rate, wanted)
         if reason:
             dropped[reason] += 1
         else:
@@ -276,7 +290,7 @@ def cut_out(
             dropped["short"] += 1
             continue
         frames = np.stack(wanted_frames)
-        reason = dull(frames, pace.rate, wanted)
+        reason = quality_problem(frames, pace.rate, wanted)
         if reason:
             dropped[reason] += 1
         else:
@@ -306,7 +320,7 @@ def from_list(job: Job, pace: Pace) -> list[Piece]:
     return parts
 
 
-def row(
+def manifest_row(
     job: Job, name: str, tar: str, piece: Piece, frames: np.ndarray, pace: Pace
 ) -> dict[str, Any]:
     """A clip's line in the manifest, and its fingerprint."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate.data.folders import Frames, stored_clips, who
+from animate.data.folders import Frames, identity_of, stored_clips
 from animate.errors import AnimateError
 from animate.faces import mesh
 
@@ -31,11 +31,11 @@ def open_clips(
 ) -> Clips:
     """The clips of a folder in any layout (`folders`); `cache` is for decoded videos.
 
-    by_person: draw a person first, then one of their clips (`who`). teacher: an npz that maps a
-    clip's name to (T, 478, 2) landmarks in pixels (scripts/teach_landmarks.py). person: a folder of
-    masks, NAME.npy (T, S, S), for those clips that have them (scripts/teach_person.py). by_length:
-    see `Clips`. Raises AnimateError for an empty folder, a file that can't be read, a manifest
-    that names a missing one, and frames that are not square or of several sizes.
+    by_person: draw a person first, then one of their clips (`identity_of`). teacher: an npz that
+    maps a clip's name to (T, 478, 2) landmarks in pixels (scripts/teach_landmarks.py). person: a
+    folder of masks, NAME.npy (T, S, S), for those clips that have them (scripts/teach_person.py).
+    by_length: see `Clips`. Raises AnimateError for an empty folder, a file that can't be read, a
+    manifest that names a missing one, and frames that are not square or of several sizes.
     """
     from animate.data.pairs import Clips
 
@@ -58,11 +58,11 @@ def open_clips(
                 f"{folder}/{name} is {width}x{height}, others {side}x{side}: bring all to one "
                 "square with `animate prepare`"
             )
-    people = [who(folder, name) for name in frames] if by_person else None
+    people = [identity_of(folder, name) for name in frames] if by_person else None
     return Clips(
         list(frames),
         list(frames.values()),
-        teach(teacher, frames),
+        load_landmarks(teacher, frames),
         people,
         augment,
         masks(person, frames),
@@ -83,7 +83,7 @@ def decoded(name: str, clip: Iterable[np.ndarray], cache: Path) -> np.ndarray:
     return np.load(stored, mmap_mode="r")
 
 
-def teach(teacher: Path | None, frames: dict[str, Frames]) -> list[np.ndarray] | None:
+def load_landmarks(teacher: Path | None, frames: dict[str, Frames]) -> list[np.ndarray] | None:
     """Taught landmarks (T, K, 2) in [-1, 1] of every clip; None without a teacher."""
     if teacher is None:
         return None

@@ -16,7 +16,7 @@ from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record
 from animate.evaluation.report import Report, write
 from animate.inference.compose import fitted
-from animate.inference.predictor import Stage
+from animate.inference.predictor import Predictor
 from animate.system.device import find_device, find_threads
 from animate.system.parallel import chunks
 
@@ -57,7 +57,7 @@ def evaluate(
     cases = protocol.cross(data, pairs) if pairs else protocol.reconstruction(data)
     place = find_device(device)
     network, info = checkpoints.load(checkpoint, device=str(place))
-    stage = Stage.of(network, precision, find_threads("auto", place))
+    predictor = Predictor.of(network, precision, find_threads("auto", place))
     meter = Meter(
         same=pairs is None,
         size=network.size,
@@ -72,7 +72,7 @@ def evaluate(
     torch.manual_seed(seed)
     shown = tqdm(cases, unit="clip", disable=None if progress else True)
     try:
-        results = [run(case, stage, meter, methods, every, limit) for case in shown]
+        results = [run(case, predictor, meter, methods, every, limit) for case in shown]
     finally:
         meter.close()
     pooled = meter.pooled()
@@ -82,7 +82,7 @@ def evaluate(
             "checkpoint": str(checkpoint), "model": info.model, "model_sha256": info.sha256,
             "data": Path(data).name, "pairs": pairs and Path(pairs).name,
             "size": network.size, "every": every, "limit": limit, "identity_every": identity_every,
-            "precision": str(stage.precision), "device": place.type,
+            "precision": str(predictor.precision), "device": place.type,
             "landmarks": meter.landmarker and meter.landmarker.name,
             "identity": meter.identity and meter.identity.name, "seed": seed,
         },
@@ -107,18 +107,18 @@ def check(every: int, limit: int | None, identity_every: int, baselines: Sequenc
 
 def run(
     case: protocol.Case,
-    stage: Stage,
+    predictor: Predictor,
     meter: Meter,
     methods: Sequence[str],
     every: int,
     limit: int | None,
 ) -> ClipResult:
     """Move the photo of one case by its clip, and measure every method beside the driver."""
-    size = stage.model.size
+    size = predictor.model.size
     photo = protocol.photo(case, size)
     ours, theirs, pasted = tee(protocol.driving(case, size, every, limit), 3)
-    source = stage.encode(photo)
-    moved = stage.frames(source, ours, None, relative=not meter.same, adapt_scale=True)
+    source = predictor.encode(photo)
+    moved = predictor.frames(source, ours, None, relative=not meter.same, adapt_scale=True)
     moved = (fitted(frame, size) for frame in moved)  # a model's pictures may be larger
     streams = {"target": theirs, "model": moved, "photo": repeat(photo), "driver": pasted}
     names = ["target", *methods]

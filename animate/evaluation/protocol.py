@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from animate.data.folders import open_frames, stored_clips, who
+from animate.data.folders import identity_of, open_frames, stored_clips
 from animate.errors import AnimateError
 from animate.faces import Box, cut
 from animate.media import clips, files
@@ -42,7 +42,7 @@ def reconstruction(data: Path) -> list[Case]:
     Raises AnimateError for an empty folder.
     """
     data = Path(data)
-    cases = [Case(c.name, who(data, c.path.name), c.path) for c in stored_clips(data)]
+    cases = [Case(c.name, identity_of(data, c.path.name), c.path) for c in stored_clips(data)]
     if not cases:
         raise AnimateError(f"no clips in {data}: give a folder of videos or of folders of frames")
     return cases
@@ -64,7 +64,7 @@ def cross(data: Path, pairs: Path) -> list[Case]:
             if not path.exists() or path == data:
                 raise AnimateError(f"{pairs}, line {line}: {files.absent(path)}")
         name = f"{photo.stem}--{clip.stem}"
-        cases.append(Case(name, who(data, photo.name), clip, photo))
+        cases.append(Case(name, identity_of(data, photo.name), clip, photo))
     if not cases:
         raise AnimateError(f"{pairs} lists no pairs: add rows of source,driving")
     return cases

@@ -4,7 +4,7 @@ from animate.faces.crop import Box, cut
 from animate.faces.detect import Detector, Face
 from animate.faces.locate import Centre, Detected, Given, Locator, quarter_turns
 from animate.faces.locators import clip_locator, photo_locator
-from animate.faces.track import Sighting, follow
+from animate.faces.track import TrackedFrame, follow
 
 __all__ = [
     "Box",
@@ -14,7 +14,7 @@ __all__ = [
     "Face",
     "Given",
     "Locator",
-    "Sighting",
+    "TrackedFrame",
     "clip_locator",
     "cut",
     "follow",

@@ -14,7 +14,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces.crop import FRAMING, Box, Framing
 from animate.faces.detect import Detector, Face
-from animate.faces.track import Sighting, choose, follow, from_left
+from animate.faces.track import TrackedFrame, choose, follow, from_left
 from animate.faces.yunet import SIDE
 
 LOOK = 1280  # pixels that are enough to tell up from down
@@ -39,7 +39,7 @@ class Locator(Protocol):
         """The face of photo (H, W, 3) uint8. Raises AnimateError when there is none."""
         ...
 
-    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:
+    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[TrackedFrame]:
         """Each frame with its face, in order, one at a time."""
         ...
 
@@ -50,9 +50,9 @@ class Still:
     def locate(self, photo: np.ndarray) -> Box:
         raise NotImplementedError
 
-    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:
+    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[TrackedFrame]:
         for frame in frames:
-            yield Sighting(frame, self.locate(frame))
+            yield TrackedFrame(frame, self.locate(frame))
 
 
 class Centre(Still):
@@ -149,7 +149,7 @@ class Detected:
                 break
         return _chosen(total)
 
-    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[Sighting]:
+    def track(self, frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[TrackedFrame]:
         return follow(self.detector, frames, rate, self.which, self.framing)
 
 

@@ -22,13 +22,13 @@ CUT = 0.16  # of full white: a change of the picture that is no movement
 
 
 @dataclass
-class Sighting:
+class TrackedFrame:
     """A frame and its face's square; not `found`: the square is where the face was last."""
 
     frame: np.ndarray
     box: Box
     found: bool = True
-    fresh: bool = False  # the first frame with a face after a scene cut
+    scene_start: bool = False  # the first frame with a face after a scene cut
     face: Face | None = None  # as detected in this frame
 
 
@@ -54,7 +54,7 @@ def follow(
     rate: Fraction,
     which: str | int = "largest",
     framing: Framing = FRAMING,
-) -> Iterator[Sighting]:
+) -> Iterator[TrackedFrame]:
     """The chosen face of frames, `rate` of them a second, one at a time; none is kept.
 
     It is looked for near its last place first, which is fast and keeps to the same person; when it
@@ -66,8 +66,8 @@ def follow(
     lost, steady = 0, Steady(rate)
     for frame in frames:
         thumb = _thumb(frame)
-        fresh = before is not None and _differs(before, thumb)
-        known = None if fresh or lost > PATIENCE * rate else face
+        scene_start = before is not None and _differs(before, thumb)
+        known = None if scene_start or lost > PATIENCE * rate else face
         found = _look(detector, frame, known, which)
         if found is None:
             lost += 1
@@ -75,8 +75,8 @@ def follow(
             if known is None:
                 steady = Steady(rate)
             before, lost, face, box = thumb, 0, found, steady(found.square(framing))
-        yield Sighting(
-            frame, box or _middle(frame), found is not None, fresh and bool(found), found
+        yield TrackedFrame(
+            frame, box or _middle(frame), found is not None, scene_start and bool(found), found
         )
 
 

@@ -14,11 +14,11 @@ from animate.media import files
 from animate.options import Retarget
 
 if TYPE_CHECKING:
-    from animate.inference.compose import Actor, View
+    from animate.inference.compose import SourceFace, SourcePhoto
     from animate.inference.driver import Driver
-    from animate.inference.predictor import Stage
+    from animate.inference.predictor import Predictor
 
-ALONE = "the face in the photo"
+THE_FACE = "the face in the photo"
 ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
 )  # fmt: skip
@@ -48,7 +48,7 @@ def of_photo(
     framing: Framing = FRAMING,
 ) -> list[str]:
     """What to know of a face in a photo (H, W, ...) that has `others` to choose from."""
-    place, name, lines = name or "the face", name or ALONE, []
+    place, name, lines = name or "the face", name or THE_FACE, []
     if face.height < SMALL:
         lines.append(
             f"{name} is {face.height:.0f} pixels high and will look soft: use one of {SMALL} or "
@@ -82,7 +82,7 @@ def of_marks(face: Face, seen: np.ndarray | None, name: str | None = None) -> li
     if not away > ASTRAY:
         return []
     return [
-        f"{name or ALONE} is no clear human face to the motion model, which takes its parts for "
+        f"{name or THE_FACE} is no clear human face to the motion model, which takes its parts for "
         "others and will distort it: use one that is seen whole, from the front"
     ]
 
@@ -112,33 +112,33 @@ def of_reference(distance: float, far: float) -> list[str]:
 
 
 def foreseen(
-    stage: Stage,
-    views: Sequence[View],
-    cast: Sequence[Actor],
+    predictor: Predictor,
+    photos: Sequence[SourcePhoto],
+    faces: Sequence[SourceFace],
     drivers: Sequence[Driver],
     how: Retarget,
 ) -> list[str]:
     """What will look bad, and what to do about it."""
-    lines, actors = [], iter(cast)
-    for view in views:
-        if files.kind_of(view.path) == files.CLIP:
-            lines.append(f"{view.path} moves: its first frame is the photo here")
-        others = len(view.faces) - len(view.boxes)
-        for index, actor in enumerate(islice(actors, len(view.boxes))):
-            if not view.faces:  # a box was given
-                lines += stage.model.remarks(actor.own, source=actor.source)
+    lines, remaining = [], iter(faces)
+    for photo in photos:
+        if files.kind_of(photo.path) == files.CLIP:
+            lines.append(f"{photo.path} moves: its first frame is the photo here")
+        others = len(photo.faces) - len(photo.boxes)
+        for index, face in enumerate(islice(remaining, len(photo.boxes))):
+            if not photo.faces:  # a box was given
+                lines += predictor.model.remarks(face.own, source=face.source)
                 continue
-            one = view.faces[index]
-            name = named(one, view.faces)
-            lines += of_photo(one, others, view.photo.shape, name, stage.model.framing)
-            astray = of_marks(one, actor.marks(stage), name)
-            lines += astray or stage.model.remarks(actor.own, name, actor.source)
+            detected = photo.faces[index]
+            name = named(detected, photo.faces)
+            lines += of_photo(detected, others, photo.pixels.shape, name, predictor.model.framing)
+            astray = of_marks(detected, face.marks(predictor), name)
+            lines += astray or predictor.model.remarks(face.own, name, face.source)
     if (
         how.relative
         and drivers[0].options.retarget.reference != "auto"
-        and views
-        and views[0].faces
+        and photos
+        and photos[0].faces
     ):
-        face = drivers[0].first_face()
-        lines += of_pair(views[0].faces[0], face) if face else []
+        driving = drivers[0].first_face()
+        lines += of_pair(photos[0].faces[0], driving) if driving else []
     return lines

@@ -1,4 +1,4 @@
-"""Who is seen in the result: faces of a photo, each with its poses, put together frame by frame."""
+"""Compose the frames of a result: moved faces in their photo, as tiles, compared, or in a video."""
 
 from __future__ import annotations
 
@@ -13,19 +13,28 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.faces import Box, Detected, Face, Locator, Sighting, cut, photo_locator, quarter_turns
+from animate.faces import (
+    Box,
+    Detected,
+    Face,
+    Locator,
+    TrackedFrame,
+    cut,
+    photo_locator,
+    quarter_turns,
+)
 from animate.faces.crop import Framing
 from animate.faces.paste import Paster, Spot
 from animate.inference import advice
 from animate.inference.doubt import Seen, judged
-from animate.inference.driver import Driver, Tally, resample
-from animate.inference.predictor import Pose, References, Stage
+from animate.inference.driver import Driver, DriverStats, resample
+from animate.inference.predictor import Pose, Predictor, References
 from animate.media import files
 from animate.media.clips import Clip, open_clip
 from animate.media.photos import read_photo
 from animate.models.contract import Motion, together
 from animate.options import Options, Paste, Retarget
-from animate.system.parallel import in_order
+from animate.system.parallel import map_in_order
 from animate.watermark.label import apart
 
 REACH = 0.15  # half crops: how far from its own place a head may be shown before its neck tears
@@ -33,7 +42,7 @@ PANEL = 256  # pixels of a picture's side, at least, where several are compared
 
 
 @dataclass(frozen=True)
-class Actor:
+class SourceFace:
     """A face of a photo, ready to move."""
 
     box: Box
@@ -42,13 +51,13 @@ class Actor:
     own: Motion  # the face's own pose, of one
 
     @classmethod
-    def of(cls, stage: Stage, photo: np.ndarray, box: Box) -> Actor:
-        crop = cut(photo, box, stage.model.size)
-        return cls(box, crop, stage.encode(crop), stage.track([crop]))
+    def of(cls, predictor: Predictor, photo: np.ndarray, box: Box) -> SourceFace:
+        crop = cut(photo, box, predictor.model.size)
+        return cls(box, crop, predictor.encode(crop), predictor.track([crop]))
 
-    def marks(self, stage: Stage) -> np.ndarray | None:
+    def marks(self, predictor: Predictor) -> np.ndarray | None:
         """Where the model sees eyes, nose and corners of the mouth, (5, 2) pixels of the photo."""
-        marks = stage.model.marks(self.own)
+        marks = predictor.model.marks(self.own)
         if marks is None:
             return None
         side = self.crop.shape[0]
@@ -57,11 +66,11 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class View:
+class SourcePhoto:
     """A photo and the faces in it that are to move, from left to right."""
 
     path: Path
-    photo: np.ndarray
+    pixels: np.ndarray  # (H, W, 3) uint8, sRGB
     boxes: list[Box]
     faces: list[Face]  # as detected: those that move, then the others; none where a box is given
 
@@ -71,7 +80,7 @@ class Subject:
     """Who is moved: faces of photos, or the person of a video."""
 
     paths: list[Path]
-    views: list[View]
+    photos: list[SourcePhoto]
     video: Clip | None = None
 
     def check(self, drivers: int, options: Options) -> None:
@@ -82,15 +91,19 @@ class Subject:
                 f"{self.paths[0]} is a video, where one driver moves one face: leave out "
                 "--compare, --also and faces.which=all"
             )
-        faces = sum(len(view.boxes) for view in self.views)
+        faces = sum(len(photo.boxes) for photo in self.photos)
         if layout.compare and faces > 1:
             raise AnimateError(
                 f"a comparison shows one face, not {faces}: leave out --tile, or faces.which=all"
             )
 
-    def cast(self, stage: Stage) -> list[Actor]:
-        """The faces of the photos, encoded."""
-        return [Actor.of(stage, view.photo, box) for view in self.views for box in view.boxes]
+    def encode_faces(self, predictor: Predictor) -> list[SourceFace]:
+        """The faces of the photos, ready to move, from left to right."""
+        return [
+            SourceFace.of(predictor, photo.pixels, box)
+            for photo in self.photos
+            for box in photo.boxes
+        ]
 
 
 def open_subject(
@@ -108,7 +121,7 @@ def open_subject(
         turned = video.turned(quarter_turns(locator, video.frames()))
         return Subject(list(paths), [], turned)
     everyone = options.faces.which == "all"
-    return Subject(list(paths), [look(path, locator, everyone) for path in paths])
+    return Subject(list(paths), [read_source(path, locator, everyone) for path in paths])
 
 
 def is_video(paths: Sequence[Path], alone: bool = True) -> bool:
@@ -122,7 +135,7 @@ def is_video(paths: Sequence[Path], alone: bool = True) -> bool:
     return alone or not files.is_picture(paths[0])
 
 
-def look(path: Path, locator: Locator, everyone: bool) -> View:
+def read_source(path: Path, locator: Locator, everyone: bool) -> SourcePhoto:
     """Read a photo and find the face the locator chooses, or `everyone`'s.
 
     Raises AnimateError where there is none.
@@ -132,89 +145,100 @@ def look(path: Path, locator: Locator, everyone: bool) -> View:
         if not isinstance(locator, Detected):
             if everyone:
                 raise AnimateError("which face is which? use faces=auto, and no faces.box, for all")
-            return View(path, photo, [locator.locate(photo)], [])
+            return SourcePhoto(path, photo, [locator.locate(photo)], [])
         found = locator.faces(photo)
         if everyone:
-            return View(path, photo, [face.square(locator.framing) for face in found], found)
+            return SourcePhoto(path, photo, [face.square(locator.framing) for face in found], found)
         chosen = locator.chosen(found)
         others = [face for face in found if face is not chosen]
-        return View(path, photo, [chosen.square(locator.framing)], [chosen, *others])
+        return SourcePhoto(path, photo, [chosen.square(locator.framing)], [chosen, *others])
     except AnimateError as error:
         raise AnimateError(f"{path}: {error}") from error
 
 
 def compose(
-    stage: Stage,
+    predictor: Predictor,
     subject: Subject,
-    cast: Sequence[Actor],
+    faces: Sequence[SourceFace],
     drivers: Sequence[Driver],
     options: Options,
-    tally: Tally,
+    stats: DriverStats,
 ) -> tuple[Iterator[np.ndarray], list[str]]:
     """The frames of the result, and what the search for the reference frame has to say.
 
-    `tally` counts a source video's frames without a face.
+    `stats` counts a source video's frames without a face.
     """
     how, layout, paste = options.retarget, options.layout, options.paste
     if subject.video:
-        return on_video(stage, subject.video, drivers[0], options, tally), []
-    crops = perform(stage, cast, drivers, drivers[0].rate, how)
-    notes = advice.of_reference(drivers[0].tally.distance, stage.model.far)
-    views = subject.views
+        return on_video(predictor, subject.video, drivers[0], options, stats), []
+    crops = reenact(predictor, faces, drivers, drivers[0].rate, how)
+    notes = advice.of_reference(drivers[0].stats.distance, predictor.model.far)
+    photos = subject.photos
     if layout.compare:
-        frames = compared(stage, cast, crops[0], layout.compare == "keypoints")
-    elif paste.name == "crop" or len(views) > 1:
+        frames = compared(predictor, faces, crops[0], layout.compare == "keypoints")
+    elif paste.name == "crop" or len(photos) > 1:
         frames = as_tiles(crops, layout.columns)
     else:
-        return in_photo(stage, views[0], cast, crops, paste), notes
-    if (layout.compare or len(cast) > 1) and options.visible_label is not None:
+        return in_photo(predictor, photos[0], faces, crops, paste), notes
+    if (layout.compare or len(faces) > 1) and options.visible_label is not None:
         frames = apart(options.visible_label, frames)  # there are faces up to the corners
     return frames, notes
 
 
-def perform(
-    stage: Stage, cast: Sequence[Actor], drivers: Sequence[Driver], rate: Fraction, how: Retarget
+def reenact(
+    predictor: Predictor,
+    faces: Sequence[SourceFace],
+    drivers: Sequence[Driver],
+    rate: Fraction,
+    how: Retarget,
 ) -> list[Iterator[tuple[np.ndarray, Pose]]]:
-    """For each actor the crops to show and the poses they are in: driven together by one driver, or
+    """For each face the crops to show and the poses they are in: driven together by one driver, or
     each by its own; other drivers' poses are resampled to `rate`.
 
     Raises AnimateError where the numbers don't match.
     """
     if len(drivers) == 1:
-        first = drivers[0].anchor(stage, cast[0].own) if how.relative else None
-        streams = tee(drivers[0].poses(stage), len(cast))
-        return [_moved(stage, a, s, first, how) for a, s in zip(cast, streams, strict=True)]
-    if len(drivers) != len(cast):
+        reference = drivers[0].reference_pose(predictor, faces[0].own) if how.relative else None
+        streams = tee(drivers[0].poses(predictor), len(faces))
+        return [
+            _moved(predictor, face, poses, reference, how)
+            for face, poses in zip(faces, streams, strict=True)
+        ]
+    if len(drivers) != len(faces):
         raise AnimateError(
-            f"{len(drivers)} drivers for {len(cast)} faces: give one, or one for each face from "
+            f"{len(drivers)} drivers for {len(faces)} faces: give one, or one for each face from "
             "the left, with faces.which=all"
         )
     return [
         _moved(
-            stage,
-            actor,
-            resample(driver.poses(stage), driver.rate, rate),
-            driver.anchor(stage, actor.own) if how.relative else None,
+            predictor,
+            face,
+            resample(driver.poses(predictor), driver.rate, rate),
+            driver.reference_pose(predictor, face.own) if how.relative else None,
             how,
         )
-        for actor, driver in zip(cast, drivers, strict=True)
+        for face, driver in zip(faces, drivers, strict=True)
     ]
 
 
 def _moved(
-    stage: Stage, actor: Actor, poses: Iterable[Pose], first: Motion | None, how: Retarget
+    predictor: Predictor,
+    face: SourceFace,
+    poses: Iterable[Pose],
+    reference: Motion | None,
+    how: Retarget,
 ) -> Iterator[tuple[np.ndarray, Pose]]:
     one, other = tee(poses)
-    return zip(stage.animate(actor.source, one, first, how), other, strict=True)
+    return zip(predictor.animate(face.source, one, reference, how), other, strict=True)
 
 
 Crops = Iterator[tuple[np.ndarray, Pose]]
 
 
 def in_photo(
-    stage: Stage,
-    view: View,
-    cast: Sequence[Actor],
+    predictor: Predictor,
+    source: SourcePhoto,
+    faces: Sequence[SourceFace],
     crops: Sequence[Crops],
     paste: Paste,
 ) -> Iterator[np.ndarray]:
@@ -222,19 +246,19 @@ def in_photo(
 
     Ends with the first driver that ends.
     """
-    photo = shrunk(view.photo, paste.size)
-    scale = photo.shape[1] / view.photo.shape[1], photo.shape[0] / view.photo.shape[0]
+    photo = shrunk(source.pixels, paste.size)
+    scale = photo.shape[1] / source.pixels.shape[1], photo.shape[0] / source.pixels.shape[0]
     spots = []
-    for actor in cast:
-        box = Box(actor.box.left * scale[0], actor.box.top * scale[1], actor.box.side * scale[0])
-        still = stage.render(actor.source, actor.own)[0]
+    for face in faces:
+        box = Box(face.box.left * scale[0], face.box.top * scale[1], face.box.side * scale[0])
+        still = predictor.render(face.source, face.own)[0]
         spots.append(Spot(box, still, photo.shape, paste))
     move = Paster(spots, photo)
 
     def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
         return move([crop for crop, _ in moved])
 
-    yield from in_order(pasted, zip(*crops, strict=False), stage.threads)
+    yield from map_in_order(pasted, zip(*crops, strict=False), predictor.threads)
 
 
 def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray]:
@@ -245,7 +269,7 @@ def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray
 
 
 def compared(
-    stage: Stage, cast: Sequence[Actor], crops: Crops, points: bool
+    predictor: Predictor, faces: Sequence[SourceFace], crops: Crops, points: bool
 ) -> Iterator[np.ndarray]:
     """Photo, driver and result side by side, with keypoints on the driver where asked for.
 
@@ -257,82 +281,84 @@ def compared(
                 "there is no picture of the driver to compare with: use a video, played once"
             )
         side = max(PANEL, crop.shape[0])
-        driver, photo, crop = (fitted(p, side) for p in (pose.crop, cast[0].crop, crop))
+        driver, photo, crop = (fitted(p, side) for p in (pose.crop, faces[0].crop, crop))
         if points:
-            driver = dotted(driver, stage.points(pose.motion))
-            photo = dotted(photo, stage.points(cast[0].own))
+            driver = dotted(driver, predictor.points(pose.motion))
+            photo = dotted(photo, predictor.points(faces[0].own))
         yield side_by_side([photo, driver, crop])
 
 
 def on_video(
-    stage: Stage,
+    predictor: Predictor,
     clip: Clip,
     driver: Driver,
     options: Options,
-    tally: Tally,
+    stats: DriverStats,
 ) -> Iterator[np.ndarray]:
     """A video's person moved, frame by frame; with `paste=crop` as a crop.
 
-    With the head amplified by 0 she keeps her own movement, and takes the expression alone;
-    otherwise the driver's movement takes the place of hers, no further than REACH from her own: her
-    neck and shoulders still go with hers. Frames without a face, or with one whose pose can't be
-    trusted, stay as they are; they and those held back are counted. What was turned to be read is
-    turned back. Ends with the shorter of the two.
+    With the head amplified by 0 the person keeps their own head movement and takes only the
+    expression. Otherwise the driver's head movement replaces theirs, limited to REACH from their
+    own pose, because neck and shoulders stay as filmed. Frames without a face, or whose pose can't
+    be trusted, stay as they are; they and the limited ones are counted in `stats`. A video that was
+    turned upright for reading is turned back. Ends with the shorter of the two.
     """
-    how, paste = options.retarget.of_video("head" in stage.model.regions), options.paste
+    how, paste = options.retarget.of_video("head" in predictor.model.regions), options.paste
     keeps = how.keeps_head
     still = replace(how, relative=True, head=0)
-    locator = photo_locator(options.faces, stage.model.framing)
+    locator = photo_locator(options.faces, predictor.model.framing)
 
-    def seen(sighting: Sighting) -> Seen[tuple[Sighting, Actor | None]]:
-        if not sighting.found:
-            return Seen((sighting, None), math.inf)
-        actor = Actor.of(stage, sighting.frame, sighting.box)
-        return Seen((sighting, actor), stage.doubts(actor.own)[0], sighting.fresh)
+    def seen(tracked: TrackedFrame) -> Seen[tuple[TrackedFrame, SourceFace | None]]:
+        if not tracked.found:
+            return Seen((tracked, None), math.inf)
+        face = SourceFace.of(predictor, tracked.frame, tracked.box)
+        return Seen((tracked, face), predictor.doubts(face.own)[0], tracked.scene_start)
 
-    def moves() -> Iterator[tuple[Sighting, Actor | None, Motion | None]]:
-        poses = resample(driver.poses(stage), driver.rate, clip.rate)
-        people = in_order(seen, locator.track(clip.frames(), clip.rate), stage.threads)
-        start: Actor | None = None
+    def moves() -> Iterator[tuple[TrackedFrame, SourceFace | None, Motion | None]]:
+        poses = resample(driver.poses(predictor), driver.rate, clip.rate)
+        people = map_in_order(seen, locator.track(clip.frames(), clip.rate), predictor.threads)
+        start: SourceFace | None = None
         references = References(None)
-        fresh = False  # a scene has begun since she was last seen well
-        for ((sighting, actor), sure), pose in zip(judged(people, clip.rate), poses, strict=False):
-            tally.count(sighting)
-            fresh = fresh or sighting.fresh
-            if actor is not None and not sure:
-                tally.doubt(tally.frames - 1)
-            if actor is None or not sure:
-                yield sighting, None, None
+        new_scene = False  # a cut came since the person was last seen well
+        for ((tracked, face), sure), pose in zip(judged(people, clip.rate), poses, strict=False):
+            stats.count(tracked)
+            new_scene = new_scene or tracked.scene_start
+            if face is not None and not sure:
+                stats.doubt(stats.frames - 1)
+            if face is None or not sure:
+                yield tracked, None, None
                 continue
             if start is None:
-                references = References(driver.anchor(stage, actor.own) if how.relative else None)
-            if start is None or fresh:
-                start, fresh = actor, False
-            first = references.of(pose)
-            own = (actor if keeps else start).source
-            motion = stage.retarget(own, pose.motion, first, how)
-            far = 0.0 if keeps else stage.head_distance(actor.own, motion)
+                references = References(
+                    driver.reference_pose(predictor, face.own) if how.relative else None
+                )
+            if start is None or new_scene:
+                start, new_scene = face, False
+            reference = references.of(pose)
+            own = (face if keeps else start).source
+            motion = predictor.retarget(own, pose.motion, reference, how)
+            far = 0.0 if keeps else predictor.head_distance(face.own, motion)
             if far > REACH:
-                tally.held += 1
-                kept = actor.own
-                if "head" in stage.model.regions:
-                    kept = stage.retarget(actor.source, pose.motion, first, still)
+                stats.held += 1
+                kept = face.own
+                if "head" in predictor.model.regions:
+                    kept = predictor.retarget(face.source, pose.motion, reference, still)
                 motion = kept.toward(motion, REACH / far)
             elif how.relative and not keeps:
-                motion = actor.own.toward(motion, 1)  # seen with what is around her now
-            yield sighting, actor, motion
+                motion = face.own.toward(motion, 1)  # seen with what is around the face now
+            yield tracked, face, motion
 
-    def shown(move: tuple[Sighting, Actor | None, Motion | None]) -> np.ndarray:
-        sighting, actor, motion = move
-        frame = sighting.frame
-        if actor is None or motion is None:
-            return frame if paste.name == "photo" else cut(frame, sighting.box, stage.model.size)
-        still, crop = stage.render(actor.source, together([actor.own, motion]))
+    def shown(move: tuple[TrackedFrame, SourceFace | None, Motion | None]) -> np.ndarray:
+        tracked, face, motion = move
+        frame = tracked.frame
+        if face is None or motion is None:
+            return frame if paste.name == "photo" else cut(frame, tracked.box, predictor.model.size)
+        still, crop = predictor.render(face.source, together([face.own, motion]))
         if paste.name == "crop":
             return crop
-        return Paster([Spot(actor.box, still, frame.shape, paste)], frame)([crop])
+        return Paster([Spot(face.box, still, frame.shape, paste)], frame)([crop])
 
-    for frame in in_order(shown, moves(), stage.threads):
+    for frame in map_in_order(shown, moves(), predictor.threads):
         yield np.ascontiguousarray(np.rot90(frame, -clip.turns))
 
 

@@ -31,7 +31,7 @@ class Seen(Generic[Item]):
 
     item: Item
     doubt: float
-    fresh: bool = False  # a new scene begins
+    scene_start: bool = False  # a new scene begins
 
 
 def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item, bool]]:
@@ -46,7 +46,7 @@ def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item,
     waiting: deque[tuple[Seen[Item], bool]] = deque()
     near = 0  # how many to come are too near
     for seen, sure in _doubted(stream, rate):
-        if seen.fresh:
+        if seen.scene_start:
             yield from ((other.item, mark) for other, mark in waiting)
             waiting.clear()
             near = 0
@@ -69,10 +69,10 @@ def _doubted(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[See
     waiting: deque[Seen[Item]] = deque()  # trusted, unless the next is lost
     left = edge  # how many doubtful ones in a row are not to be trusted
     for seen in stream:
-        if seen.fresh:
+        if seen.scene_start:
             before.clear()
             left = edge
-        if seen.fresh or seen.doubt < DOUBTFUL:
+        if seen.scene_start or seen.doubt < DOUBTFUL:
             yield from ((other, True) for other in waiting)
             waiting.clear()
         if seen.doubt < DOUBTFUL:
@@ -114,17 +114,17 @@ def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[
     holding = cut = False  # the gap is too long to bridge; a scene has begun in what was given
     for pose, sure in poses:
         if pose is not None and sure:
-            good = replace(pose, fresh=True) if cut else pose
+            good = replace(pose, scene_start=True) if cut else pose
             if last is None:
                 yield good
-                yield from repeat(replace(good, fresh=False), ahead)
+                yield from repeat(replace(good, scene_start=False), ahead)
             else:
                 yield from _bridged(last, gap, good)
-                starts = any(other.fresh for other in gap)
-                yield replace(good, fresh=False) if starts and not pose.fresh else good
+                starts = any(other.scene_start for other in gap)
+                yield replace(good, scene_start=False) if starts and not pose.scene_start else good
             last, gap, holding, cut = pose, [], False, False
         elif last is None:
-            cut = cut or bool(pose and pose.fresh)
+            cut = cut or bool(pose and pose.scene_start)
             ahead += pose is not None
             if pose is None:
                 yield None
@@ -132,7 +132,7 @@ def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[
             gap.append(pose)
         else:
             late = [*gap, pose] if pose is not None else gap
-            cut = cut or any(other.fresh for other in late)
+            cut = cut or any(other.scene_start for other in late)
             yield from (_held(last, other) for other in late)
             if pose is None:
                 yield None
@@ -143,17 +143,17 @@ def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[
 
 def _held(good: Pose, pose: Pose) -> Pose:
     """A good pose in another's place."""
-    return replace(good, fresh=False, crop=pose.crop)
+    return replace(good, scene_start=False, crop=pose.crop)
 
 
 def _bridged(before: Pose, gap: list[Pose], after: Pose) -> Iterator[Pose]:
     """What comes in the place of a gap: half-way poses, or those of the scene that each is in."""
-    starts = [index for index, pose in enumerate(gap) if pose.fresh]
-    if starts or after.fresh:
+    starts = [index for index, pose in enumerate(gap) if pose.scene_start]
+    if starts or after.scene_start:
         start = starts[-1] if starts else len(gap)
         yield from (_held(before, pose) for pose in gap[:start])
         scene = [_held(after, pose) for pose in gap[start:]]
-        yield from (replace(pose, fresh=not index) for index, pose in enumerate(scene))
+        yield from (replace(pose, scene_start=not index) for index, pose in enumerate(scene))
         return
     for index, pose in enumerate(gap, 1):
         motion = before.motion.toward(after.motion, index / (len(gap) + 1))
@@ -176,9 +176,9 @@ def trusted(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:
             gone += 1
         else:
             doubtful = edge if given and gone >= edge else max(0, doubtful - 1)
-            doubtful = 0 if pose.fresh else doubtful
+            doubtful = 0 if pose.scene_start else doubtful
             gone = 0
         waiting.append(None if doubtful else pose)
         if given and gone == edge > 0:
-            waiting = deque(p if p is not None and p.fresh else None for p in waiting)
+            waiting = deque(p if p is not None and p.scene_start else None for p in waiting)
     yield from waiting

@@ -14,11 +14,11 @@ from typing import TypeVar
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.faces import Face, Locator, Sighting, clip_locator, cut, quarter_turns
+from animate.faces import Face, Locator, TrackedFrame, clip_locator, cut, quarter_turns
 from animate.faces.crop import FRAMING, Framing
 from animate.inference.doubt import BRIDGE, COVERED, DOUBTFUL, LOST, Seen, judged, mended, trusted
-from animate.inference.predictor import BATCH, Pose, Stage
-from animate.inference.templates import Reel, Template, read_template
+from animate.inference.predictor import BATCH, Pose, Predictor
+from animate.inference.templates import PoseSpool, Template, read_template
 from animate.media import clips, files
 from animate.media.clips import Clip, Sound
 from animate.media.photos import read_photo
@@ -26,9 +26,9 @@ from animate.media.sound import unheard
 from animate.models.contract import Motion
 from animate.options import Options, Playback
 from animate.system import parallel
-from animate.system.parallel import in_order
+from animate.system.parallel import map_in_order
 
-Frame = TypeVar("Frame", Sighting, Pose)
+Frame = TypeVar("Frame", TrackedFrame, Pose)
 
 EVERY = 5  # frames: how finely the reference frame is searched
 SEARCHED = 20  # seconds of the driver in which the reference frame is searched
@@ -42,7 +42,7 @@ NO_FACE = (
 
 
 @dataclass
-class Tally:
+class DriverStats:
     """What a pass over a driver met."""
 
     frames: int = 0
@@ -56,14 +56,14 @@ class Tally:
     held: int = 0  # frames in which the head could not go as far as it was asked to
     distance: float = 0.0  # how far the reference pose is from the photo's, where one was searched
 
-    def count(self, sighting: Sighting, first: int = 0) -> None:
+    def count(self, tracked: TrackedFrame, first: int = 0) -> None:
         """One more frame, of a pass that began with number `first`."""
-        if not sighting.found:
+        if not tracked.found:
             self.missing += 1
             if self.first_missing is None:
                 self.first_missing = first + self.frames
         self.frames += 1
-        self.cuts += sighting.fresh
+        self.cuts += tracked.scene_start
 
     def doubt(self, number: int) -> None:
         """The pose of a frame of this number can't be trusted."""
@@ -115,7 +115,7 @@ class Driver:
     locator: Locator
     options: Options
     silent: str | None = None  # why the sound that there is can't be played
-    tally: Tally = field(default_factory=Tally)
+    stats: DriverStats = field(default_factory=DriverStats)
 
     @property
     def first(self) -> int:
@@ -127,22 +127,22 @@ class Driver:
         """Whether it is one picture."""
         return isinstance(self.media, np.ndarray)
 
-    def sightings(self) -> Iterator[Sighting]:
+    def tracked_frames(self) -> Iterator[TrackedFrame]:
         """The frames, with the face in each; a template has none."""
         assert not isinstance(self.media, Template)
         frames = iter([self.media]) if isinstance(self.media, np.ndarray) else self.media.frames()
         return self.locator.track(frames, self.rate)
 
-    def poses(self, stage: Stage) -> Iterator[Pose]:
+    def poses(self, predictor: Predictor) -> Iterator[Pose]:
         """Every pose of a run. Raises AnimateError where no frame shows a face."""
         how, clip = self.options.retarget, self.options.clip
-        poses = numbered(self._once(stage))
-        poses = smooth(poses, self.rate, how.smoothing, stage.model.smoothing_speed)
+        poses = numbered(self._once(predictor))
+        poses = smooth(poses, self.rate, how.smoothing, predictor.model.smoothing_speed)
         if isinstance(how.reference, int) and how.reference > 0:  # for all scenes
             poses = (replace(pose, scene=0) for pose in poses)
         return play(poses, clip.times, clip.pingpong)
 
-    def anchor(self, stage: Stage, own: Motion) -> Motion | None:
+    def reference_pose(self, predictor: Predictor, own: Motion) -> Motion | None:
         """The pose that relative motion starts from; None is the first there is.
 
         A picture has no other frame: what it differs in from the photo's `own` pose is its motion.
@@ -152,46 +152,51 @@ class Driver:
             return own
         if index == 0:
             return None
-        return self._most_like(stage, own) if index == "auto" else self._nth(stage, int(index))
+        return (
+            self._most_like(predictor, own) if index == "auto" else self._nth(predictor, int(index))
+        )
 
-    def _once(self, stage: Stage) -> Iterator[Pose]:
+    def _once(self, predictor: Predictor) -> Iterator[Pose]:
         if isinstance(self.media, Template):
-            return self.media.poses(stage.model)
-        return self._followed(stage)
+            return self.media.poses(predictor.model)
+        return self._followed(predictor)
 
-    def _followed(self, stage: Stage) -> Iterator[Pose]:
+    def _followed(self, predictor: Predictor) -> Iterator[Pose]:
         """The poses of frames, trusted ones in place of the others; all as they are where there is
         none to be trusted."""
         longest = max(1, round(BRIDGE * self.rate))
         pose = None
-        for pose in self._held(mended(self._judged(self._seen(stage)), longest)):
+        for pose in self._held(mended(self._judged(self._seen(predictor)), longest)):
             yield pose
-        if pose is None and self.tally.doubted:
-            self.tally.hopeless = True
-            again = replace(self, tally=Tally())
-            yield from again._held(again._seen(stage))
+        if pose is None and self.stats.doubted:
+            self.stats.hopeless = True
+            again = replace(self, stats=DriverStats())
+            yield from again._held(again._seen(predictor))
         elif pose is None:
             raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
 
     def _judged(self, poses: Iterable[Pose | None]) -> Iterator[tuple[Pose | None, bool]]:
         """Poses and whether each can be trusted; those that can't are counted."""
         stream = (
-            Seen(pose, pose.doubt, pose.fresh) if pose else Seen(pose, math.inf) for pose in poses
+            Seen(pose, pose.doubt, pose.scene_start) if pose else Seen(pose, math.inf)
+            for pose in poses
         )
         for number, (pose, sure) in enumerate(judged(stream, self.rate), self.first):
             if pose is not None and not sure:
-                self.tally.doubt(number)
+                self.stats.doubt(number)
             yield pose, sure
 
-    def _seen(self, stage: Stage) -> Iterator[Pose | None]:
+    def _seen(self, predictor: Predictor) -> Iterator[Pose | None]:
         """The pose of each frame; None where there is no face, or one that is half covered."""
 
-        def seen(some: list[Sighting]) -> list[Pose | None]:
-            crops = [cut(s.frame, s.box, stage.model.size) for s in some if s.found]
-            poses = iter(stage.seen(crops))
-            return [replace(next(poses), fresh=s.fresh) if s.found else None for s in some]
+        def seen(some: list[TrackedFrame]) -> list[Pose | None]:
+            crops = [cut(s.frame, s.box, predictor.model.size) for s in some if s.found]
+            poses = iter(predictor.seen(crops))
+            return [
+                replace(next(poses), scene_start=s.scene_start) if s.found else None for s in some
+            ]
 
-        batches = in_order(seen, parallel.chunks(self._counted(), BATCH), stage.threads)
+        batches = map_in_order(seen, parallel.chunks(self._counted(), BATCH), predictor.threads)
         return trusted(chain.from_iterable(batches), round(COVERED * self.rate))
 
     def _held(self, poses: Iterable[Pose | None]) -> Iterator[Pose]:
@@ -208,20 +213,20 @@ class Driver:
             elif last is None:
                 waiting += 1
             else:
-                yield replace(last, fresh=False)  # held
+                yield replace(last, scene_start=False)  # held
 
-    def _counted(self) -> Iterator[Sighting]:
-        for sighting in self.sightings():
-            if not sighting.found and self.options.faces.missing == "fail":
-                number = self.first + self.tally.frames
+    def _counted(self) -> Iterator[TrackedFrame]:
+        for tracked in self.tracked_frames():
+            if not tracked.found and self.options.faces.missing == "fail":
+                number = self.first + self.stats.frames
                 raise AnimateError(
                     f"frame {number} ({float(number / self.rate):.2f} s) of {self.path} shows no "
                     "face: use faces.missing=hold or skip, or another span of it"
                 )
-            self.tally.count(sighting, self.first)
-            yield sighting
+            self.stats.count(tracked, self.first)
+            yield tracked
 
-    def _most_like(self, stage: Stage, own: Motion) -> Motion:
+    def _most_like(self, predictor: Predictor, own: Motion) -> Motion:
         """The pose most like the photo's `own`, of every fifth frame; stops early at a good one.
 
         One that can't be trusted is none where any other can. The crops are those of a run, so that
@@ -229,16 +234,16 @@ class Driver:
         """
         poses: Iterator[Pose]
         if isinstance(self.media, Template):
-            poses = islice(self._first_scene(self.media.poses(stage.model)), 0, None, EVERY)
+            poses = islice(self._first_scene(self.media.poses(predictor.model)), 0, None, EVERY)
         else:
-            poses = stage.poses(
-                cut(s.frame, s.box, stage.model.size)
-                for s in islice(self._first_scene(self.sightings()), 0, None, EVERY)
+            poses = predictor.poses(
+                cut(s.frame, s.box, predictor.model.size)
+                for s in islice(self._first_scene(self.tracked_frames()), 0, None, EVERY)
                 if s.found
             )
 
         def away(pose: Pose) -> float:
-            return stage.distance(own, pose.motion)
+            return predictor.distance(own, pose.motion)
 
         best: tuple[float, Motion] = math.inf, own
         lost: tuple[float, Motion] = math.inf, own  # of those that can't be trusted
@@ -248,25 +253,25 @@ class Driver:
                 lost = min(lost, (much, pose.motion), key=itemgetter(0))
                 continue
             best = min(best, (much, pose.motion), key=itemgetter(0))
-            if much < stage.model.near:
+            if much < predictor.model.near:
                 break
         if best[0] == math.inf:
-            alone = replace(self, tally=Tally())
-            first = next(alone._once(stage))
-            best = lost if alone.tally.hopeless else (away(first), first.motion)
-        self.tally.distance = stage.distance(own, best[1])
+            alone = replace(self, stats=DriverStats())
+            first = next(alone._once(predictor))
+            best = lost if alone.stats.hopeless else (away(first), first.motion)
+        self.stats.distance = predictor.distance(own, best[1])
         return best[1]
 
     def _first_scene(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Frames up to the first cut, behind which there may be another person."""
         for index, frame in enumerate(islice(frames, int(SEARCHED * self.rate))):
-            if index and frame.fresh:
+            if index and frame.scene_start:
                 return
             yield frame
 
-    def _nth(self, stage: Stage, index: int) -> Motion:
+    def _nth(self, predictor: Predictor, index: int) -> Motion:
         """The pose of frame `index`, from 0. Raises AnimateError when it isn't there."""
-        pose = next(islice(replace(self, tally=Tally())._once(stage), index, None), None)
+        pose = next(islice(replace(self, stats=DriverStats())._once(predictor), index, None), None)
         if pose is None:
             raise AnimateError(
                 f"{self.path} has no frame {index}: use a smaller retarget.reference"
@@ -277,7 +282,7 @@ class Driver:
         """The first frame's face, where a detector looks for it."""
         if isinstance(self.media, Template):
             return None
-        first = next(self.sightings(), None)
+        first = next(self.tracked_frames(), None)
         return None if first is None else first.face
 
 
@@ -297,9 +302,9 @@ def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAM
     if kind == files.PICTURE:
         picture, rate = read_photo(path), clips.FOLDER_RATE
         turns = quarter_turns(locator, [picture])
-        picture, tally = np.ascontiguousarray(np.rot90(picture, turns)), Tally(turns=turns)
+        picture, stats = np.ascontiguousarray(np.rot90(picture, turns)), DriverStats(turns=turns)
         digest = clips.sha256(path)
-        return Driver(path, rate, 1, None, digest, picture, locator, options, tally=tally)
+        return Driver(path, rate, 1, None, digest, picture, locator, options, stats=stats)
     clip = clips.open_clip(path, truncated=options.clip.truncated).span(
         options.clip.start, options.clip.end
     )
@@ -311,8 +316,8 @@ def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAM
     elif sound and (options.faces.missing == "skip" or not options.clip.once):
         sound, silent = None, "it can't follow frames that are skipped or played again"
     digest = clips.sha256(path)
-    tally = Tally(turns=clip.turns)
-    return Driver(path, clip.rate, length, sound, digest, clip, locator, options, silent, tally)
+    stats = DriverStats(turns=clip.turns)
+    return Driver(path, clip.rate, length, sound, digest, clip, locator, options, silent, stats)
 
 
 def _played(length: int | None, clip: Playback) -> int | None:
@@ -329,21 +334,21 @@ def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Itera
     if times == 1 and not pingpong:
         yield from poses
         return
-    with Reel() as reel:
+    with PoseSpool() as spool:
         for pose in poses:
-            reel.append(pose)
+            spool.append(pose)
             yield pose
-        there, back = range(len(reel)), range(len(reel) - 2, 0, -1)
+        there, back = range(len(spool)), range(len(spool) - 2, 0, -1)
         rounds: Iterable[Sequence[int]] = [back] if pingpong else []
         for turn in chain(rounds, *repeat([there, *rounds], times - 1)):
-            yield from (reel[index] for index in turn)
+            yield from (spool[index] for index in turn)
 
 
 def numbered(poses: Iterable[Pose]) -> Iterator[Pose]:
     """Poses with the number of their scene; the first one begins scene 0."""
     scene = 0
     for index, pose in enumerate(poses):
-        scene += bool(index and pose.fresh)
+        scene += bool(index and pose.scene_start)
         yield replace(pose, scene=scene)
 
 
@@ -363,7 +368,7 @@ def smooth(
     filters: list[Callable[[float], float]] = []
     for pose in poses:
         numbers = pose.motion.numbers()
-        if pose.fresh or not filters:
+        if pose.scene_start or not filters:
             filters = [OneEuroFilter(float(rate), cutoff, speed) for _ in numbers]
         calm = [one(number) for one, number in zip(filters, numbers.tolist(), strict=True)]
         yield replace(pose, motion=pose.motion.with_numbers(calm))
@@ -375,5 +380,5 @@ def resample(poses: Iterable[Pose], rate: Fraction, to: Fraction) -> Iterator[Po
     for index, pose in enumerate(poses):
         while count * rate < (index + 1) * to:
             yield pose
-            pose = replace(pose, fresh=False)
+            pose = replace(pose, scene_start=False)
             count += 1

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.inference.compose import Actor, dotted, fitted
+from animate.inference.compose import SourceFace, dotted, fitted
 from animate.inference.driver import Driver
-from animate.inference.predictor import Pose, Stage
+from animate.inference.predictor import Pose, Predictor
 from animate.inference.session import Session
 from animate.media import clips
 from animate.media.pipes import through_pipes
@@ -65,13 +65,13 @@ def inspect(
         raise AnimateError("an inspection shows one face: use faces.which=largest, or a number")
     opened = session.driver(Path(driver))
     check(out, rate=None, force=force, inputs=[photo, Path(driver)])
-    stage, how = session.stage, options.retarget
-    actor = subject.cast(stage)[0]
-    anchor = opened.anchor(stage, actor.own) if how.relative else None
+    predictor, how = session.predictor, options.retarget
+    face = subject.encode_faces(predictor)[0]
+    reference = opened.reference_pose(predictor, face.own) if how.relative else None
     rows, labels = [], []
-    for index, pose in spread(opened, stage, frames):
-        anchor = pose.motion if anchor is None else anchor
-        rows.append(_row(stage, actor, pose, anchor, how))
+    for index, pose in spread(opened, predictor, frames):
+        reference = pose.motion if reference is None else reference
+        rows.append(_row(predictor, face, pose, reference, how))
         number = opened.first + index
         labels.append(f"frame {number}, {float(number / opened.rate):.2f} s")
     claim = session.claim([clips.sha256(photo)], [opened.sha256])
@@ -87,7 +87,7 @@ def inspect(
     )
 
 
-def spread(driver: Driver, stage: Stage, count: int) -> list[tuple[int, Pose]]:
+def spread(driver: Driver, predictor: Predictor, count: int) -> list[tuple[int, Pose]]:
     """`count` poses spread over a driver, with their numbers; each is seen once, few are kept.
 
     Where the length isn't known, a pose is kept whenever twice as many have gone by, so that those
@@ -95,7 +95,7 @@ def spread(driver: Driver, stage: Stage, count: int) -> list[tuple[int, Pose]]:
     """
     kept: list[tuple[int, Pose]] = []
     step = max(1, (driver.length or count) // count)
-    for index, pose in enumerate(driver.poses(stage)):
+    for index, pose in enumerate(driver.poses(predictor)):
         if index % step == 0:
             kept.append((index, pose))
         if len(kept) > 2 * count:
@@ -103,17 +103,19 @@ def spread(driver: Driver, stage: Stage, count: int) -> list[tuple[int, Pose]]:
     return kept[:: max(1, len(kept) // count)][:count]
 
 
-def _row(stage: Stage, actor: Actor, pose: Pose, anchor: Motion, how: Retarget) -> list[np.ndarray]:
-    moved = stage.retarget(actor.source, pose.motion, anchor, how)
-    seen = stage.explain(actor.source, moved)
+def _row(
+    predictor: Predictor, face: SourceFace, pose: Pose, reference: Motion, how: Retarget
+) -> list[np.ndarray]:
+    moved = predictor.retarget(face.source, pose.motion, reference, how)
+    seen = predictor.explain(face.source, moved)
     blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
-    photo = fitted(actor.crop, SIDE)
+    photo = fitted(face.crop, SIDE)
     driver = blank if pose.crop is None else fitted(pose.crop, SIDE)
-    result = fitted(stage.render(actor.source, moved)[0], SIDE)
+    result = fitted(predictor.render(face.source, moved)[0], SIDE)
     return [
-        dotted(driver, stage.points(pose.motion)),
-        dotted(photo, stage.points(actor.own)),
-        dotted(result, stage.points(moved)),
+        dotted(driver, predictor.points(pose.motion)),
+        dotted(photo, predictor.points(face.own)),
+        dotted(result, predictor.points(moved)),
         deformed(result, resize_flow(seen.flow.float(), SIDE, SIDE)[0].cpu().numpy()),
         shares(seen.share[0, 0].float().cpu().numpy()),
         result,

@@ -10,7 +10,7 @@ from typing import Any
 
 from animate.inference.advice import foreseen
 from animate.inference.compose import compose
-from animate.inference.driver import Driver, Tally
+from animate.inference.driver import Driver, DriverStats
 from animate.inference.session import Session
 from animate.media import clips
 from animate.media.clips import Clip, Sound
@@ -20,9 +20,9 @@ from animate.options import Options
 from animate.provenance.credentials import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import Published, check, publish
-from animate.system.memory import swept
+from animate.system.memory import trim_heap
 from animate.system.observer import QUIET, Observer
-from animate.system.parallel import meanwhile
+from animate.system.parallel import in_background
 from animate.verification.verify import history
 
 DEFAULTS = Options()
@@ -32,7 +32,7 @@ DEFAULTS = Options()
 class Animated(Published):
     """What was published, and what the run met on the way."""
 
-    tally: Tally = field(default_factory=Tally)  # of the first driver
+    stats: DriverStats = field(default_factory=DriverStats)  # of the first driver
     met: list[str] = field(default_factory=list)  # in words, of every driver and a source video
     advice: list[str] = field(default_factory=list)
 
@@ -67,16 +67,16 @@ def portrait(
     playing = [session.driver(path) for path in paths]
     subject.check(len(paths), options)
     rate = subject.video.rate if subject.video else playing[0].rate
-    shown = None if playing[0].still and not subject.video else rate
-    check(out, rate=shown, force=force, inputs=[*photos, *paths])  # before the work
-    cast = subject.cast(session.stage)
-    lines = foreseen(session.stage, subject.views, cast, playing, options.retarget)
+    output_rate = None if playing[0].still and not subject.video else rate
+    check(out, rate=output_rate, force=force, inputs=[*photos, *paths])  # before the work
+    faces = subject.encode_faces(session.predictor)
+    lines = foreseen(session.predictor, subject.photos, faces, playing, options.retarget)
     sound, lost = voice(playing[0], subject.video, out)
     for line in [*lines, *lost]:
         observer.note(line)
-    made_of = meanwhile(ingredients, photos, paths)
-    source = Tally(turns=subject.video.turns if subject.video else 0)
-    frames, late = compose(session.stage, subject, cast, playing, options, source)
+    made_of = in_background(ingredients, photos, paths)
+    video_stats = DriverStats(turns=subject.video.turns if subject.video else 0)
+    frames, late = compose(session.predictor, subject, faces, playing, options, video_stats)
     for line in late:
         observer.note(line)
     claim = session.claim(
@@ -84,13 +84,13 @@ def portrait(
     )
     pictured = options.paste.name == "crop" or options.layout.compare  # nothing of the photo around
     length = playing[0].length if subject.video is None else subject.video.length
-    with closing(observer.watch(swept(frames), length)) as counted:
+    with closing(observer.watch(trim_heap(frames), length)) as counted:
         done = publish(
             out,
             counted,
             mark=session.mark(claim),
             claim=claim,
-            rate=shown,
+            rate=output_rate,
             signer=session.signer,
             label=options.visible_label,
             ingredients=made_of.result(),
@@ -99,13 +99,13 @@ def portrait(
             sound=sound,
             force=force,
         )
-    met = source.words("source video")
+    met = video_stats.words("source video")
     for number, driver in enumerate(playing, 1):
-        met += driver.tally.words("clip" if len(playing) == 1 else f"clip {number}")
+        met += driver.stats.words("clip" if len(playing) == 1 else f"clip {number}")
     if done.louder > 1:
         met.append(f"marked {done.louder:g} times as strongly, for less was not read back")
     notes = [*lines, *lost, *late]
-    return Animated(done.path, done.frames, done.report, done.louder, playing[0].tally, met, notes)
+    return Animated(done.path, done.frames, done.report, done.louder, playing[0].stats, met, notes)
 
 
 def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:

@@ -14,17 +14,17 @@ from animate.errors import AnimateError
 from animate.models.contract import Insight, Motion, MotionModel, together
 from animate.options import Retarget
 from animate.system.device import find_precision
-from animate.system.parallel import ALONE, chunks, in_order
+from animate.system.parallel import SINGLE_THREADED, chunks, map_in_order
 
 BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
 
 
 @dataclass(frozen=True)
 class Pose:
-    """One pose of a driver; with a `fresh` one a new scene begins."""
+    """One pose of a driver; with a `scene_start` one a new scene begins."""
 
     motion: Motion  # of one
-    fresh: bool = False
+    scene_start: bool = False
     scene: int = 0  # of the driver, counted from 0: relative motion has a reference for each
     crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was found in
     doubt: float = 0.0  # the model's, from 0 to 1 and beyond
@@ -42,7 +42,7 @@ class References:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Predictor:
     """A motion model at work on frames: uint8 (S, S, 3) in and out, `threads` batches at a time.
 
     Rendering may run in bfloat16, and finding points where the model keeps them fine by itself; in
@@ -55,7 +55,7 @@ class Stage:
     threads: int = 1
 
     @classmethod
-    def of(cls, model: MotionModel, precision: str = "auto", threads: int = 1) -> Stage:
+    def of(cls, model: MotionModel, precision: str = "auto", threads: int = 1) -> Predictor:
         """A stage for a model as it was loaded, which is prepared for inference in place.
 
         Normalisation is folded, weights are laid out channels last, or packed. Raises AnimateError
@@ -70,17 +70,21 @@ class Stage:
 
     def encode(self, photo: np.ndarray) -> Any:
         """The model's `Source` of a cropped photo."""
-        with ALONE, torch.inference_mode():
+        with SINGLE_THREADED, torch.inference_mode():
             return self.model.encode(self._tensor([photo]))
 
     def track(self, frames: list[np.ndarray]) -> Motion:
         """The poses of cropped driving frames."""
-        with ALONE, torch.inference_mode(), self._autocast(self.model.tracks_under_autocast):
+        with (
+            SINGLE_THREADED,
+            torch.inference_mode(),
+            self._autocast(self.model.tracks_under_autocast),
+        ):
             return self.model.track(self._tensor(frames))
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
         """The pose of each cropped driving frame."""
-        for some in in_order(self.seen, chunks(frames, BATCH), self.threads):
+        for some in map_in_order(self.seen, chunks(frames, BATCH), self.threads):
             yield from some
 
     def seen(self, frames: list[np.ndarray]) -> list[Pose]:
@@ -111,7 +115,7 @@ class Stage:
         other one (without a reference in the first, too) to the first pose seen of it."""
         references = References(reference)
 
-        def anchored(pose: Pose) -> tuple[Motion, Motion]:
+        def with_reference(pose: Pose) -> tuple[Motion, Motion]:
             return references.of(pose), pose.motion
 
         def rendered(some: list[tuple[Motion, Motion]]) -> np.ndarray:
@@ -123,7 +127,9 @@ class Stage:
             ]
             return self.render(source, together(moved))[: len(some)]
 
-        for frames in in_order(rendered, chunks(map(anchored, poses), BATCH), self.threads):
+        for frames in map_in_order(
+            rendered, chunks(map(with_reference, poses), BATCH), self.threads
+        ):
             yield from frames
 
     def retarget(self, source: Any, motion: Motion, reference: Motion, how: Retarget) -> Motion:
@@ -170,7 +176,7 @@ class Stage:
 
     def render(self, source: Any, motion: Motion) -> np.ndarray:
         """The photo in every pose, (T, S', S', 3) uint8."""
-        with ALONE, torch.inference_mode(), self._autocast():
+        with SINGLE_THREADED, torch.inference_mode(), self._autocast():
             image = self.model.render(source, motion).float()  # (T, 3, S', S')
         pixels = image.clamp(0, 1).mul_(255).round_().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

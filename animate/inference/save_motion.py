@@ -45,7 +45,7 @@ def save_motion(
     opened = session.driver(Path(driver))
     if isinstance(opened.media, Template):
         raise AnimateError(f"{driver} is a motion template already: use it as it is")
-    with closing(observer.watch(opened.poses(session.stage), opened.length)) as poses:
+    with closing(observer.watch(opened.poses(session.predictor), opened.length)) as poses:
         saved = save_template(
             out,
             poses,
@@ -55,6 +55,6 @@ def save_motion(
             rate=opened.rate,
             force=force,
         )
-    for words in opened.tally.words():
+    for words in opened.stats.words():
         observer.note(words)
     return saved

@@ -12,7 +12,7 @@ from animate.checkpoints import CheckpointInfo
 from animate.errors import AnimateError
 from animate.inference.compose import Subject, open_subject
 from animate.inference.driver import Driver, open_driver
-from animate.inference.predictor import Stage
+from animate.inference.predictor import Predictor
 from animate.inference.templates import Template
 from animate.options import Options
 from animate.provenance import keys
@@ -25,7 +25,7 @@ from animate.watermark import Claim, Mark, Payload
 class Session:
     """Opened once for a run of any kind."""
 
-    stage: Stage
+    predictor: Predictor
     info: CheckpointInfo
     signer: Signer
     options: Options
@@ -46,18 +46,20 @@ class Session:
                 f"{info.path} holds a {info.model}, not a {motion.name}: use motion={info.model}"
             )
         lanes = find_threads(compute.threads, device)
-        return cls(Stage.of(model, precision or compute.precision, lanes), info, signer, options)
+        return cls(
+            Predictor.of(model, precision or compute.precision, lanes), info, signer, options
+        )
 
     def subject(self, paths: Sequence[Path], drivers: Sequence[Path] = ()) -> Subject:
         """The photos, with the faces that are to move, or the video; errors as `open_subject`."""
-        return open_subject(paths, drivers, self.options, self.stage.model.framing)
+        return open_subject(paths, drivers, self.options, self.predictor.model.framing)
 
     def driver(self, path: Path) -> Driver:
         """A driver that this model can follow.
 
         Raises AnimateError for what is none, and for a template of other weights.
         """
-        driver = open_driver(path, self.options, self.stage.model.framing)
+        driver = open_driver(path, self.options, self.predictor.model.framing)
         if isinstance(driver.media, Template):
             driver.media.check(self.info.model, self.info.sha256)
         return driver

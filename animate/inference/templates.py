@@ -23,9 +23,10 @@ from animate.media.files import check_place, existing, shortened
 from animate.models.contract import Motion, MotionModel
 
 FORMAT = 1  # of the file
+NAMED = {"stop": "beyond", "scene_starts": "fresh"}  # fields by another name in the file
 
 
-class Reel:
+class PoseSpool:
     """Poses of one model on disk, in nameless files; read in any order, memory stays the same."""
 
     def __init__(self) -> None:
@@ -34,7 +35,7 @@ class Reel:
         self.scenes: list[int] = []
         self.like: Motion | None = None
 
-    def __enter__(self) -> Reel:
+    def __enter__(self) -> PoseSpool:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -71,7 +72,7 @@ def _row(file: BinaryIO, index: int, like: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Template:
-    """The poses that a checkpoint found in a clip, `first` to `beyond` of those in the file."""
+    """The poses that a checkpoint found in a clip, `first` to `stop` of those in the file."""
 
     path: Path
     model: str
@@ -80,20 +81,20 @@ class Template:
     rate: Fraction
     numbers: int  # of each pose
     first: int
-    beyond: int
-    fresh: tuple[int, ...]  # where new scenes begin
+    stop: int
+    scene_starts: tuple[int, ...]  # where new scenes begin
 
     def __len__(self) -> int:
-        return self.beyond - self.first
+        return self.stop - self.first
 
     def span(self, start: float, end: float | None) -> Template:
         """The part between two times in seconds. Raises AnimateError when it is empty."""
         first = self.first + round(Fraction(start) * self.rate)
-        last = self.beyond if end is None else self.first + round(Fraction(end) * self.rate)
-        beyond = min(self.beyond, last)
-        if first >= beyond:
+        last = self.stop if end is None else self.first + round(Fraction(end) * self.rate)
+        stop = min(self.stop, last)
+        if first >= stop:
             raise AnimateError(f"{self.path} has no pose from {start} s on: use an earlier span")
-        return replace(self, first=first, beyond=beyond)
+        return replace(self, first=first, stop=stop)
 
     def check(self, model: str, sha256: str) -> None:
         """Raise AnimateError where another checkpoint is to render the poses."""
@@ -113,12 +114,12 @@ class Template:
             np.lib.format.read_array_header_1_0(file)  # type: ignore[arg-type]
             size = 4 * self.numbers
             file.seek(self.first * size, os.SEEK_CUR)
-            for index in range(self.first, self.beyond):
+            for index in range(self.first, self.stop):
                 row = np.frombuffer(file.read(size), "<f4")
                 if row.size != self.numbers:
                     raise AnimateError(f"{self.path} ends at pose {index}: save it again")
                 motion = like.with_numbers(row)
-                yield Pose(motion, index in self.fresh and index > self.first)
+                yield Pose(motion, index in self.scene_starts and index > self.first)
 
 
 def _kind(model: MotionModel) -> Motion:
@@ -145,21 +146,21 @@ def save_template(
     check_template(out, force)
     draft = out.parent / f".{shortened(out.name)}.{secrets.token_hex(4)}.part"
     try:
-        with Reel() as reel:
-            fresh = []
+        with PoseSpool() as spool:
+            scene_start = []
             for pose in poses:
-                if pose.fresh:
-                    fresh.append(len(reel))
-                reel.append(pose)
-            if reel.like is None:
+                if pose.scene_start:
+                    scene_start.append(len(spool))
+                spool.append(pose)
+            if spool.like is None:
                 raise AnimateError(f"there are no poses to write to {out}: use another driver")
-            count, numbers = len(reel), reel.like.numbers().size
+            count, numbers = len(spool), spool.like.numbers().size
             template = Template(
-                out, model, model_sha256, clip_sha256, rate, numbers, 0, count, tuple(fresh)
+                out, model, model_sha256, clip_sha256, rate, numbers, 0, count, tuple(scene_start)
             )
             with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
                 with archive.open("poses.npy", "w", force_zip64=True) as file:
-                    _write_rows(file, reel.numbers, count, numbers)
+                    _write_rows(file, spool.numbers, count, numbers)
                 archive.writestr("about.json", _about(template))
         os.replace(draft, out)
     except OSError as error:
@@ -182,7 +183,7 @@ def check_template(out: Path, force: bool) -> None:
 
 
 def _about(template: Template) -> str:
-    about = asdict(template)
+    about = {NAMED.get(key, key): value for key, value in asdict(template).items()}
     del about["path"], about["first"]
     return json.dumps({"format": FORMAT, **about, "rate": str(template.rate)})
 
@@ -205,7 +206,12 @@ def read_template(path: Path) -> Template:
                 raise AnimateError(f"{path} is of another version: save it again")
             with archive.open("poses.npy") as file:
                 shape = _shape(file)  # type: ignore[arg-type]
-            about["rate"], about["fresh"] = Fraction(about["rate"]), tuple(about["fresh"])
+            for key, name in NAMED.items():
+                about[key] = about.pop(name)
+            about["rate"], about["scene_starts"] = (
+                Fraction(about["rate"]),
+                tuple(about["scene_starts"]),
+            )
             template = Template(path=path, first=0, **about)
     except (
         zipfile.BadZipFile,
@@ -218,7 +224,7 @@ def read_template(path: Path) -> Template:
         raise AnimateError(
             f"{path} is no motion template: make one with `animate motion save`"
         ) from error
-    if shape != (template.beyond, template.numbers) or template.rate <= 0:
+    if shape != (template.stop, template.numbers) or template.rate <= 0:
         raise AnimateError(f"{path} is damaged: save it again with `animate motion save`")
     return template
 

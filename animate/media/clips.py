@@ -41,7 +41,7 @@ class Clip:
     sound: bool
     truncated: str = "error"
     first: int = 0  # the span that `frames` yields, counted in frames at `rate`
-    beyond: int | None = None  # the first one that it doesn't
+    stop: int | None = None  # the first one that it doesn't
     turns: int = 0  # quarter turns to the left that `frames` makes, after width and height
 
     def span(self, start: float = 0, end: float | None = None) -> Clip:
@@ -50,18 +50,18 @@ class Clip:
         Raises AnimateError when nothing is left.
         """
         first = self.first + round(Fraction(start) * self.rate)
-        beyond = self.beyond if end is None else self.first + round(Fraction(end) * self.rate)
+        stop = self.stop if end is None else self.first + round(Fraction(end) * self.rate)
         length = self.length
         if length is not None:
             last = self.first + length
-            beyond = beyond if beyond is None else min(beyond, last)
-            length = (last if beyond is None else beyond) - first
-        if first < self.first or (beyond is not None and first >= beyond) or length == 0:
+            stop = stop if stop is None else min(stop, last)
+            length = (last if stop is None else stop) - first
+        if first < self.first or (stop is not None and first >= stop) or length == 0:
             until = "its end" if end is None else f"{end} s"
             raise AnimateError(f"{self.path} has no frame from {start} s to {until}: use its times")
         if length is not None and length < 0:
             raise AnimateError(f"{self.path} ends before {start} s: use an earlier clip.start")
-        return replace(self, first=first, beyond=beyond, length=length)
+        return replace(self, first=first, stop=stop, length=length)
 
     def turned(self, turns: int) -> Clip:
         """The clip with its frames turned to the left so many times."""
@@ -123,12 +123,12 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
 
 def _video(clip: Clip) -> Iterator[np.ndarray]:
     half, held, ends = Fraction(1, 2), None, 0
-    count, beyond = 0, clip.beyond  # count: of frames of the whole clip
+    count, stop = 0, clip.stop  # count: of frames of the whole clip
     with reading(clip.path) as reader:
 
         def shown(frame: Any, until: int) -> Iterator[np.ndarray]:
             """A frame at every tick from `count` to `until` that lies in the span."""
-            until = until if beyond is None else min(until, beyond)
+            until = until if stop is None else min(until, stop)
             if until > max(count, clip.first):
                 picture = reader.picture(frame)
                 for _ in range(max(count, clip.first), until):
@@ -144,7 +144,7 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
             if held is not None and due > count:
                 yield from shown(held, due)
                 count = due
-                if beyond is not None and count >= beyond:
+                if stop is not None and count >= stop:
                     return
             held, ends = frame, floor(end * clip.rate + half)
         if held is not None:
@@ -383,7 +383,7 @@ def _open_folder(path: Path, truncated: str, rate: Fraction) -> Clip:
 
 
 def _pictures(clip: Clip) -> Iterator[np.ndarray]:
-    names = _names(clip.path)[: clip.beyond]
+    names = _names(clip.path)[: clip.stop]
     for index, name in list(enumerate(names))[clip.first :]:
         try:
             picture = read_photo(name)

@@ -90,7 +90,7 @@ class Sampler:
         return Fingerprint(self.every / self.rate, np.stack(self.kept))
 
 
-def witness(rate: float) -> Sampler:
+def file_sampler(rate: float) -> Sampler:
     """A sampler for a file under test: as many frames as it may remember."""
     return Sampler(rate, SEEN)
 

@@ -16,7 +16,7 @@ from animate.provenance.xmp import COMPOSITE
 from animate.publish import Published, check, publish
 from animate.verification.verify import Report, frames_of, verify
 from animate.watermark import THRESHOLD, Claim, Mark, Payload
-from animate.watermark.detection import keep, surface
+from animate.watermark.detection import correlation_map, keep
 from animate.watermark.label import FONTS
 
 WIDTH, HEIGHT, MARGIN = 960, 600, 32
@@ -116,7 +116,7 @@ def _map(sheet: Any, pen: Any, y: int, report: Report) -> None:
     from PIL import Image
 
     frames, rate = frames_of(report.path)
-    found = surface(keep(frames, rate).whole, report.detection)
+    found = correlation_map(keep(frames, rate).whole, report.detection)
     shades = np.clip(found / max(found.max(), 6.0), 0, 1) * 255
     small = Image.fromarray(shades.astype(np.uint8)).resize((MAP, MAP), Image.Resampling.NEAREST)
     left = WIDTH - MARGIN - MAP

@@ -26,7 +26,7 @@ def keep_memory() -> None:
         set_option(TRIM_THRESHOLD, -1)  # never
 
 
-def swept(frames: Iterable[Item]) -> Iterator[Item]:
+def trim_heap(frames: Iterable[Item]) -> Iterator[Item]:
     """The same frames; now and then the pages of the heap's gaps go back to the kernel.
 
     In the one heap of `keep_memory` blocks of many sizes and ages leave gaps that later ones don't

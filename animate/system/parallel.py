@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(
+def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
     """work(item) for each item, in order, with `threads` of them at work at a time.
@@ -29,7 +29,7 @@ def in_order(
     """
     waiting: deque[Future[Result]] = deque()
     with (
-        ALONE,
+        SINGLE_THREADED,
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         try:
@@ -44,7 +44,7 @@ def in_order(
                 left.cancel()
 
 
-def meanwhile(work: Callable[..., Result], *given: Any) -> Future[Result]:
+def in_background(work: Callable[..., Result], *given: Any) -> Future[Result]:
     """Begin with work(*given) in a thread of its own; its result, or error, is for whoever asks."""
     pool = ThreadPoolExecutor(1)
     result = pool.submit(work, *given)
@@ -52,7 +52,7 @@ def meanwhile(work: Callable[..., Result], *given: Any) -> Future[Result]:
     return result
 
 
-class _Alone:
+class _SingleThreaded:
     """While anyone is inside, torch, numpy and OpenCV use the caller's thread alone.
 
     How torch rounds depends on its threads, and the others' idle ones would spin on a core that is
@@ -82,7 +82,7 @@ class _Alone:
                 self.limits.close()
 
 
-ALONE = _Alone()
+SINGLE_THREADED = _SingleThreaded()
 T = TypeVar("T")
 
 

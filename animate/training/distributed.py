@@ -20,7 +20,7 @@ from animate.models.geometry import precise
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of one run, of which this is number `rank` of `size`."""
 
     device: torch.device
@@ -28,7 +28,7 @@ class Team:
     size: int = 1
 
     @classmethod
-    def join(cls, device: str) -> Team:
+    def join(cls, device: str) -> ProcessGroup:
         """Meet the others (NCCL between GPUs, gloo otherwise), each with a GPU of its own."""
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if device == "cuda" and size > 1:
@@ -72,15 +72,15 @@ class Team:
         distributed.all_reduce(raised)
         return bool(raised > 0)
 
-    def share(self, objective: nn.Module) -> nn.Module:
+    def share(self, loss_module: nn.Module) -> nn.Module:
         """The objective with its gradients averaged over processes as they are computed."""
         if self.size == 1:
-            return objective
+            return loss_module
         with warnings.catch_warnings():
             # The newer name of broadcast_buffers is not in every torch that is supported.
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(
-                objective, broadcast_buffers=False, find_unused_parameters=True
+                loss_module, broadcast_buffers=False, find_unused_parameters=True
             )
 
     def synchronise(self, model: nn.Module) -> nn.Module:

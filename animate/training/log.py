@@ -33,7 +33,7 @@ ROWS, CELL = 4, 128  # pairs of a preview, pixels of a picture
 BEST, COPY = "held_out_l1", "held_out_copy_l1"  # by which a checkpoint is the best; the photo's
 
 
-class Board:
+class RunLog:
     """Everything that one run shows. `arguments` are the model's, for its checkpoints."""
 
     def __init__(
@@ -195,11 +195,11 @@ def dotted(images: Tensor, motion: Any) -> list[np.ndarray]:
     return found
 
 
-def write_report(board: Board, clips: Clips) -> Path:
+def write_report(run_log: RunLog, clips: Clips) -> Path:
     """report.md, summary.json and curves.png from the log."""
     import yaml
 
-    lines, out = board.lines(), board.out
+    lines, out = run_log.lines(), run_log.out
     names = [
         k for k in dict.fromkeys(k for line in lines for k in line) if k not in ("step", "samples")
     ]
@@ -212,12 +212,12 @@ def write_report(board: Board, clips: Clips) -> Path:
     lines_of = {name: (list(v), list(v.values())) for name, v in values.items()}
     scores = {name: lines_of.pop(name) for name in (BEST, COPY) if name in lines_of}
     courses = ({"held out": scores} if scores else {}) | {k: {k: v} for k, v in lines_of.items()}
-    summary = {"settings": board.settings, "last": last, "best": {BEST: board.best}}
+    summary = {"settings": run_log.settings, "last": last, "best": {BEST: run_log.best}}
     (out / "summary.json").write_text(json.dumps(summary, indent=1, default=str) + "\n")
     text = ["# Training run", ""]
     if courses and find_spec("matplotlib"):
         grid = sheets.curves(courses, "step", columns=3)
-        name = board.settings["motion"]["name"]
+        name = run_log.settings["motion"]["name"]
         if show(out / "curves.png", grid, model=name, model_sha256="of several steps"):
             text += ["![curves](curves.png)", ""]
     if (out / "preview.png").exists():
@@ -228,12 +228,12 @@ def write_report(board: Board, clips: Clips) -> Path:
         ]
     text += ["| at the end | |", "| --- | --- |"]
     text += [f"| {name} | {value:.5g} |" for name, value in last.items()]
-    if board.best is not None:
-        text += [f"| best {BEST} | {board.best:.5g} |"]
+    if run_log.best is not None:
+        text += [f"| best {BEST} | {run_log.best:.5g} |"]
     text += ["", f"{len(clips)} clips, {int(clips.lengths.sum())} frames; "
              f"{clips.store.skipped} unreadable frames were skipped.", ""]  # fmt: skip
     text += [f"- {k}: {v}" for k, v in environment().items()]
-    text += ["", "```yaml", yaml.safe_dump(board.settings, sort_keys=False).rstrip(), "```", ""]
+    text += ["", "```yaml", yaml.safe_dump(run_log.settings, sort_keys=False).rstrip(), "```", ""]
     (out / "report.md").write_text("\n".join(text))
     return out / "report.md"
 

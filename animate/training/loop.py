@@ -21,14 +21,14 @@ from animate.data.folders import Frames
 from animate.data.pairs import Clips, ahead
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
-from animate.training.distributed import Team
+from animate.training.distributed import ProcessGroup
 from animate.training.state import resume, save
-from animate.training.step import Loss, School
+from animate.training.step import Loss, Trainers
 
 LONGEST_SKIP = 20  # steps in a row without a finite gradient that are put up with
 
 
-class Board(Protocol):
+class RunLog(Protocol):
     """Whom the loop tells what it does; see board.py."""
 
     def note(self, line: dict[str, float]) -> None: ...
@@ -76,7 +76,7 @@ def train(
     save_every: int = 500,
     keep: int = 2,  # states
     stop_at: float | None = None,  # seconds after which to save and stop early
-    board: Board | None = None,
+    run_log: RunLog | None = None,
 ) -> MotionModel:
     """Train until `steps`, from the state in `out` if there is one; returns the averaged model.
 
@@ -86,32 +86,36 @@ def train(
     intact, and SystemExit after a signal.
     """
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    team = Team.join(device)
-    micro = team.rows(batch, accumulate)
-    model.to(team.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    group = ProcessGroup.join(device)
+    micro = group.rows(batch, accumulate)
+    model.to(group.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     for name in freeze:
         getattr(model, name).requires_grad_(False).eval()
     average = deepcopy(model).requires_grad_(False)
-    school = School(
-        model, loss, team,
+    trainers = Trainers(
+        model, loss, group,
         precision=precision, betas=betas, clip_norm=clip_norm, compiled=compiled,
     )  # fmt: skip
-    parts = {"model": model, "average": average, **school.parts}
+    parts = {"model": model, "average": average, **trainers.parts}
     out.mkdir(parents=True, exist_ok=True)
     start = resume(out, parts)
-    watch, skipped = Watch(start, batch), 0
+    throughput, skipped = Throughput(start, batch), 0
     seen: dict[str, Tensor] = {}  # the newest of each term: some are not in every step
-    drawn = ahead(clips, batch, size, seed, start, micro=micro, device=team.device, workers=workers)
-    if board and start >= steps:  # killed, perhaps, between the last state and its checkpoint
-        board.saved(average, start, score(average, held_out, size, team.device) if held_out else {})
+    drawn = ahead(
+        clips, batch, size, seed, start, micro=micro, device=group.device, workers=workers
+    )
+    if run_log and start >= steps:  # killed, perhaps, between the last state and its checkpoint
+        run_log.saved(
+            average, start, score(average, held_out, size, group.device) if held_out else {}
+        )
     with stopping() as asked:
         for step, pairs in enumerate(islice(drawn, max(steps - start, 0)), start):
-            watch.drew()
+            throughput.drew()
             torch.manual_seed(1_000_003 * seed + step)  # for whatever chance a model uses
-            terms = team.mean(school.learn([p.to(team.device) for p in pairs], step, seed))
+            terms = group.mean(trainers.learn([p.to(group.device) for p in pairs], step, seed))
             check(terms, step, out)
             now = rate * schedule(step, steps, warm_up, decay, milestones)
-            norm = school.step(now)
+            norm = trainers.step(now)
             skipped = 0 if math.isfinite(norm) or precision == "float16" else skipped + 1
             if skipped > LONGEST_SKIP:
                 raise AnimateError(
@@ -121,25 +125,25 @@ def train(
             seen |= terms
             if step % 4 == 3:  # a fourth of the cost of averaging every step
                 blend(average, model, min(ema, (1 + step) / (10 + step)) ** 4)
-            late = stop_at is not None and watch.age() > stop_at
-            last = team.any(late or bool(asked())) or step + 1 == steps
-            if board and (step + 1) % log_every == 0:
+            late = stop_at is not None and throughput.age() > stop_at
+            last = group.any(late or bool(asked())) or step + 1 == steps
+            if run_log and (step + 1) % log_every == 0:
                 line = {"step": step + 1, "samples": (step + 1) * batch, "rate": now}
                 line |= {"loss": float(sum(terms.values())), "gradient": norm}
                 line |= {k: round(v.item(), 5) for k, v in seen.items()}
                 skips = {"skipped_frames": clips.store.skipped} if clips.store.skipped else {}
-                board.note(line | watch.read(step + 1, team.device) | skips)
-            if ((step + 1) % save_every == 0 or last) and team.rank == 0:
+                run_log.note(line | throughput.read(step + 1, group.device) | skips)
+            if ((step + 1) % save_every == 0 or last) and group.rank == 0:
                 save(out, parts, step + 1, keep)
-                scored = score(average, held_out, size, team.device) if held_out else {}
-                if board:
-                    board.saved(average, step + 1, scored)
-                watch.restart(step + 1)
-            watch.ended()
+                scored = score(average, held_out, size, group.device) if held_out else {}
+                if run_log:
+                    run_log.saved(average, step + 1, scored)
+                throughput.restart(step + 1)
+            throughput.ended()
             if last:
                 break
     drawn.close()
-    team.leave()
+    group.leave()
     if asked():
         raise SystemExit(128 + asked())
     return average.eval()
@@ -192,7 +196,7 @@ def stopping() -> Iterator[Callable[[], int]]:
         restore()
 
 
-class Watch:
+class Throughput:
     """Samples per second since the last reading, and the share of that time spent on waiting for
     pairs."""
 

@@ -12,7 +12,7 @@ from animate.errors import AnimateError
 
 def run(settings: dict[str, Any]) -> Path:
     """Train as the settings say, going on where `out` stands; returns the checkpoint's path."""
-    from animate.training.log import Board
+    from animate.training.log import RunLog
     from animate.training.loop import train
 
     check_numbers(settings["optim"])
@@ -20,10 +20,10 @@ def run(settings: dict[str, Any]) -> Path:
     device = pick_device(settings["device"])
     clips = training_clips(data, device)
     held_out = held_out_clips(data)
-    board = None
+    run_log = None
     if int(os.environ.get("RANK", "0")) == 0:
         arguments = settings["motion"]["arguments"]
-        board = Board(out, settings, arguments, held_out or clips, data["size"])
+        run_log = RunLog(out, settings, arguments, held_out or clips, data["size"])
         (out / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
     hours = settings["hours"]
     same = ("freeze", "seed", "precision", "compiled", "deterministic", "log_every", "save_every",
@@ -39,16 +39,16 @@ def run(settings: dict[str, Any]) -> Path:
             workers=data["workers"],
             device=device,
             stop_at=None if hours is None else 3600 * hours,
-            board=board,
+            run_log=run_log,
             **settings["optim"],
             **{key: settings[key] for key in same},
         )
     except SystemExit:
-        if board:
-            board.finish(clips)
+        if run_log:
+            run_log.finish(clips)
         raise
-    if board:
-        board.finish(clips)
+    if run_log:
+        run_log.finish(clips)
     return out / "checkpoint.safetensors"
 
 
@@ -83,15 +83,15 @@ def motion_model(settings: dict[str, Any]) -> Any:
 
 def loss(settings: dict[str, Any]) -> Any:
     """The loss that `name` names, made with the other settings."""
-    from animate.training.losses.first_order import Published
-    from animate.training.losses.first_order_gated import Guidance, Reenactment
-    from animate.training.losses.mouth import Mouths
+    from animate.training.losses.first_order import FirstOrderLoss
+    from animate.training.losses.first_order_gated import GatedLoss, KeypointLoss
+    from animate.training.losses.mouth import MouthLoss
 
     kinds = {
-        "keypoints": Guidance,
-        "reenactment": Reenactment,
-        "published": Published,
-        "mouths": Mouths,
+        "keypoints": KeypointLoss,
+        "reenactment": GatedLoss,
+        "published": FirstOrderLoss,
+        "mouths": MouthLoss,
     }
     arguments = {key: value for key, value in settings.items() if key != "name"}
     if settings["name"] not in kinds:

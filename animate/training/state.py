@@ -16,6 +16,7 @@ import torch
 from animate.errors import AnimateError
 
 NEWEST = "state.pt"
+FORMER = {"discriminator": "critic", "discriminator_optimiser": "critic_optimiser"}  # until 0.2.0
 
 
 def save(out: Path, parts: Mapping[str, Any], step: int, keep: int) -> None:
@@ -68,7 +69,7 @@ def resume(out: Path, parts: Mapping[str, Any]) -> int:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
         for name, part in parts.items():
-            part.load_state_dict(state[name])
+            part.load_state_dict(state[name if name in state else FORMER.get(name, name)])
         return int(state["step"])
     except (KeyError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
         raise AnimateError(

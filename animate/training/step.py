@@ -1,4 +1,4 @@
-"""One step of learning: losses and their gradients, the model's and its critic's."""
+"""One step of learning: losses and their gradients, the model's and its discriminator's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from animate.data.pairs import Pairs
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
 from animate.system.device import find_precision
-from animate.training.distributed import Team
+from animate.training.distributed import ProcessGroup
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 Terms = dict[str, Tensor]
@@ -23,16 +23,16 @@ Terms = dict[str, Tensor]
 class Loss(Protocol):
     """Named terms, already weighted, of a model on some pairs."""
 
-    critic: nn.Module | None  # a network that judges pictures and learns alongside, or None
+    discriminator: nn.Module | None  # a network that judges pictures and learns alongside, or None
 
     def __call__(self, model: Any, pairs: Pairs, step: int, seed: int) -> Terms: ...
 
-    def criticise(self, critic: Any, pairs: Pairs, step: int, seed: int) -> Terms:
-        """The critic's own terms, on the pictures of the last call; needed where there is one."""
+    def discriminator_loss(self, discriminator: Any, pairs: Pairs, step: int, seed: int) -> Terms:
+        """The discriminator's terms on the pictures of the last call."""
         ...
 
 
-class Objective(nn.Module):
+class LossModule(nn.Module):
     """A loss and the network it teaches as one module, for a team to share."""
 
     def __init__(self, learner: nn.Module, loss: Any) -> None:
@@ -44,27 +44,32 @@ class Objective(nn.Module):
         return self.loss[0](self.learner, *arguments)
 
 
-class Player:
+class Trainer:
     """A network, its optimiser (Adam) and its objective."""
 
     def __init__(
-        self, network: nn.Module, loss: Any, team: Team, betas: Sequence[float], clip_norm: float
+        self,
+        network: nn.Module,
+        loss: Any,
+        group: ProcessGroup,
+        betas: Sequence[float],
+        clip_norm: float,
     ) -> None:
         self.network, self.clip_norm = network, clip_norm
         self.weights = [p for p in network.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(self.weights, betas=(betas[0], betas[1]), fused=True)
-        self.objective = team.share(Objective(network, loss))
+        self.loss_module = group.share(LossModule(network, loss))
 
     def learn(
-        self, pairs: Pairs, step: int, seed: int, school: School, last: bool, parts: int
+        self, pairs: Pairs, step: int, seed: int, trainers: Trainers, last: bool, parts: int
     ) -> Terms:
         """The terms on one micro-batch of `parts`; adds their gradients to the weights'."""
-        shared = isinstance(self.objective, DistributedDataParallel)
-        waiting = self.objective.no_sync() if shared and not last else nullcontext()  # type: ignore[operator]
+        shared = isinstance(self.loss_module, DistributedDataParallel)
+        waiting = self.loss_module.no_sync() if shared and not last else nullcontext()  # type: ignore[operator]
         with waiting:
-            with school.autocast():
-                terms = self.objective(pairs, step, seed)
-            school.scaler.scale(torch.stack(list(terms.values())).sum() / parts).backward()
+            with trainers.autocast():
+                terms = self.loss_module(pairs, step, seed)
+            trainers.scaler.scale(torch.stack(list(terms.values())).sum() / parts).backward()
         return {name: value.detach() / parts for name, value in terms.items()}
 
     def step(self, rate: float, scaler: torch.amp.GradScaler) -> float:
@@ -79,14 +84,14 @@ class Player:
         return norm
 
 
-class School:
-    """The model and, where the loss has one, its critic, who learn from the same pairs."""
+class Trainers:
+    """Trains the model and, where the loss has one, its discriminator on the same pairs."""
 
     def __init__(
         self,
         model: MotionModel,
         loss: Loss,
-        team: Team,
+        group: ProcessGroup,
         *,
         precision: str,
         betas: Sequence[float],
@@ -95,17 +100,22 @@ class School:
     ) -> None:
         if precision not in PRECISIONS:
             raise AnimateError(f"precision is {precision}: use one of {', '.join(PRECISIONS)}")
-        self.kind = team.device.type
+        self.kind = group.device.type
         half = precision == "float16"
-        self.precision = torch.float16 if half else find_precision(precision, team.device)
+        self.precision = torch.float16 if half else find_precision(precision, group.device)
         self.scaler = torch.amp.GradScaler(self.kind, enabled=half)
-        team.synchronise(model)
-        self.players = [Player(model, loss, team, betas, clip_norm)]
-        self.parts: dict[str, Any] = {"optimiser": self.players[0].optimiser}
-        if loss.critic is not None:
-            critic = loss.critic.to(team.device).train()
-            self.players.append(Player(critic, loss.criticise, team, betas, clip_norm))
-            self.parts |= {"critic": critic, "critic_optimiser": self.players[1].optimiser}
+        group.synchronise(model)
+        self.each = [Trainer(model, loss, group, betas, clip_norm)]
+        self.parts: dict[str, Any] = {"optimiser": self.each[0].optimiser}
+        if loss.discriminator is not None:
+            discriminator = loss.discriminator.to(group.device).train()
+            self.each.append(
+                Trainer(discriminator, loss.discriminator_loss, group, betas, clip_norm)
+            )
+            self.parts |= {
+                "discriminator": discriminator,
+                "discriminator_optimiser": self.each[1].optimiser,
+            }
         if half:
             self.parts["scaler"] = self.scaler
         if compiled:
@@ -121,17 +131,17 @@ class School:
         terms: Terms = {}
         for i, pairs in enumerate(micro):
             last = i == len(micro) - 1
-            for player in self.players:
-                for other in self.players:  # who judges, or is judged, does not learn from it
+            for trainer in self.each:
+                for other in self.each:  # who judges, or is judged, does not learn from it
                     for weight in other.weights:
-                        weight.requires_grad_(other is player)
-                found = player.learn(pairs, step, seed, self, last, len(micro))
+                        weight.requires_grad_(other is trainer)
+                found = trainer.learn(pairs, step, seed, self, last, len(micro))
                 for name, value in found.items():
                     terms[name] = terms[name] + value if name in terms else value
         return terms
 
     def step(self, rate: float) -> float:
         """Everyone moves; the norm of the model's gradient."""
-        norms = [player.step(rate, self.scaler) for player in self.players]
+        norms = [trainer.step(rate, self.scaler) for trainer in self.each]
         self.scaler.update()
         return norms[0]

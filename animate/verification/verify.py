@@ -17,7 +17,7 @@ from animate.provenance import ledger
 from animate.provenance import tags as metadata
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Signature, read, read_alone
-from animate.provenance.fingerprint import Fingerprint, matches, witness
+from animate.provenance.fingerprint import Fingerprint, file_sampler, matches
 from animate.provenance.keys import Public, toolkit, trusted
 from animate.provenance.tags import Tags
 from animate.verification.verdict import Evidence, Verdict, judge
@@ -66,7 +66,7 @@ def verify(
         keys = [p.mark_key for p in known if p.mark_key is not None]
     keys = [keys] if isinstance(keys, bytes) else list(keys)
     frames, rate = frames_of(path)
-    look = witness(rate)
+    look = file_sampler(rate)
     detection = detect(look(frames), keys, rate=rate)
     seen, place = look.result(), detection.place
     if place is not None:

@@ -367,7 +367,7 @@ def _expected(found: Detection, keys: Sequence[bytes]) -> tuple[Waves, np.ndarra
     return carried(found.payload, key)
 
 
-def surface(mean: np.ndarray, found: Detection) -> np.ndarray:
+def correlation_map(mean: np.ndarray, found: Detection) -> np.ndarray:
     """(128, 128) the pilot's statistic at every shift around the place that was found.
 
     `mean` (h, w, 3) is the mean of the frames. Evidence: a mark is one peak in the middle, of a

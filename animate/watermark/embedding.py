@@ -168,23 +168,23 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     short = min(frame.shape[:2])
     cells = reduced(frame, GRID)
     seen = upright(flattened(cells))
-    power, mask = nearby_power(seen), forgiven(cells)
+    power, mask = nearby_power(seen), visual_masking(cells)
     change = pattern(mark.payload, mark.key, power, mask, frame.shape)
     strength = mark.strength
     if short > SMALL:
         even = UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max())
         strength *= LARGE * min(max(even, LEAST), 1.0)
     gone = np.zeros(1, np.float32)
-    former = lying(seen, (mark.key, TOOLKIT_KEY))
+    former = existing_mark(seen, (mark.key, TOOLKIT_KEY))
     if former is not None:
         gone = pattern(*former, power, mask, frame.shape)
         gone *= -_strength(*former, power, cells, reduced(gone, GRID))
     out = _levels(change, strength, gone)
     if short > HUGE:
-        heard = _heard(frame + out, mark) - max(_heard(frame + gone, mark), 0.0)
+        heard = _pilot_score(frame + out, mark) - max(_pilot_score(frame + gone, mark), 0.0)
         out = _levels(change, strength * min(max(ENOUGH / max(heard, 1.0), LEAST), 1.0), gone)
     for louder in LOUDER:
-        if _says(frame + out, mark):
+        if _readable(frame + out, mark):
             break
         out = _levels(change, min(louder * mark.strength, CEILING), gone)
     return out
@@ -222,7 +222,7 @@ def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.hstack([a.real, -a.imag]) @ np.hstack([b.real, b.imag]).T
 
 
-def lying(seen: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
+def existing_mark(seen: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
     """The payload, and its key, that can be read in a picture of transform (3, 128, 65), uncut."""
     for version in VERSIONS.values():
         weighings = weighed(seen, version)
@@ -255,13 +255,13 @@ def _strength(
     return min(max(high, 0.0), CEILING)
 
 
-def _heard(picture: np.ndarray, mark: Mark) -> float:
+def _pilot_score(picture: np.ndarray, mark: Mark) -> float:
     """The pilot's S in a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
     return max(pilot_statistic(a, version) for a in _published(picture, version))
 
 
-def _says(picture: np.ndarray, mark: Mark) -> bool:
+def _readable(picture: np.ndarray, mark: Mark) -> bool:
     """Whether the payload can be read in a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
     readings = (read(a, mark.key, version) for a in _published(picture, version))
@@ -288,7 +288,7 @@ def _waves(size: int, short: int) -> np.ndarray:
     return np.exp(2j * np.pi * turns).astype(np.complex64)
 
 
-def forgiven(cells: np.ndarray) -> np.ndarray:
+def visual_masking(cells: np.ndarray) -> np.ndarray:
     """(h, w) what the eye forgives in a picture (h, w, 3): little where flat and bright."""
     luma = cells @ FORWARD[0].astype(np.float32)
     mean = blurred(luma, 2)

@@ -18,7 +18,7 @@ import numpy as np
 from watermark_attacks import ATTACKS, Frames, to_short_side
 
 from animate.media import clips
-from animate.provenance.fingerprint import Fingerprint, Sampler, matches, witness
+from animate.provenance.fingerprint import Fingerprint, Sampler, file_sampler, matches
 
 NEARS = (0.2, 0.3, 0.4)
 RATES = {"social: 480, CRF 30, 30 fps": 1.2, "30 to 24 fps": 0.8, "drop 90 % of the frames": 0.1}
@@ -55,7 +55,7 @@ def claimed(frames: Iterable[np.ndarray], rate: float = 25) -> Fingerprint:
 
 
 def seen(frames: Iterable[np.ndarray], rate: float = 25) -> Fingerprint:
-    return _seen(frames, witness(rate))
+    return _seen(frames, file_sampler(rate))
 
 
 def _seen(frames: Iterable[np.ndarray], look: Sampler) -> Fingerprint:

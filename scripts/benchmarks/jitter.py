@@ -20,7 +20,7 @@ from animate import checkpoints
 from animate.faces import Box, cut, follow
 from animate.faces.yunet import YuNet
 from animate.inference.driver import smooth
-from animate.inference.predictor import Pose, Stage
+from animate.inference.predictor import Pose, Predictor
 from animate.media import clips
 from animate.media.photos import read_photo
 from animate.models.contract import values
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=6.0, help="grey levels [6]")
     options = parser.parse_args()
     network, _ = checkpoints.load("first_order_gated")
-    stage, size = Stage.of(network), network.size
+    predictor, size = Predictor.of(network), network.size
 
     still = list(
         follow(YuNet(), noisy(read_photo(options.photo), options.frames, options.noise), RATE)
@@ -67,14 +67,16 @@ def main() -> None:
 
     def tracked(boxes: list[Box]) -> list[Pose]:
         crops = [cut(s.frame, box, size) for s, box in zip(still, boxes, strict=True)]
-        return list(stage.poses(crops))
+        return list(predictor.poses(crops))
 
     wavering, poses = tracked(found), tracked(used)
     print(f"| keypoints in squares as detected, pixels | {jitter(points(wavering, size)):.3f} |")
     print(f"| keypoints in squares as used, pixels | {jitter(points(poses, size)):.3f} |")
     clip = clips.open_clip(options.clip)
     moving = list(
-        stage.poses(cut(s.frame, s.box, size) for s in follow(YuNet(), clip.frames(), clip.rate))
+        predictor.poses(
+            cut(s.frame, s.box, size) for s in follow(YuNet(), clip.frames(), clip.rate)
+        )
     )
     before = points(moving, size)
     for cutoff in (3.0, 2.0, 1.0):

@@ -19,7 +19,7 @@ import torch
 from animate import checkpoints
 from animate.faces import Centre, cut
 from animate.inference.portrait import portrait
-from animate.inference.predictor import BATCH, Stage
+from animate.inference.predictor import BATCH, Predictor
 from animate.media import clips
 from animate.options import Retarget
 from animate.system import parallel
@@ -54,7 +54,7 @@ def main() -> None:
     device = find_device(args.device)
     model, info = checkpoints.load(args.checkpoint, device=str(device))
     loading = time.perf_counter() - start
-    stage = Stage.of(model, args.precision)
+    predictor = Predictor.of(model, args.precision)
     face = Centre()
     photo = clips.read_photo(args.photo)
     crop = cut(photo, face.locate(photo), model.size)
@@ -62,19 +62,19 @@ def main() -> None:
     crops = [
         cut(f, face.locate(f), model.size) for f in next(parallel.chunks(driver.frames(), BATCH))
     ]
-    source, motion = stage.encode(crop), stage.track(crops)
-    relative = stage.retarget(source, motion, motion[:1], Retarget())
+    source, motion = predictor.encode(crop), predictor.track(crops)
+    relative = predictor.retarget(source, motion, motion[:1], Retarget())
 
     count = model.parameter_count() / 1e6
-    print(f"{info.model}, {count:.2f} M parameters, {device}, {stage.precision}")
+    print(f"{info.model}, {count:.2f} M parameters, {device}, {predictor.precision}")
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}")
     print(f"load                {loading * 1e3:7.1f} ms")
-    print(f"encode the photo    {best(lambda: stage.encode(crop), args.repeats) * 1e3:7.1f} ms")
+    print(f"encode the photo    {best(lambda: predictor.encode(crop), args.repeats) * 1e3:7.1f} ms")
     for name, call in (
-        ("track", lambda: stage.track(crops)),
-        ("retarget", lambda: stage.retarget(source, motion, motion[:1], Retarget())),
-        ("render", lambda: stage.render(source, relative)),
-        ("render, absolute", lambda: stage.render(source, motion)),
+        ("track", lambda: predictor.track(crops)),
+        ("retarget", lambda: predictor.retarget(source, motion, motion[:1], Retarget())),
+        ("render", lambda: predictor.render(source, relative)),
+        ("render, absolute", lambda: predictor.render(source, motion)),
     ):
         print(f"{name:19} {best(call, args.repeats) * 1e3 / BATCH:7.1f} ms a frame")
     with tempfile.TemporaryDirectory() as folder:

@@ -46,26 +46,26 @@ class Clock(threading.local):
             self.spent[self.running[-1]] += now - self.since
         self.since = now
 
-    def wrap(self, owner: Any, name: str, stage: str) -> None:
+    def wrap(self, owner: Any, name: str, predictor: str) -> None:
         """Time a function or method, or each step of what it yields."""
         call = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            with self.stage(stage):
+            with self.predictor(predictor):
                 result = call(*args, **kwargs)
-            return self.steps(result, stage) if isinstance(result, Iterator) else result
+            return self.steps(result, predictor) if isinstance(result, Iterator) else result
 
         setattr(owner, name, timed)
 
-    def steps(self, iterator: Iterator[Any], stage: str) -> Iterator[Any]:
+    def steps(self, iterator: Iterator[Any], predictor: str) -> Iterator[Any]:
         while True:
-            with self.stage(stage):
+            with self.predictor(predictor):
                 item = next(iterator, self)
             if item is self:
                 return
             yield item
 
-    def stage(self, name: str) -> Any:
+    def predictor(self, name: str) -> Any:
         clock = self
 
         class Running:
@@ -86,7 +86,7 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     from animate.faces.paste import Paster
     from animate.inference import compose, driver
     from animate.inference.portrait import portrait
-    from animate.inference.predictor import Stage
+    from animate.inference.predictor import Predictor
     from animate.media.clips import Clip
     from animate.publish import video
     from animate.system.memory import keep_memory
@@ -97,9 +97,9 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     clock.wrap(driver.Driver, "sightings", "find")
     for module in (driver, compose):
         clock.wrap(module, "cut", "cut")
-    clock.wrap(Stage, "track", "track")
+    clock.wrap(Predictor, "track", "track")
     for name in ("retarget", "render"):
-        clock.wrap(Stage, name, "move")
+        clock.wrap(Predictor, name, "move")
     clock.wrap(Paster, "__call__", "paste")
     clock.wrap(publish.Embedder, "__call__", "mark")
     clock.wrap(video._Mixer, "show", "send")
@@ -164,12 +164,12 @@ def main() -> None:
         }
         results = {name: child(options.checkpoint, *run) for name, run in runs.items()}
     print("| CPU ms a frame | " + " | ".join(results) + " |\n" + "|---" * (1 + len(results)) + "|")
-    for stage in (*STAGES, "encode"):
+    for predictor in (*STAGES, "encode"):
         cells = []
         for result in results.values():
-            share = result["ms"][stage] / sum(result["ms"].values())
-            cells.append(f"{result['ms'][stage]:.1f} ({100 * share:.0f} %)")
-        print(f"| {stage} | " + " | ".join(cells) + " |")
+            share = result["ms"][predictor] / sum(result["ms"].values())
+            cells.append(f"{result['ms'][predictor]:.1f} ({100 * share:.0f} %)")
+        print(f"| {predictor} | " + " | ".join(cells) + " |")
     rows: dict[str, Callable[[dict[str, Any]], str]] = {
         "frames a second": lambda r: f"{r['frames'] / r['seconds']:.1f}",
         "peak memory, MiB": lambda r: f"{r['MiB'][0]:.0f}, encoder {r['MiB'][1]:.0f}",

@@ -24,9 +24,9 @@ from animate.data.pairs import Clips, Pairs
 from animate.data.stores import Resident, open_clips
 from animate.models import build
 from animate.system.memory import keep_memory
-from animate.training.distributed import Team
+from animate.training.distributed import ProcessGroup
 from animate.training.recipe import loss
-from animate.training.step import School
+from animate.training.step import Trainers
 
 
 def main() -> None:
@@ -75,11 +75,11 @@ def step(args: argparse.Namespace) -> None:
     tree = settings("train", [f"experiment={args.step}", "out=x", "data.clips=x"])
     if tree["loss"].get("backbone") == "vgg19":
         tree["loss"]["weights"] = "random"
-    team = Team.join(args.device)
+    team = ProcessGroup.join(args.device)
     model = build(tree["motion"]["name"], **tree["motion"]["arguments"]).to(team.device)
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     keep_memory()
-    school = School(
+    school = Trainers(
         model, loss(tree["loss"]), team, precision=args.precision, betas=tree["optim"]["betas"],
         clip_norm=tree["optim"]["clip_norm"], compiled=args.compiled,
     )  # fmt: skip

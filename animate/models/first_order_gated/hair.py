@@ -21,7 +21,7 @@ LOW, HIGH = 0.2, 0.9  # heights, chin to bridge of the nose, where hair begins t
 
 
 @exact
-def stiff(flow: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+def rigid_skull_flow(flow: Tensor, source: Tensor, driving: Tensor) -> Tensor:
     """The flow (B, S, S, 2) with what is around the upper face moved by the skull's similarity.
 
     Points of the photo (1 or B, K, 2) and of the driving frames (B, K, 2).
@@ -35,24 +35,24 @@ def stiff(flow: Tensor, source: Tensor, driving: Tensor) -> Tensor:
     height = ((z - chin) * up).sum(-1, keepdim=True)
     height = height / up.square().sum(-1, keepdim=True).clamp(min=1e-6)
     above = ((height - LOW) / (HIGH - LOW)).clamp(0, 1)
-    return torch.lerp(flow, skull, above * beyond(driving, flow.shape[1]))
+    return torch.lerp(flow, skull, above * face_surroundings(driving, flow.shape[1]))
 
 
-def beyond(point: Tensor, side: int) -> Tensor:
+def face_surroundings(point: Tensor, side: int) -> Tensor:
     """0 on the face at (B, K, 2), which keypoints know better, 1 away from it: (B, S, S, 1)."""
     face = inside(point[:, list(mesh.RIM)], side, side)[:, None]
     wide = F.max_pool2d(face, 5, stride=1, padding=2)
     return 1 - F.avg_pool2d(wide, 5, stride=1, padding=2).permute(0, 2, 3, 1)
 
 
-def mute(point: Tensor, side: int) -> Tensor:
+def expression_mask(point: Tensor, side: int) -> Tensor:
     """0 at eyes, brows and mouth of (B, K, 2), which speak, 1 away from them: (B, S, S, 1)."""
     near = 2 * gaussians(point[:, SPEAKING], side, side, 0.004).amax(1, keepdim=True)
     return 1 - F.avg_pool2d(near.clamp(max=1), 3, stride=1, padding=1).permute(0, 2, 3, 1)
 
 
 @exact
-def crown(flow: Tensor, front: Tensor) -> Tensor:
+def crown_mask(flow: Tensor, front: Tensor) -> Tensor:
     """1 where a flow (B, S, S, 2) may show the person (1 or B, 1, S, S), 0 above: (B, 1, S, S).
 
     A head that the photo's top cuts is taken for round: what is mirrored there ends on a circle as

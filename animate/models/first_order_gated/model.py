@@ -44,7 +44,12 @@ from animate.models.first_order_gated.camera import SIDE, align, everywhere, pan
 from animate.models.first_order_gated.covered import covered
 from animate.models.first_order_gated.flow_refinement import correct, trust
 from animate.models.first_order_gated.foreground import Layers, person
-from animate.models.first_order_gated.hair import crown, mirrored, mute, stiff
+from animate.models.first_order_gated.hair import (
+    crown_mask,
+    expression_mask,
+    mirrored,
+    rigid_skull_flow,
+)
 from animate.models.first_order_gated.int8 import Conv, pack, plus
 from animate.models.first_order_gated.keypoints import KeypointDetector
 from animate.models.first_order_gated.light import Light
@@ -216,7 +221,7 @@ class Synthesis(nn.Module):
         before, her = move(ours, flow).split([3, 1], 1)
         # what the photo can't show: the soft rim of a closed mouth, stretched, is not an open one
         shown = (2 * before - 1).clamp(min=0)
-        shown[:, 0] *= 1 - mouth.torn[:, None, None]
+        shown[:, 0] *= 1 - mouth.stretch[:, None, None]
         fresh = (openings - shown).clamp(min=0)
         open2 = torch.cat([before, openings, her], 1)
         x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
@@ -226,7 +231,7 @@ class Synthesis(nn.Module):
         shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
         flow = resize_flow(resize_flow(flow, *x.shape[2:]) + shift, *photo.shape[2:])
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
-        silhouette = moved[:, 3:] * crown(flow, front)
+        silhouette = moved[:, 3:] * crown_mask(flow, front)
         warped = torch.lerp(behind, moved[:, :3], silhouette)
         x = shuffle(self.paint(self.last(x, warped - 0.5)).float())
         gate = (x[:, 3:] + 6 * smooth(fresh.amax(1, keepdim=True))).sigmoid()
@@ -323,10 +328,10 @@ class FirstOrderGated(MotionModel[Source, Points]):
         if not relative:
             if not source.covered:
                 return motion
-            return replace(motion, point=retarget.mute(own.point, motion.point))
+            return replace(motion, point=retarget.without_mouth(own.point, motion.point))
         if source.covered:
             amplify = {**amplify, "mouth": 0.0}
-        start = retarget.shut(reference.point, own.point, adapt_scale)
+        start = retarget.match_lips(reference.point, own.point, adapt_scale)
         theirs = retarget.within_reach(start, motion.point)
         point = retarget.transfer(own.point, theirs, start, adapt_scale, amplify)
         point = retarget.untangle(point)
@@ -371,13 +376,13 @@ class FirstOrderGated(MotionModel[Source, Points]):
         self, source: Source, motion: Points, flow: Tensor, ground: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Flow and layers: what frames show beyond keypoints and camera, else a stiff skull."""
-        held = stiff(flow, source.pose.point, motion.point)
+        held = rigid_skull_flow(flow, source.pose.point, motion.point)
         ours, theirs = source.pose.view.float() / 255, motion.view.float() / 255
         if torch.equal(ours.expand_as(theirs), theirs):  # relative motion keeps our own view
             return held, (source.front, source.behind)
         corrected = correct(flow, ours, theirs)
         sure = trust(flow, corrected, ours, theirs)
-        flow = torch.lerp(held, corrected, sure * mute(motion.point, MAP))
+        flow = torch.lerp(held, corrected, sure * expression_mask(motion.point, MAP))
         back = everywhere(ground)
         behind = source.behind if source.light is None else source.light.shown(source.behind)
         back = torch.lerp(back, correct(back, view(behind).float() / 255, theirs), sure)

@@ -20,7 +20,7 @@ from animate.models.geometry import bounds, exact, grid, warp
 
 SHEET = (32, 64)  # lip to lip, corner to corner
 CODE = 64
-TORN = 2.0, 3.2  # times as far open: teeth still pass for teeth, and don't any more
+STRETCH = 2.0, 3.2  # times as far open: teeth still pass for teeth, and don't any more
 UPPER, LOWER = (
     [mesh.TAUGHT.index(n) for n in chain]
     for chain in ((78, 82, 13, 312, 308), (78, 87, 14, 317, 308))
@@ -38,7 +38,7 @@ class Inside:
     drawn: Tensor  # (B, 3, h, w) of a window around all mouths; beyond the lips it means nothing
     rows: slice
     columns: slice
-    torn: Tensor  # (B,) in [0, 1]: how much the photos' own mouths would be torn there
+    stretch: Tensor  # (B,) in [0, 1]: how much the photos' own mouths would be torn there
 
 
 class Mouth(nn.Module):
@@ -77,7 +77,7 @@ class Mouth(nn.Module):
         rows, columns = window(theirs, side)
         place = between(theirs, grid(side, side, theirs.device)[rows, columns])
         drawn = warp(self.sheet(look, theirs), place, padding="border")
-        return Inside(drawn, rows, columns, torn(ours, theirs))
+        return Inside(drawn, rows, columns, stretch(ours, theirs))
 
 
 class Drawn(nn.Module):
@@ -142,11 +142,11 @@ def opened(point: Tensor) -> Tensor:
 
 
 @exact
-def torn(ours: Tensor, theirs: Tensor) -> Tensor:
+def stretch(ours: Tensor, theirs: Tensor) -> Tensor:
     """How torn the inside of mouths of poses (B, K, 2) would be in other poses: (B,) in [0, 1]."""
     before, after = opened(torch.cat([ours, theirs])).split([len(ours), len(theirs)])
     ratio = after / before.clamp(min=1e-3)
-    return ((ratio - TORN[0]) / (TORN[1] - TORN[0])).clamp(0, 1)
+    return ((ratio - STRETCH[0]) / (STRETCH[1] - STRETCH[0])).clamp(0, 1)
 
 
 @exact

@@ -139,13 +139,13 @@ def down(point: Tensor) -> Tensor:
     return way / way.norm(dim=-1, keepdim=True).clamp(min=1e-6)
 
 
-def gap(point: Tensor) -> Tensor:
+def lip_gap(point: Tensor) -> Tensor:
     """How far the lips of poses (T, K, 2) are apart, down the face: (T,)."""
     above, below = ([pair[i] for pair in MEETING[:3]] for i in range(2))
     return ((point[:, below] - point[:, above]) * down(point)[:, None]).sum(-1).mean(1)
 
 
-def part(point: Tensor, much: Tensor) -> Tensor:
+def part_lips(point: Tensor, much: Tensor) -> Tensor:
     """Poses (T, K, 2) with their lips further apart, by (T,), and all that goes with them."""
     point, way = point.clone(), much[:, None] * down(point)
     for number, share in PARTING.items():
@@ -154,39 +154,39 @@ def part(point: Tensor, much: Tensor) -> Tensor:
 
 
 @exact
-def shut(first: Tensor, source: Tensor, adapt_scale: bool) -> Tensor:
-    """The driver's reference `first` (1, K, 2), its lips as far apart as the photo's.
+def match_lips(reference: Tensor, source: Tensor, adapt_scale: bool) -> Tensor:
+    """The driver's reference `reference` (1, K, 2), its lips as far apart as the photo's.
 
     Relative motion can't close what is closed: seen from a wide open mouth, all that a driver says
     would be lost on closed lips. Nor would a mouth that is open in the photo ever close, seen from
     closed lips; lips that are hardly parted, which may be a smile, stay so. `source` (1, K, 2) is
-    the photo's pose, as large as `first` is, or of its own size where scale is not adapted.
+    the photo's pose, as large as `reference` is, or of its own size where scale is not adapted.
     """
-    scale, _, _ = fit_similarity(source[:, list(STEADY)], first[:, list(STEADY)])
+    scale, _, _ = fit_similarity(source[:, list(STEADY)], reference[:, list(STEADY)])
     size = scale.square().sum((1, 2)).div(2).sqrt() if adapt_scale else 1.0
 
-    ours, theirs = size * gap(source).clamp(min=0), gap(first)
+    ours, theirs = size * lip_gap(source).clamp(min=0), lip_gap(reference)
     width = (source[:, CORNERS[1]] - source[:, CORNERS[0]]).norm(dim=-1)
-    agape = ((gap(source) / width.clamp(min=0.05) - PARTED[0]) / (PARTED[1] - PARTED[0])).clamp(
+    agape = ((lip_gap(source) / width.clamp(min=0.05) - PARTED[0]) / (PARTED[1] - PARTED[0])).clamp(
         0, 1
     )
     excess = (theirs - ours).clamp(min=0)
     lack = agape * (ours - theirs.clamp(min=0)).clamp(min=0)
-    return part(first, lack - excess)
+    return part_lips(reference, lack - excess)
 
 
 TURN = 0.2  # of the face's size, root mean square: how far steady landmarks leave their plane
 
 
-def since(first: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The head's affine motion since `first` (1, K, 2), and the rest, of poses (T, K, 2).
+def head_and_expression(reference: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The head's affine motion since `reference` (1, K, 2), and the rest, of poses (T, K, 2).
 
     Its matrix (T, 2, 2), centre before and after (T, 1, 2), fitted to the steady landmarks; the
     expression left over (T, K, 2), seen in the reference frame.
     """
     steady = list(STEADY)
     ones = torch.ones(len(motion), 1, len(STEADY), device=motion.device)
-    start = first.expand(len(motion), -1, -1)
+    start = reference.expand(len(motion), -1, -1)
     matrix, centre, home = fit_affine(start[:, steady], motion[:, steady], ones)
     matrix = matrix[:, 0]
     upright = torch.linalg.inv(matrix).mT
@@ -194,9 +194,9 @@ def since(first: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
 
 
 @exact
-def mute(own: Tensor, motion: Tensor) -> Tensor:
+def without_mouth(own: Tensor, motion: Tensor) -> Tensor:
     """Poses (T, K, 2) whose mouths stay as in `own` (1, K, 2), and go with the head."""
-    matrix, centre, home, _ = since(own, motion)
+    matrix, centre, home, _ = head_and_expression(own, motion)
     still = list(REGIONS["mouth"])
     point = motion.clone()
     point[:, still] = (own[:, still] - centre) @ matrix.mT + home
@@ -204,16 +204,16 @@ def mute(own: Tensor, motion: Tensor) -> Tensor:
 
 
 @exact
-def within_reach(first: Tensor, motion: Tensor) -> Tensor:
-    """Poses (T, K, 2) that turn no further from `first` (1, K, 2) than one photo can show.
+def within_reach(reference: Tensor, motion: Tensor) -> Tensor:
+    """Poses (T, K, 2) that turn no further from `reference` (1, K, 2) than one photo can show.
 
     A turn of the head is what no similarity of the steady landmarks explains: the rest of their
     affine motion, and what they do beyond it. Where that is more than TURN, all of it is scaled
     down; mouth and eyes open and close as before.
     """
-    matrix, centre, home, rest = since(first, motion)
+    matrix, centre, home, rest = head_and_expression(reference, motion)
     steady = list(STEADY)
-    size = (first[:, steady] - centre[:1]).square().sum(-1).mean().sqrt()
+    size = (reference[:, steady] - centre[:1]).square().sum(-1).mean().sqrt()
     turn = rest[:, steady].square().sum(-1).mean(1).sqrt() / size
     share = (TURN / turn.clamp(min=TURN))[:, None, None]
     (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
@@ -221,12 +221,12 @@ def within_reach(first: Tensor, motion: Tensor) -> Tensor:
     held = share * rest
     for rim in (RIGHT_EYE, LEFT_EYE):  # of which only what is level along the eye is the head's
         eye = [TAUGHT.index(n) for n in rim]
-        at, own = first[:, eye], rest[:, eye]
+        at, own = reference[:, eye], rest[:, eye]
         along = ((at - at.mean(1, keepdim=True)) * (at[:, 1:2] - at[:, :1])).sum(-1, keepdim=True)
         slope = (own * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True)
         held[:, eye] = own - (1 - share) * (own.mean(1, keepdim=True) + slope * along)
-    held = home + (first - centre + held) @ torch.lerp(similar, matrix, share).mT
-    held = part(held, gap(motion) - gap(held))
+    held = home + (reference - centre + held) @ torch.lerp(similar, matrix, share).mT
+    held = part_lips(held, lip_gap(motion) - lip_gap(held))
     return torch.where(share < 1, held, motion)
 
 
@@ -234,26 +234,26 @@ def within_reach(first: Tensor, motion: Tensor) -> Tensor:
 def transfer(
     source: Tensor,
     motion: Tensor,
-    first: Tensor,
+    reference: Tensor,
     adapt_scale: bool,
     amplify: Mapping[str, float] = {},
 ) -> Tensor:
-    """Relative motion: the driver's change since `first`, carried to the photo's face.
+    """Relative motion: the driver's change since `reference`, carried to the photo's face.
 
-    source (1, K, 2), motion (T, K, 2), first (1, K, 2) -> (T, K, 2). The change is split into the
-    head's affine motion M, fitted to the steady landmarks, and the expression left over, seen in
-    the reference frame. Both are taken to the photo by the similarity N between the two faces
+    source (1, K, 2), motion (T, K, 2), reference (1, K, 2) -> (T, K, 2). The change is split into
+    the head's affine motion M, fitted to the steady landmarks, and the expression left over, seen
+    in the reference frame. Both are taken to the photo by the similarity N between the two faces
     (only its translation unless `adapt_scale`): p = N M N^-1 (p_source + N' expression).
     `amplify` multiplies M's difference from standing still ("head") and the expression of REGIONS.
     """
-    matrix, centre, home, expression = since(first, motion)  # M
+    matrix, centre, home, expression = head_and_expression(reference, motion)  # M
     steady = list(STEADY)
     for name, points in REGIONS.items():
         expression[:, list(points)] *= amplify.get(name, 1.0)
     head = amplify.get("head", 1.0)
     matrix = torch.lerp(torch.eye(2, device=source.device).expand_as(matrix), matrix, head)
     home = torch.lerp(centre, home, head)
-    scale, ours, theirs = fit_similarity(first[:, steady], source[:, steady])  # N
+    scale, ours, theirs = fit_similarity(reference[:, steady], source[:, steady])  # N
     if not adapt_scale:
         scale = torch.eye(2, device=source.device)[None]
     turn = scale @ matrix @ torch.linalg.inv(scale)

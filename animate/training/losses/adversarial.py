@@ -41,7 +41,7 @@ class Adversary:
     def __init__(
         self, kind: str, weight: float, features: float, discriminator: dict[str, Any]
     ) -> None:
-        self.critic = Discriminator(**discriminator)
+        self.discriminator = Discriminator(**discriminator)
         self.octaves = [round(-torch.tensor(float(s)).log2().item()) for s in
                         discriminator.get("scales", (1,))]  # fmt: skip
         self.weight, self.features = weight, features
@@ -54,9 +54,9 @@ class Adversary:
         """What the painter makes small: being told apart, and differences between the features
         that the discriminator sees (Wang et al. 2018, eq. 4)."""
         point = point.detach()
-        ours = self.critic(self.views(painted), point)
+        ours = self.discriminator(self.views(painted), point)
         with torch.no_grad():
-            theirs = self.critic(self.views(true), point)
+            theirs = self.discriminator(self.views(true), point)
         fooled = torch.stack([self.painting(precise(score)) for _, score in ours]).sum()
         apart = [
             (precise(a) - precise(b)).abs().mean()
@@ -68,14 +68,14 @@ class Adversary:
             "matching": self.features * torch.stack(apart).sum(),
         }
 
-    def criticise(
-        self, critic: Any, painted: Tensor, true: Tensor, point: Tensor
+    def discriminator_loss(
+        self, discriminator: Any, painted: Tensor, true: Tensor, point: Tensor
     ) -> dict[str, Tensor]:
         """What the discriminator makes small."""
-        ours = critic(self.views(painted.detach()), point.detach())
-        theirs = critic(self.views(true), point.detach())
+        ours = discriminator(self.views(painted.detach()), point.detach())
+        theirs = discriminator(self.views(true), point.detach())
         judged = [
             self.judging(precise(true_score), precise(score))
             for (_, score), (_, true_score) in zip(ours, theirs, strict=True)
         ]
-        return {"critic": torch.stack(judged).sum()}
+        return {"discriminator": torch.stack(judged).sum()}

@@ -13,7 +13,7 @@ from animate.training.losses.perceptual import backbone as perceptual_distance
 from animate.training.losses.terms import Terms, deformation, equivariance
 
 
-class Published:
+class FirstOrderLoss:
     """The losses of Siarohin et al. 2019, section 3.3, with the weights of their code.
 
     Perceptual distance at four octaves, equivariance of points and frames in every step and, where
@@ -40,7 +40,7 @@ class Published:
         self.adversary = (
             Adversary(kind, adversarial, matching, discriminator or {}) if adversarial else None
         )
-        self.critic = self.adversary.critic if self.adversary else None
+        self.discriminator = self.adversary.discriminator if self.adversary else None
         self.painted: tuple[Tensor, Tensor] | None = None  # of the last call, and keypoints
 
     def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
@@ -56,7 +56,9 @@ class Published:
             self.painted = out.image.detach(), point.detach()
         return terms
 
-    def criticise(self, critic: Any, pairs: Pairs, step: int, seed: int) -> Terms:
+    def discriminator_loss(self, discriminator: Any, pairs: Pairs, step: int, seed: int) -> Terms:
         assert self.adversary is not None
         assert self.painted is not None
-        return self.adversary.criticise(critic, self.painted[0], pairs.driving, self.painted[1])
+        return self.adversary.discriminator_loss(
+            discriminator, self.painted[0], pairs.driving, self.painted[1]
+        )

@@ -27,10 +27,10 @@ from animate.training.losses.perceptual import backbone as perceptual_distance
 from animate.training.losses.terms import Terms, deformation, equivariance, pyramid
 
 
-class Guidance:
+class KeypointLoss:
     """Keypoints alone: the detector learns the teacher's landmarks, on both images of a pair."""
 
-    critic = None
+    discriminator = None
 
     def __init__(self, guidance: float = 40.0, spotlight: float = 1.0, rims: float = 40.0) -> None:
         self.guidance = guidance
@@ -48,7 +48,7 @@ class Guidance:
         }
 
 
-class Reenactment:
+class GatedLoss:
     """The source in the driver's pose must be the driving frame; both are of one person.
 
     Terms with weight 0 are left out. `perceptual_every`: steps between perceptual terms, which
@@ -59,7 +59,7 @@ class Reenactment:
     flow where the pairs of a batch drive each other, in every second step.
     """
 
-    critic = None
+    discriminator = None
 
     def __init__(
         self,

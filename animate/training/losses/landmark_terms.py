@@ -117,7 +117,7 @@ def strangers(model: Any, pairs: Pairs) -> Tensor:
     """
     ours = pairs.source_points
     first, motion = ours.roll(1, 0), pairs.driving_points.roll(1, 0)
-    start = retarget.shut(first, ours, adapt_scale=True)
+    start = retarget.match_lips(first, ours, adapt_scale=True)
     far = retarget.transfer(ours, motion, start, adapt_scale=True, amplify={"head": FURTHER})
     moved = retarget.untangle(far)
     still = torch.eye(2, 3, device=ours.device).expand(len(ours), -1, -1)

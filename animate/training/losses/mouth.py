@@ -17,7 +17,7 @@ OPEN = 0.02  # half sides that lips are apart, in the mean over the mouth: 2.5 p
 WIDE = 0.06  # from here on a mouth counts in full
 
 
-class Judge(nn.Module):
+class MouthDiscriminator(nn.Module):
     """Whether a sheet is a true one of the mouth (B, 3, h, w) that a photo shows, in a pose.
 
     The pose has its say by projection (Miyato and Koyama 2018).
@@ -42,7 +42,7 @@ class Judge(nn.Module):
         return features, self.score(x) + fits / 4
 
 
-class Mouths:
+class MouthLoss:
     """Loss of the mouth's sheets: pixels, plain and coarse, and a judge's opinion.
 
     Landmarks are the teacher's; pairs without them, or whose driver's lips are closed, are left
@@ -58,7 +58,7 @@ class Mouths:
     ) -> None:
         self.weights = {"pixels": pixels, "adversarial": adversarial, "matching": matching}
         self.judging, self.painting = judgement(kind)
-        self.critic = Judge()
+        self.discriminator = MouthDiscriminator()
         self.last: tuple[Tensor, ...] = ()  # sheets drawn and true, photo, pose of the last call
 
     def __call__(self, model: Any, pairs: Pairs, step: int, seed: int) -> dict[str, Tensor]:
@@ -77,9 +77,9 @@ class Mouths:
             (weight * (F.avg_pool2d(drawn, n) - F.avg_pool2d(true, n)).abs()).mean() for n in (1, 4)
         ]
         self.last = drawn.detach(), true, photo, posed(theirs)
-        features, score = self.critic(drawn, *self.last[2:])
+        features, score = self.discriminator(drawn, *self.last[2:])
         with torch.no_grad():
-            wanted, _ = self.critic(*self.last[1:])
+            wanted, _ = self.discriminator(*self.last[1:])
         matched = [
             (a.float() - b.float()).abs().mean() for a, b in zip(features, wanted, strict=True)
         ]
@@ -90,12 +90,14 @@ class Mouths:
         }
         return {name: self.weights[name] * value for name, value in terms.items()}
 
-    def criticise(self, critic: Any, pairs: Pairs, step: int, seed: int) -> dict[str, Tensor]:
+    def discriminator_loss(
+        self, discriminator: Any, pairs: Pairs, step: int, seed: int
+    ) -> dict[str, Tensor]:
         if not self.last:
-            return {"critic": nothing(critic)}
+            return {"discriminator": nothing(discriminator)}
         drawn, true, *shown = self.last
-        (_, theirs), (_, ours) = critic(true, *shown), critic(drawn, *shown)
-        return {"critic": self.judging(theirs.float(), ours.float())}
+        (_, theirs), (_, ours) = discriminator(true, *shown), discriminator(drawn, *shown)
+        return {"discriminator": self.judging(theirs.float(), ours.float())}
 
 
 def nothing(network: nn.Module) -> Tensor:

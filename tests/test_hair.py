@@ -9,11 +9,11 @@ from animate.models.first_order_gated.hair import (
     CHIN,
     SIDES,
     SPEAKING,
-    beyond,
-    crown,
+    crown_mask,
+    expression_mask,
+    face_surroundings,
     mirrored,
-    mute,
-    stiff,
+    rigid_skull_flow,
 )
 from animate.models.geometry import grid
 
@@ -38,7 +38,7 @@ def similarity(point: torch.Tensor) -> torch.Tensor:
 
 def test_hair_follows_the_sides_of_the_head() -> None:
     driving = face()
-    flow = stiff(JUNK, similarity(driving), driving)
+    flow = rigid_skull_flow(JUNK, similarity(driving), driving)
     torch.testing.assert_close(flow[HAIR], similarity(grid(SIDE, SIDE))[None][HAIR])
 
 
@@ -48,14 +48,17 @@ def test_a_face_that_turns_leaves_hair_where_it_is() -> None:
     rest = [n for n in range(driving.shape[1]) if n not in SIDES]
     source[:, rest] += 0.2
     torch.testing.assert_close(
-        stiff(JUNK, source, driving)[HAIR], grid(SIDE, SIDE)[None][HAIR], atol=1e-5, rtol=0
+        rigid_skull_flow(JUNK, source, driving)[HAIR],
+        grid(SIDE, SIDE)[None][HAIR],
+        atol=1e-5,
+        rtol=0,
     )
 
 
 def test_the_face_and_what_is_below_are_left_alone() -> None:
     driving = face()
-    flow = stiff(JUNK, similarity(driving), driving)
-    kept = (beyond(driving, SIDE) == 0).expand_as(flow)
+    flow = rigid_skull_flow(JUNK, similarity(driving), driving)
+    kept = (face_surroundings(driving, SIDE) == 0).expand_as(flow)
     assert kept.any()
     torch.testing.assert_close(flow[kept], JUNK[kept])
     below = int((driving[0, CHIN, 1] + 1) / 2 * SIDE) + 1
@@ -69,10 +72,10 @@ def test_a_cut_head_ends_round(cut: float) -> None:
     side = 256
     front = ((grid(side, side) - middle).norm(dim=-1) < 0.5).float()[None, None]
     above = grid(side, side)[None] - torch.tensor([0.0, 1.0])  # half a photo further up
-    shown = crown(above, front)[0, 0] * (above[0, ..., 1] < -1)
+    shown = crown_mask(above, front)[0, 0] * (above[0, ..., 1] < -1)
     truth = ((above[0] - middle).norm(dim=-1) < 0.5).float() * (above[0, ..., 1] < -1)
     assert (shown - truth).abs().mean() < 0.005 + 0.05 * truth.mean()
-    assert (crown(grid(side, side)[None], front) == 1).all()
+    assert (crown_mask(grid(side, side)[None], front) == 1).all()
 
 
 def test_above_the_photo_it_is_mirrored() -> None:
@@ -88,7 +91,7 @@ def test_the_chin_is_below_the_sides() -> None:
 
 def test_what_speaks_is_left_to_the_landmarks() -> None:
     point = face()
-    free = mute(point, SIDE)[0, ..., 0]
+    free = expression_mask(point, SIDE)[0, ..., 0]
     column, row = ((point[0, SPEAKING] + 1) / 2 * (SIDE - 1)).round().long().unbind(-1)
     assert (free[row, column] < 0.1).all()
     assert (free[:4] > 0.99).all()

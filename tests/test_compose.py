@@ -15,8 +15,8 @@ from PIL import Image
 from animate import checkpoints, portrait
 from animate.errors import AnimateError
 from animate.inference.compose import REACH, on_video, shrunk, side_by_side, tiled
-from animate.inference.driver import Tally, open_driver
-from animate.inference.predictor import Stage
+from animate.inference.driver import DriverStats, open_driver
+from animate.inference.predictor import Predictor
 from animate.media import clips
 from animate.options import Options, Paste, Retarget
 from animate.system.observer import Notes
@@ -123,51 +123,53 @@ def test_a_videos_person_keeps_the_movement_of_her_head(
 def test_a_head_is_not_shown_far_from_its_neck(
     world: Path, stalls: Path, monkeypatch: pytest.MonkeyPatch, away: float
 ) -> None:
-    stage = Stage.of(checkpoints.load(world / "tiny.safetensors")[0])
-    options, tally, shown = Options().changed(head=1.0, end=0.2), Tally(), []
-    retarget = Stage.retarget
+    predictor = Predictor.of(checkpoints.load(world / "tiny.safetensors")[0])
+    options, stats, shown = Options().changed(head=1.0, end=0.2), DriverStats(), []
+    retarget = Predictor.retarget
 
-    def further(self: Stage, source: Any, motion: Any, first: Any, how: Retarget) -> Any:
+    def further(self: Predictor, source: Any, motion: Any, first: Any, how: Retarget) -> Any:
         moved = retarget(self, source, motion, first, how)
         if how.keeps_head:
             return moved
         view = torch.zeros_like(moved.view)  # of another frame
         return replace(moved, point=moved.point + torch.tensor([away, 0]), view=view)
 
-    def render(self: Stage, source: Any, motion: Any) -> np.ndarray:
+    def render(self: Predictor, source: Any, motion: Any) -> np.ndarray:
         shown.append(motion)
         return np.zeros((2, self.model.size, self.model.size, 3), np.uint8)
 
-    monkeypatch.setattr(Stage, "retarget", further)
-    monkeypatch.setattr(Stage, "doubts", lambda self, motion: [0.0] * len(motion))
-    monkeypatch.setattr(Stage, "render", render)
+    monkeypatch.setattr(Predictor, "retarget", further)
+    monkeypatch.setattr(Predictor, "doubts", lambda self, motion: [0.0] * len(motion))
+    monkeypatch.setattr(Predictor, "render", render)
     clip = clips.open_clip(stalls / "source.mp4")
     driver = open_driver(world / "clip.mp4", options)
-    count = len(list(on_video(stage, clip, driver, options.changed(paste="crop"), tally)))
+    count = len(list(on_video(predictor, clip, driver, options.changed(paste="crop"), stats)))
     for motion in shown:
-        assert stage.head_distance(motion[:1], motion[1:]) < REACH + 0.03
+        assert predictor.head_distance(motion[:1], motion[1:]) < REACH + 0.03
         assert torch.equal(motion.view[0], motion.view[1])  # what is around her stays
-    assert (count, tally.held) == (len(shown), count * (away > REACH))
-    assert any("head held" in line for line in tally.words()) == (away > REACH)
+    assert (count, stats.held) == (len(shown), count * (away > REACH))
+    assert any("head held" in line for line in stats.words()) == (away > REACH)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_clip_that_lies_moves_as_one_that_stands(world: Path, tmp_path: Path, turns: int) -> None:
-    stage = Stage.of(checkpoints.load(world / "tiny.safetensors")[0])
+    predictor = Predictor.of(checkpoints.load(world / "tiny.safetensors")[0])
     for name, k in (("stands", 0), ("lies", turns)):
         (tmp_path / name).mkdir()
         for index, frame in enumerate(draw_frames(4)):
             Image.fromarray(np.rot90(frame, k).copy()).save(tmp_path / name / f"{index}.png")
     one, other = (open_driver(tmp_path / n) for n in ("stands", "lies"))
-    assert (one.tally.turns, other.tally.turns) == (0, -turns % 4)
-    assert any("turned upright" in line for line in other.tally.words())
-    pairs = list(zip(one.poses(stage), other.poses(stage), strict=True))
+    assert (one.stats.turns, other.stats.turns) == (0, -turns % 4)
+    assert any("turned upright" in line for line in other.stats.words())
+    pairs = list(zip(one.poses(predictor), other.poses(predictor), strict=True))
     assert all(torch.equal(a.motion.point, b.motion.point) for a, b in pairs)
     still = open_driver(tmp_path / "lies" / "0.png")
-    assert torch.equal(next(still.poses(stage)).motion.point, pairs[0][0].motion.point)
+    assert torch.equal(next(still.poses(predictor)).motion.point, pairs[0][0].motion.point)
     clip = clips.open_clip(tmp_path / "stands")
     upright, turned = (
-        list(on_video(stage, clip, one, Options().changed(head=1.0, paste="crop"), Tally()))
+        list(
+            on_video(predictor, clip, one, Options().changed(head=1.0, paste="crop"), DriverStats())
+        )
         for clip in (clip, clips.open_clip(tmp_path / "lies").turned(-turns))
     )
     for a, b in zip(upright, turned, strict=True):

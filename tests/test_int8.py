@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from animate import checkpoints
 from animate.faces import Centre, cut
-from animate.inference.predictor import Stage
+from animate.inference.predictor import Predictor
 from animate.media import clips
 from animate.media.photos import read_photo
 from animate.models.first_order_gated.blocks import (
@@ -149,11 +149,11 @@ def test_the_bundled_model_moves_as_in_floats() -> None:
     results = []
     for precision in ("float32", "int8"):
         network, _ = checkpoints.load("first_order_gated")
-        stage = Stage.of(network, precision)
-        source = stage.encode(cut(photo, face.locate(photo), network.size))
-        motion = stage.track([cut(f, face.locate(f), network.size) for f in frames])
-        moved = stage.retarget(source, motion, motion[:1], Retarget())
-        results.append((motion.point, torch.from_numpy(stage.render(source, moved)).float()))  # type: ignore[attr-defined]
+        predictor = Predictor.of(network, precision)
+        source = predictor.encode(cut(photo, face.locate(photo), network.size))
+        motion = predictor.track([cut(f, face.locate(f), network.size) for f in frames])
+        moved = predictor.retarget(source, motion, motion[:1], Retarget())
+        results.append((motion.point, torch.from_numpy(predictor.render(source, moved)).float()))  # type: ignore[attr-defined]
     (point, image), (rough_point, rough_image) = results
     assert (rough_point - point).abs().mean() * 128 < 0.1  # pixels of 256
     assert (rough_image - image).square().mean() < 255**2 / 10**4  # 40 dB
