@@ -46,7 +46,6 @@ class Faces(Group):
         "auto",
         "how faces are found: auto (a small detector), centre (the middle of pictures that are "
         "cropped already), landmarks (face-alignment, whose weights you bring)",
-        words=("auto", "centre", "landmarks"),
     )
     which: int | str = setting(
         "largest",

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from animate import __version__, checkpoints
+from animate import checkpoints
 from animate.faces import Centre, cut
 from animate.inference.predictor import Predictor
 from animate.media import clips
-from animate.publish import publish
-from animate.watermark import Claim, Mark, Payload
+from animate.publish import sheets
 
 
 def main() -> None:
@@ -56,22 +55,13 @@ def main() -> None:
             row += [small(frame) for frame in list(moved)[1:]]
         rows.append(row)
     sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)
-    claim = Claim.now(
-        generator=f"animate {__version__}",
+    sheets.show(
+        args.out,
+        sheet,
         model=info.model,
         model_sha256=info.sha256,
-        photo_sha256=",".join(clips.sha256(p) for p in args.photos),
-        clip_sha256=",".join(clips.sha256(p) for p in args.drivers),
-        consent="pictures of a research data set, shown to document a model",
-    )
-    publish(
-        args.out,
-        [sheet],
-        mark=Mark(Payload.of(claim)),
-        claim=claim,
-        rate=None,
-        label=None,
-        force=True,
+        photos=args.photos,
+        drivers=args.drivers,
     )
 
 

@@ -26,9 +26,7 @@ from animate import publish
 from animate.errors import AnimateError, VerificationError
 from animate.media import clips
 from animate.options import Label
-from animate.provenance.credentials import SUFFIXES
-from animate.publish import drafts, still, video
-from animate.publish.video import FORMATS
+from animate.publish import containers, drafts, publisher, video
 from animate.verification.verify import verify
 from animate.watermark import Claim, Mark, Payload
 
@@ -38,7 +36,7 @@ CLAIM = Claim(
     clip_sha256="2" * 64, created="2026-01-02T03:04:05Z", consent='"mine"; 50 % = a\\b, é, 日本\n',
 )  # fmt: skip
 MARK = Mark(Payload.of(CLAIM))
-VIDEOS, STILLS = list(FORMATS), list(still.STILLS)
+VIDEOS, STILLS = list(containers.VIDEOS), list(containers.STILLS)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +82,7 @@ def test_a_video_is_marked_tagged_and_on_time(
 ) -> None:
     out = tmp_path / f"it's (1) 100%{suffix}"
     result = write(out, iter(frames))
-    beside = [] if suffix in SUFFIXES else [out.name + ".c2pa"]
+    beside = [] if containers.embeds(out) else [out.name + ".c2pa"]
     assert sorted(p.name for p in tmp_path.iterdir()) == [out.name, *beside]
     assert (result.path, result.frames, result.report.path) == (out, 12, out)
     report = verify(out)
@@ -237,7 +235,7 @@ def test_sound_that_is_short_or_missing_does_not_cut_the_video(
 def test_nothing_stays_when_the_mark_is_lost(
     tmp_path: Path, frames: list[np.ndarray], suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "Embedder", lambda *_: lambda frame: frame)
+    monkeypatch.setattr(publisher, "Embedder", lambda *_: lambda frame: frame)
     some = frames[:1] if suffix == ".png" else frames
     refused(tmp_path / f"v{suffix}", some, "mark is not found")
     with pytest.raises(VerificationError):
@@ -248,13 +246,13 @@ def test_nothing_stays_when_the_mark_is_lost(
 def test_a_mark_that_is_lost_is_made_louder(
     tmp_path: Path, frames: list[np.ndarray], suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = publish.Embedder, []
+    real, asked = publisher.Embedder, []
 
     def weak_at_first(mark: Mark, height: int, width: int) -> Any:
         asked.append(mark.strength)
         return real(mark, height, width) if len(asked) > 1 else lambda frame: frame
 
-    monkeypatch.setattr(publish, "Embedder", weak_at_first)
+    monkeypatch.setattr(publisher, "Embedder", weak_at_first)
     label = Label(seconds=None)
     some = frames[:1] if suffix == ".png" else frames
     done = write(tmp_path / f"v{suffix}", some, label=label)
@@ -270,7 +268,8 @@ def test_a_mark_that_is_lost_is_made_louder(
 def test_nothing_stays_when_the_tags_are_lost(
     tmp_path: Path, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video, "add_texts", lambda *_: None)
+    silent = replace(containers.VIDEOS[".gif"], finish=lambda draft, texts: None)
+    monkeypatch.setitem(containers.VIDEOS, ".gif", silent)
     refused(tmp_path / "v.gif", frames, "tags lost the claim")
 
 

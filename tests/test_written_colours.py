@@ -16,7 +16,8 @@ from PIL import Image
 from animate.media import clips
 from animate.media.photo_colours import srgb_profile
 from animate.provenance.aigc import Aigc
-from animate.publish.still import STILLS, encode_still
+from animate.publish.containers import STILLS, VIDEOS
+from animate.publish.still import encode_still
 from animate.publish.tags import Texts
 from animate.publish.video import encode_video
 
@@ -36,7 +37,7 @@ def test_a_video_says_what_its_colours_are(
 ) -> None:
     """In ITU-T H.273's numbers, BT.709 is 1, the matrix of BT.601 is 6; range 1 is limited."""
     out = tmp_path / f"v{suffix}"
-    encode_video(out, iter([flat(height)] * 3), out, TEXTS, Fraction(25), None)
+    encode_video(out, iter([flat(height)] * 3), out, VIDEOS[out.suffix], TEXTS, Fraction(25), None)
     with av.open(str(out)) as container:
         told: Any = container.streams.video[0].codec_context
         shown: Any = next(container.decode(video=0))
@@ -55,7 +56,7 @@ def test_players_that_heed_the_tags_and_those_that_do_not_agree(
     tmp_path: Path, suffix: str, height: int, unmarked: str
 ) -> None:
     out = tmp_path / f"v{suffix}"
-    encode_video(out, iter([flat(height)] * 3), out, TEXTS, Fraction(25), None)
+    encode_video(out, iter([flat(height)] * 3), out, VIDEOS[out.suffix], TEXTS, Fraction(25), None)
     for rule in (None, unmarked):
         with av.open(str(out)) as container:
             frame = next(container.decode(video=0))
@@ -69,7 +70,7 @@ def test_players_that_heed_the_tags_and_those_that_do_not_agree(
 @pytest.mark.parametrize("suffix", STILLS)
 def test_a_still_says_that_it_is_srgb(tmp_path: Path, suffix: str) -> None:
     out, frame = tmp_path / f"s{suffix}", draw_frames(1)[0]
-    encode_still(out, iter([frame]), out, TEXTS)
+    encode_still(out, iter([frame]), out, STILLS[suffix], TEXTS)
     with Image.open(out) as picture:
         told = picture.info.get("icc_profile") == srgb_profile()
         assert told or picture.info.get("srgb") == 0

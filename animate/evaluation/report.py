@@ -92,10 +92,10 @@ def write(report: Report, out: Path, inputs: Sequence[Path]) -> None:
     panels = curves(report)
     if any(panels.values()):
         picture = sheets.curves(panels, "frame of the clip")
-        sheets.show(out / "curves.png", picture, inputs=inputs, **made)
+        sheets.show(out / "curves.png", picture, photos=inputs, drivers=inputs, **made)
     sheet = worst(report)
     if sheet is not None:
-        sheets.show(out / "worst.png", sheet, inputs=inputs, **made)
+        sheets.show(out / "worst.png", sheet, photos=inputs, drivers=inputs, **made)
 
 
 def markdown(report: Report) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from animate.errors import AnimateError
 from animate.faces.crop import FRAMING, Framing
 from animate.faces.detect import Detector, Remembered
 from animate.faces.locate import Centre, Detected, Given, Locator
@@ -46,7 +47,10 @@ def _locator(
 
 
 def detector(faces: Faces) -> Detector:
-    """The detector that the options name."""
+    """The detector that the options name. Raises AnimateError for an unknown one."""
+    if faces.name not in DETECTORS:
+        known = ", ".join([*DETECTORS, "centre"])
+        raise AnimateError(f"there is no faces={faces.name}: use one of {known}")
     module, attribute = DETECTORS[faces.name].split(":")
     made: Callable[..., Any] = getattr(import_module(module), attribute)
     return made(faces.weights)

@@ -20,6 +20,7 @@ from animate.options import Options
 from animate.provenance.credentials import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import Published, check, publish
+from animate.publish.containers import holds_sound
 from animate.system.memory import trim_heap
 from animate.system.observer import QUIET, Observer
 from animate.system.parallel import in_background
@@ -117,8 +118,8 @@ def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, 
         if codec:
             sound = None
             lines.append(f"the video's sound is left out: it is {codec}, which can't be decoded")
-    if sound is not None and out.suffix.lower() == ".gif":
-        return None, [*lines, "the result has no sound: a GIF holds none"]
+    if sound is not None and not holds_sound(out):
+        return None, [*lines, f"the result has no sound: a {out.suffix[1:].upper()} holds none"]
     return sound, lines
 
 

@@ -25,10 +25,6 @@ from animate.watermark import Claim, Payload
 
 SOFT_BINDING = "org.animate-toolkit.mark"  # with the mark's version behind it
 BESIDE = "application/c2pa"  # the format of a manifest that lies beside its file
-SUFFIXES = {
-    ".mp4": "video/mp4", ".mov": "video/quicktime", ".gif": "image/gif", ".png": "image/png",
-    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp",
-}  # fmt: skip
 LARGEST = 64 << 20  # bytes of a manifest beside a file
 BLOCK = 1 << 24  # bytes that are searched at once
 STATES = ("none", "remote", "unchecked", "invalid", "changed", "expired", "revoked", "public",

@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from animate import __version__
-from animate.media import clips
 from animate.media.pipes import through_pipes
-from animate.provenance import keys
 from animate.provenance.xmp import COMPOSITE
-from animate.publish import Published, check, publish
+from animate.publish import Published, check, sheets
 from animate.verification.verify import Report, frames_of, verify
-from animate.watermark import THRESHOLD, Claim, Mark, Payload
+from animate.watermark import THRESHOLD
 from animate.watermark.detection import correlation_map, keep
 from animate.watermark.label import FONTS
 
@@ -32,20 +29,16 @@ def explain(path: Path, out: Path, *, force: bool = False) -> Published:
     """Verify `path` and publish the evidence as the picture `out`, marked like all others."""
     check(out, rate=None, force=force, inputs=[path])
     report = verify(path)
-    claim = Claim.now(
-        generator=f"animate {__version__}",
+    return sheets.show(
+        out,
+        drawn(report),
         model="none: a drawing of evidence",
-        model_sha256="",
-        photo_sha256=clips.sha256(path),
-        clip_sha256="",
+        model_sha256="none",
+        photos=[path],
         consent="as stated in the file examined",
+        source=COMPOSITE,
+        force=force,
     )
-    signer = keys.signer()
-    mark = Mark(Payload.of(claim, signer.mark_key), signer.mark_key)
-    return publish(
-        out, [drawn(report)], mark=mark, claim=claim, rate=None, signer=signer, label=None,
-        source=COMPOSITE, force=force,
-    )  # fmt: skip
 
 
 def drawn(report: Report) -> np.ndarray:

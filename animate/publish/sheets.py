@@ -1,4 +1,4 @@
-"""Grids of labelled pictures, and curves: what training and evaluation show, as marked stills."""
+"""Draw grids of pictures and curves, and publish them as marked stills."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from animate import __version__
 from animate.errors import AnimateError
 from animate.media import clips
+from animate.provenance import keys
+from animate.provenance.xmp import SYNTHETIC
 from animate.publish import Published, publish
 from animate.watermark import Claim, Mark, Payload
 
@@ -28,9 +30,9 @@ def grid(
     labels: Sequence[str] = (),
     cell: int | None = None,
 ) -> np.ndarray:
-    """Rows of pictures uint8 (S, S, 3), a head over each column and a label over each row.
+    """Rows of pictures uint8 (S, S, 3), with a head above each column and a label above each row.
 
-    cell: pixels to bring each picture to; None leaves them as they are.
+    cell: side to resize each picture to, pixels; None keeps their size.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -56,9 +58,9 @@ def curves(
     horizontal: str,
     columns: int = 2,
 ) -> np.ndarray:
-    """A panel for each title, with a line for each name: its x and y values. uint8 (H, W, 3).
+    """Plot a panel for each title, with a line (x, y) for each name: uint8 (H, W, 3).
 
-    Lines beyond the sixth are drawn thin and without a name.
+    The seventh line and later ones are thin and not in the legend.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -93,21 +95,38 @@ def _panel(
 
 
 def show(
-    path: Path, picture: np.ndarray, *, model: str, model_sha256: str, inputs: Sequence[Path] = ()
+    path: Path,
+    picture: np.ndarray,
+    *,
+    model: str,
+    model_sha256: str,
+    photos: Sequence[Path] = (),
+    drivers: Sequence[Path] = (),
+    consent: str = CONSENT,
+    source: str = SYNTHETIC,
+    force: bool = True,
 ) -> Published:
-    """Publish a sheet as the marked PNG `path`, replacing what was there.
+    """Publish a sheet as the marked still `path`, signed with the user's key if there is one.
 
-    The claim names the model and the files the pictures come from.
+    The claim names the model and the files that the pictures come from. There is no visible label:
+    a sheet says itself what it shows. Raises as `publish`.
     """
-    hashes = ",".join(clips.sha256(p) for p in dict.fromkeys(inputs) if p.is_file())
     claim = Claim.now(
         generator=f"animate {__version__}",
         model=model,
         model_sha256=model_sha256,
-        photo_sha256=hashes or "none",
-        clip_sha256=hashes or "none",
-        consent=CONSENT,
+        photo_sha256=_sha256_of(photos),
+        clip_sha256=_sha256_of(drivers),
+        consent=consent,
     )
-    mark = Mark(Payload.of(claim))
-    # a drawing that says itself what it shows
-    return publish(path, [picture], mark=mark, claim=claim, rate=None, label=None, force=True)
+    signer = keys.signer()
+    mark = Mark(Payload.of(claim, signer.mark_key), signer.mark_key)
+    return publish(
+        path, [picture], mark=mark, claim=claim, rate=None, signer=signer, label=None,
+        source=source, force=force,
+    )  # fmt: skip
+
+
+def _sha256_of(paths: Sequence[Path]) -> str:
+    """The SHA-256 of each file, once, with commas between; "none" for no file."""
+    return ",".join(clips.sha256(p) for p in dict.fromkeys(paths) if p.is_file()) or "none"

@@ -13,18 +13,13 @@ from typing import Any
 from animate.errors import AnimateError, VerificationError
 from animate.provenance.credentials import (
     BESIDE,
-    SUFFIXES,
     Ingredient,
     plain_ingredient,
     settings,
 )
 from animate.provenance.keys import Signer, split
 from animate.provenance.kinds import kind_of
-
-
-def embeds(out: Path) -> bool:
-    """Whether files of this suffix hold their manifest; else it lies beside them."""
-    return out.suffix.lower() in SUFFIXES
+from animate.publish import containers
 
 
 def sign(
@@ -41,7 +36,8 @@ def sign(
     """
     import c2pa
 
-    kind = SUFFIXES.get(out.suffix.lower(), BESIDE)
+    container = containers.of(out)
+    kind = (container and container.manifest) or BESIDE
     chain = "".join(split(signer.public.certificates)[:-1] or [signer.public.certificates])
     algorithm = getattr(c2pa.C2paSigningAlg, signer.algorithm.upper())
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What is written into a file's metadata, and the ways in that neither ffmpeg nor Pillow know."""
+"""The texts of a result's metadata, and writers for places that ffmpeg and Pillow can't reach."""
 
 from __future__ import annotations
 
@@ -19,34 +19,25 @@ class Texts:
     aigc: Aigc
     source: str  # the IPTC digital source type's URI
 
-    def container(self, muxer: str) -> dict[str, str]:
-        """Tags that ffmpeg writes."""
-        if muxer == "gif":
-            return {}
-        tags = {"comment": self.claim, "AIGC": self.aigc.json()}
-        return tags if muxer in ("mp4", "mov") else {**tags, "DIGITAL_SOURCE_TYPE": self.source}
-
     def xmp(self, *, label: bool, claim: bool = False) -> bytes:
         """An XMP packet: with the AIGC label, or the claim, where they have no other place."""
         aigc, comment = self.aigc if label else None, self.claim if claim else None
         return xmp.packet(self.source, aigc, comment)
 
 
-def add_texts(draft: Path, muxer: str, texts: Texts) -> None:
-    """Add to what ffmpeg wrote the texts it has no way for."""
-    if muxer == "gif":
-        _extend_gif(draft, texts.claim.encode("ascii"), texts.xmp(label=True))
-    elif muxer in ("mp4", "mov"):
-        body = XMP_BOX + texts.xmp(label=False)
-        with draft.open("ab") as file:  # ISO/IEC 14496-12, section 11.1: a uuid box
-            file.write((len(body) + 8).to_bytes(4, "big") + b"uuid" + body)
+def append_xmp_box(draft: Path, texts: Texts) -> None:
+    """Append XMP to an MP4 or MOV file, as a uuid box (ISO/IEC 14496-12, section 11.1)."""
+    body = XMP_BOX + texts.xmp(label=False)
+    with draft.open("ab") as file:
+        file.write((len(body) + 8).to_bytes(4, "big") + b"uuid" + body)
 
 
-def _extend_gif(draft: Path, comment: bytes, packet: bytes) -> None:
-    """Put a comment and an XMP extension before a GIF's first picture.
+def extend_gif(draft: Path, texts: Texts) -> None:
+    """Insert a comment and an XMP extension before a GIF's first picture.
 
     Source: GIF89a, sections 24 and 26; XMP specification part 3, section 1.1.2, magic trailer.
     """
+    comment, packet = texts.claim.encode("ascii"), texts.xmp(label=True)
     parts = [comment[at : at + 255] for at in range(0, len(comment), 255)]
     added = b"!\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
     trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"

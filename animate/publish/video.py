@@ -1,4 +1,4 @@
-"""Videos: marked frames and sound, as one stream, through one ffmpeg."""
+"""Encode marked frames and sound as a video, through one ffmpeg process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from itertools import chain
@@ -22,55 +21,30 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.media import clips
 from animate.media.sound import PCM, decoded, open_sound
+from animate.publish.containers import Video
 from animate.publish.drafts import trouble, writing
-from animate.publish.tags import Texts, add_texts
+from animate.publish.tags import Texts
 
-
-@dataclass(frozen=True)
-class Format:
-    """How a suffix is encoded by ffmpeg."""
-
-    muxer: str
-    video: tuple[str, ...]
-    sound: tuple[str, ...] = ()  # the encoder for sound that can't be copied
-    copied: tuple[str, ...] = ()  # the codecs that the container takes as they are
-
-
-H264 = ("-c:v", "libx264", "-preset", "medium", "-crf", "18")
-TAGGED = ("-movflags", "+faststart+use_metadata_tags")  # the index first; tags of any name
-# By pixels of the short side: few must hold the mark, and cost little; many take half the time, and
-# 14 % more bytes, where x264 aims higher and tries less.
+# Pixels of the short side. Small videos need a low CRF to hold the mark, and it costs little. For
+# large ones "veryfast" at CRF 16 takes half the time of "medium" at 18, for 14 % more bytes.
 SMALL, FINER = 160, ("-crf", "10")
 LARGE, LIGHTER = 720, ("-preset", "veryfast", "-crf", "16")
-VP9 = ("-c:v", "libvpx-vp9", "-crf", "20", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4")
-AAC = ("-c:a", "aac", "-b:a", "160k")
-OPUS = ("-c:a", "libopus", "-b:a", "128k", "-ac", "2")
 COPY = ("-c:a", "copy")
-FILLED = ("-af", "aresample=async=1:first_pts=0")  # with silence where there is a gap
-COMPRESSED = ("aac", "mp3", "ac3", "eac3", "alac")
-PLAIN = ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le")
-FORMATS = {
-    ".mp4": Format("mp4", (*H264, *TAGGED), AAC, COMPRESSED),
-    ".mov": Format("mov", (*H264, *TAGGED), AAC, (*COMPRESSED, *PLAIN)),
-    ".mkv": Format("matroska", H264, AAC, (*COMPRESSED, *PLAIN, "opus", "vorbis", "flac")),
-    ".webm": Format("webm", VP9, OPUS, ("opus", "vorbis")),
-    ".gif": Format("gif", ()),
-}
-# A palette for each frame: one pass, and colours that leave the mark in.
+FILLED = ("-af", "aresample=async=1:first_pts=0")  # gaps in the sound become silence
+# One pass with a palette for each frame, whose colours keep the mark.
 PALETTE = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=sierra2_4a"
-FASTEST_GIF = 50  # frames a second; viewers slow down what claims more
 
 
 def encode_video(
     draft: Path,
     frames: Iterator[np.ndarray],
     out: Path,
+    kind: Video,
     texts: Texts,
     rate: Fraction,
     sound: Path | clips.Sound | None,
 ) -> int:
-    """Marked frames and sound, as one stream, through one ffmpeg; the number of frames."""
-    kind = FORMATS[out.suffix.lower()]
+    """Encode marked frames, with sound in step; returns the number of frames."""
     first = next(frames, None)
     if first is None:
         raise AnimateError(f"there are no frames to write to {out}: use a driver that has some")
@@ -87,7 +61,7 @@ def encode_video(
     if count < 2:
         raise AnimateError("one frame is no video: give a still's suffix, with rate=None")
     with writing(out):
-        add_texts(draft, kind.muxer, texts)
+        kind.finish(draft, texts)
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
     return count
@@ -99,7 +73,7 @@ def _silence() -> Iterator[None]:
 
 
 def _command(
-    kind: Format,
+    kind: Video,
     shape: tuple[int, ...],
     rate: Fraction,
     texts: Texts,
@@ -111,32 +85,32 @@ def _command(
 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", "error"]
     command += ["-r", str(rate), "-f", "nut", "-i", "pipe:0", "-y", "-map", "0:v"]
-    if kind.muxer == "gif":
-        slower = f"fps={FASTEST_GIF}," if rate > FASTEST_GIF else ""
-        return [*command, "-vf", slower + PALETTE, "-f", "gif"]
+    slower = f"fps={kind.fastest}," if kind.fastest and rate > kind.fastest else ""
+    if not kind.encoder:
+        return [*command, "-vf", slower + PALETTE, "-f", kind.muxer]
     # The matrix that players assume of this size when they don't look at the tags. What the frames
     # say goes before what the encoder is told, so the filter says it; ffmpeg then writes it into
     # the codec's own header and into the container (colr in MP4 and MOV, Colour in MKV and WebM).
     # sRGB's primaries are BT.709's, and players show video of BT.709's curve as they show sRGB.
     large = max(shape[0] * 16, shape[1] * 9) >= 720 * 16
     matrix, tag = ("bt709", "bt709") if large else ("bt601", "smpte170m")
-    command += ["-vf", f"scale=out_color_matrix={matrix}:out_range=tv:flags=bicubic+accurate_rnd,"
-                "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709:"
-                f"colorspace={tag}:range=tv", *kind.video]  # fmt: skip
+    command += ["-vf", f"{slower}scale=out_color_matrix={matrix}:out_range=tv:"
+                "flags=bicubic+accurate_rnd,format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709:"
+                f"colorspace={tag}:range=tv", *kind.encoder]  # fmt: skip
     short = min(shape[:2])
     if short < SMALL:
         command += FINER
-    elif short >= LARGE and "libx264" in kind.video:
+    elif short >= LARGE and "libx264" in kind.encoder:
         command += LIGHTER
     if sound is not None:
         command += ["-map", "0:a", *sound]
-    for name, text in texts.container(kind.muxer).items():
+    for name, text in kind.tags(texts).items():
         command += ["-metadata", f"{name}={text}"]
     return [*command, "-fflags", "+bitexact", "-flags:v", "+bitexact", "-max_interleave_delta", "0",
             "-f", kind.muxer]  # fmt: skip
 
 
-def _copied(kind: Format, stream: Any) -> bool:
+def _copied(kind: Video, stream: Any) -> bool:
     """Whether the container takes the sound as it is coded."""
     codec = stream.codec_context.codec
     return codec.name in kind.copied or codec.canonical_name in kind.copied

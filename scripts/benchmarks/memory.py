@@ -73,13 +73,11 @@ def watch_ffmpeg() -> list[float]:
     return peaks
 
 
-def measured(
-    predictor: str, faces: str, photo: Path, clip: Path, out: Path, checkpoint: str
-) -> None:
+def measured(stage: str, faces: str, photo: Path, clip: Path, out: Path, checkpoint: str) -> None:
     """Run once in this process and print what it took, as JSON."""
     keep_memory()  # as the command does
     start, ffmpeg = time.monotonic(), watch_ffmpeg()
-    if predictor == "media":
+    if stage == "media":
         driver = clips.open_clip(clip)
         sound = clip if driver.sound else None
         done = publish(
@@ -109,7 +107,7 @@ def main() -> None:
     options = parser.parse_args()
     faces = "auto" if options.photo else "centre"
     if options.one:
-        measured(options.predictor, faces, *options.one, options.checkpoint)
+        measured(options.stage, faces, *options.one, options.checkpoint)
         return
     print("| clip | frames | animate, MiB | ffmpeg, MiB | seconds |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
@@ -123,7 +121,7 @@ def main() -> None:
                 write(path, moving(clip * int(RATE), options.side), RATE)
             else:
                 path, label = clip, clip.name
-            command = [sys.executable, __file__, "--stage", options.predictor]
+            command = [sys.executable, __file__, "--stage", options.stage]
             command += ["--checkpoint", options.checkpoint]
             command += ["--photo", str(photo)] if options.photo else []
             command += ["--one", str(photo), str(path), str(folder / "out.mp4")]

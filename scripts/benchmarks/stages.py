@@ -46,26 +46,26 @@ class Clock(threading.local):
             self.spent[self.running[-1]] += now - self.since
         self.since = now
 
-    def wrap(self, owner: Any, name: str, predictor: str) -> None:
+    def wrap(self, owner: Any, name: str, stage: str) -> None:
         """Time a function or method, or each step of what it yields."""
         call = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            with self.predictor(predictor):
+            with self.stage(stage):
                 result = call(*args, **kwargs)
-            return self.steps(result, predictor) if isinstance(result, Iterator) else result
+            return self.steps(result, stage) if isinstance(result, Iterator) else result
 
         setattr(owner, name, timed)
 
-    def steps(self, iterator: Iterator[Any], predictor: str) -> Iterator[Any]:
+    def steps(self, iterator: Iterator[Any], stage: str) -> Iterator[Any]:
         while True:
-            with self.predictor(predictor):
+            with self.stage(stage):
                 item = next(iterator, self)
             if item is self:
                 return
             yield item
 
-    def predictor(self, name: str) -> Any:
+    def stage(self, name: str) -> Any:
         clock = self
 
         class Running:
@@ -82,29 +82,28 @@ class Clock(threading.local):
 
 def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
     """Run once in this process and print what it took, as JSON."""
-    from animate import publish
     from animate.faces.paste import Paster
     from animate.inference import compose, driver
     from animate.inference.portrait import portrait
     from animate.inference.predictor import Predictor
     from animate.media.clips import Clip
-    from animate.publish import video
+    from animate.publish import publisher, video
     from animate.system.memory import keep_memory
 
     keep_memory()  # as the command does
     clock = Clock(defaultdict(float))
     clock.wrap(Clip, "frames", "decode")
-    clock.wrap(driver.Driver, "sightings", "find")
+    clock.wrap(driver.Driver, "tracked_frames", "find")
     for module in (driver, compose):
         clock.wrap(module, "cut", "cut")
     clock.wrap(Predictor, "track", "track")
     for name in ("retarget", "render"):
         clock.wrap(Predictor, name, "move")
     clock.wrap(Paster, "__call__", "paste")
-    clock.wrap(publish.Embedder, "__call__", "mark")
+    clock.wrap(publisher.Embedder, "__call__", "mark")
     clock.wrap(video._Mixer, "show", "send")
     clock.wrap(video._Ffmpeg, "send", "send")
-    clock.wrap(publish, "verify", "verify")
+    clock.wrap(publisher, "verify", "verify")
     start, before, ffmpeg = time.monotonic(), time.process_time(), watch_ffmpeg()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mp4"
@@ -164,12 +163,12 @@ def main() -> None:
         }
         results = {name: child(options.checkpoint, *run) for name, run in runs.items()}
     print("| CPU ms a frame | " + " | ".join(results) + " |\n" + "|---" * (1 + len(results)) + "|")
-    for predictor in (*STAGES, "encode"):
+    for stage in (*STAGES, "encode"):
         cells = []
         for result in results.values():
-            share = result["ms"][predictor] / sum(result["ms"].values())
-            cells.append(f"{result['ms'][predictor]:.1f} ({100 * share:.0f} %)")
-        print(f"| {predictor} | " + " | ".join(cells) + " |")
+            share = result["ms"][stage] / sum(result["ms"].values())
+            cells.append(f"{result['ms'][stage]:.1f} ({100 * share:.0f} %)")
+        print(f"| {stage} | " + " | ".join(cells) + " |")
     rows: dict[str, Callable[[dict[str, Any]], str]] = {
         "frames a second": lambda r: f"{r['frames'] / r['seconds']:.1f}",
         "peak memory, MiB": lambda r: f"{r['MiB'][0]:.0f}, encoder {r['MiB'][1]:.0f}",

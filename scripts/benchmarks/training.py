@@ -75,20 +75,20 @@ def step(args: argparse.Namespace) -> None:
     tree = settings("train", [f"experiment={args.step}", "out=x", "data.clips=x"])
     if tree["loss"].get("backbone") == "vgg19":
         tree["loss"]["weights"] = "random"
-    team = ProcessGroup.join(args.device)
-    model = build(tree["motion"]["name"], **tree["motion"]["arguments"]).to(team.device)
+    group = ProcessGroup.join(args.device)
+    model = build(tree["motion"]["name"], **tree["motion"]["arguments"]).to(group.device)
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     keep_memory()
-    school = Trainers(
-        model, loss(tree["loss"]), team, precision=args.precision, betas=tree["optim"]["betas"],
+    trainers = Trainers(
+        model, loss(tree["loss"]), group, precision=args.precision, betas=tree["optim"]["betas"],
         clip_norm=tree["optim"]["clip_norm"], compiled=args.compiled,
     )  # fmt: skip
     draw = pairs_of(args)
     before, times, busy = peak(args.device), [], []
     for i in range(args.repeats + 1):  # the first warms up
         began, at = time.perf_counter(), time.process_time()
-        school.learn([draw(i).to(team.device)], i, 0)
-        school.step(1e-4)
+        trainers.learn([draw(i).to(group.device)], i, 0)
+        trainers.step(1e-4)
         if args.device != "cpu":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)

@@ -1,0 +1,274 @@
+"""Publish frames as a file: label, mark, encode, tag, sign, read back, rename, record."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from animate.errors import AnimateError, VerificationError
+from animate.media import clips
+from animate.media.files import check_place
+from animate.provenance import ledger
+from animate.provenance.aigc import Aigc
+from animate.provenance.credentials import Ingredient, Record, beside, definition
+from animate.provenance.fingerprint import Sampler
+from animate.provenance.keys import Signer, toolkit
+from animate.provenance.xmp import SYNTHETIC
+from animate.publish import containers
+from animate.publish.containers import STILLS, VIDEOS, Still, Video, embeds
+from animate.publish.drafts import Drafts, rename, sweep, writing
+from animate.publish.sign import sign
+from animate.publish.still import encode_still
+from animate.publish.tags import Texts
+from animate.publish.video import encode_video
+from animate.verification.verify import Report, verify
+from animate.watermark import CEILING, Claim, Embedder, Mark
+from animate.watermark.label import Label, Labeller
+
+LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command line somewhat more
+LABEL = Label()
+# Factors of the mark's strength, tried in turn until the mark is read back: flat or mostly
+# transparent pictures hold less of it than the first frame promises.
+LOUDER = (1.0, 1.3, 1.7, 2.2)
+SIGNED = ("trusted", "public", "untrusted")  # states of a key neither expired nor revoked
+
+
+@dataclass
+class Published:
+    """A published file, and the report of its verification."""
+
+    path: Path
+    frames: int
+    report: Report
+    louder: float = 1.0  # factor of the mark's strength that it took to be read back
+
+
+def publish(
+    out: Path,
+    frames: Iterable[np.ndarray],
+    *,
+    mark: Mark,
+    claim: Claim,
+    rate: Fraction | None,
+    signer: Signer | None = None,
+    label: Label | None = LABEL,
+    ingredients: Sequence[Ingredient] = (),
+    producer: str = "animate",
+    source: str = SYNTHETIC,
+    sound: Path | clips.Sound | None = None,
+    force: bool = False,
+) -> Published:
+    """Write frames, uint8 (H, W, 3) RGB of one size, as the marked file `out`, or write nothing.
+
+    The suffix chooses the format (`containers`): .mp4 .mov .mkv (H.264), .webm (VP9) and .gif at
+    `rate` frames a second, with the sound of the clip `sound` in step; .png .jpg .webp with
+    rate=None, for exactly one frame. Where a format needs even sides, the last row or column of an
+    odd side is repeated. Frames are labelled and marked before they leave memory. The draft, a
+    hidden file beside `out` that ends in ".part", is signed by `signer` (None: the toolkit's public
+    identity), decoded and verified. Only then does it get its name and its entry in the ledger.
+    If the mark can't be read back, the draft is marked more strongly and encoded again, up to 2.2
+    times the strength. MKV and WebM files get their manifest as a file beside them. Memory doesn't
+    grow with the number of frames.
+
+    `producer` goes into the GB 45438-2025 label, `source` is the IPTC digital source type,
+    `ingredients` are the inputs. Raises AnimateError for user errors (an existing `out` without
+    `force`, a full disk, no frames, a mark of another key than the signer's) and VerificationError
+    when the draft doesn't carry its mark, claim and signature.
+    """
+    out, signer = Path(out), signer or toolkit()
+    inputs = [*(i.path for i in ingredients), *([Path(sound)] if sound else [])]
+    check(out, rate=rate, force=force, claim=claim, inputs=inputs)
+    if mark.payload.content_id != claim.content_id():
+        raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
+    if mark.key != signer.mark_key:
+        raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
+    ledger.check()
+    sweep(out.parent)
+    texts = Texts(claim.json(), Aigc.first(producer, _full_id(claim)), source)
+    kind = containers.of(out)
+    assert kind is not None
+    even = isinstance(kind, Video) and kind.even
+    label_record = None if label is None else asdict(label)
+    unmarked = Unmarked(frames, label)
+    with Drafts(out) as drafts:
+        for louder in LOUDER:
+            draft, sampler = drafts.new(), Sampler(float(rate or 1))
+            strong = replace(mark, strength=min(mark.strength * louder, CEILING))
+            made = sampler(_marked(unmarked.frames, strong, unmarked.label, even=even, rate=rate))
+            if isinstance(kind, Still):
+                count = encode_still(draft, made, out, kind, texts)
+            else:
+                count = encode_video(draft, made, out, kind, texts, Fraction(rate or 1), sound)
+            sha256 = None if embeds(out) else clips.sha256(draft)
+            record = Record(claim, str(mark.payload), sampler.result(), label_record, sha256)
+            scratch = drafts.new()
+            with writing(out):
+                whole = definition(record, mark.payload, source, ingredients)
+                manifest = sign(draft, scratch, out, whole, ingredients, signer)
+            try:
+                report = _read_back(draft, out, mark, claim, None if embeds(out) else manifest)
+            except MarkLostError:
+                if louder == LOUDER[-1]:
+                    raise
+                unmarked = Unmarked(_decoded(draft, rate), None)  # the label is drawn already
+                continue
+            _name(draft, scratch, out, force, report, manifest, signer)
+            break
+    return Published(out, count, replace(report, path=out), louder)
+
+
+class MarkLostError(VerificationError):
+    """The mark can't be read back from a draft; a stronger one may be."""
+
+
+@dataclass(frozen=True)
+class Unmarked:
+    """The frames of a file before marking, and the label that is still to be drawn on them."""
+
+    frames: Iterable[np.ndarray]
+    label: Label | None
+
+
+def _decoded(draft: Path, rate: Fraction | None) -> Iterator[np.ndarray]:
+    """The frames of a draft: the frames that it was made of are gone when it is read back."""
+    if rate is None:
+        yield clips.read_photo(draft)
+        return
+    with clips.Reader.open(draft) as reader:
+        for frame, _, _ in reader.frames():
+            yield reader.picture(frame)
+
+
+# ---------------------------------------------------------------- before
+
+
+def check(
+    out: Path,
+    *,
+    rate: Fraction | None,
+    force: bool,
+    claim: Claim | None = None,
+    inputs: Iterable[Path] = (),
+) -> None:
+    """Raise AnimateError where `out` can't be published. Cheap: call it before the work."""
+    suffix, known = out.suffix.lower(), STILLS if rate is None else VIDEOS
+    if suffix not in known:
+        kind = "a still" if rate is None else "a video"
+        raise AnimateError(f"{out}: {kind} can't have this suffix: use {' '.join(known)}")
+    if rate is not None and not 0 < rate <= 1000:
+        raise AnimateError(f"a rate of {rate} frames a second: use more than 0 and at most 1000")
+    check_place(out)
+    if out.is_dir():
+        raise AnimateError(f"{out} is a folder: give the name of a file")
+    if claim is not None and len(claim.json()) > LONGEST_CLAIM:
+        raise AnimateError(f"the claim is longer than {LONGEST_CLAIM} characters: shorten consent")
+    if not embeds(out) and os.path.lexists(beside(out)) and not force:
+        raise AnimateError(f"{beside(out)} exists: use --force to replace it, or another name")
+    if not os.path.lexists(out):
+        return
+    if any(Path(path).exists() and out.exists() and out.samefile(path) for path in inputs):
+        raise AnimateError(f"{out} is an input of this run: use another output")
+    if not force:
+        raise AnimateError(f"{out} exists: use --force to replace it, or another name")
+    if claim and out.is_file() and clips.sha256(out) in (claim.photo_sha256, claim.clip_sha256):
+        raise AnimateError(f"{out} is an input of this run: use another output")
+
+
+def _full_id(claim: Claim) -> str:
+    """The SHA-256 of a claim; the pixels carry its first 32 bits."""
+    return hashlib.sha256(claim.json().encode("ascii")).hexdigest()
+
+
+def _marked(
+    frames: Iterable[np.ndarray],
+    mark: Mark,
+    label: Label | None,
+    *,
+    even: bool,
+    rate: Fraction | None,
+) -> Iterator[np.ndarray]:
+    """The frames with even sides if `even`, then label and mark drawn into them."""
+    embed, draw, shape = None, None, None
+    for index, frame in enumerate(frames):
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise AnimateError(
+                f"frame {index} is {frame.dtype} {frame.shape}: publish takes uint8 (H, W, 3)"
+            )
+        if shape is not None and frame.shape != shape:
+            raise AnimateError(
+                f"frame {index} is {frame.shape}, those before {shape}: use one size"
+            )
+        shape = frame.shape
+        if even and (shape[0] % 2 or shape[1] % 2):
+            frame = np.pad(frame, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), "edge")
+        if embed is None or draw is None:
+            embed = Embedder(mark, frame.shape[0], frame.shape[1])
+            pace = None if rate is None else float(rate)
+            draw = Labeller(label, frame.shape[0], frame.shape[1], pace)
+        yield embed(draw(frame))
+
+
+# ---------------------------------------------------------------- after
+
+
+def _read_back(draft: Path, out: Path, mark: Mark, claim: Claim, manifest: bytes | None) -> Report:
+    """Verify the finished draft like any file, and that pixels, tags and signature agree."""
+    try:
+        report = verify(draft, mark.key, manifest=manifest)
+    except AnimateError as error:
+        text = str(error).replace(str(draft), "the draft")
+        raise VerificationError(
+            f"{out} was not published, it can't be read back: {text}"
+        ) from error
+    if not report.detection.marked or report.detection.payload != mark.payload:
+        lost = "its mark is not found" if not report.detection.marked else "its payload is damaged"
+        raise MarkLostError(
+            f"{out} was not published, {lost} in the finished draft: use a larger picture, "
+            "another format or a higher watermark.strength"
+        )
+    if report.tags.comments != (claim.json(),) or len(report.tags.aigc) != 1 or not report.aigc:
+        raise VerificationError(f"{out} was not published, its tags lost the claim: use .mp4")
+    if report.verdict not in ("authentic", "marked") or report.signature.state not in SIGNED:
+        why = ", ".join([*report.reasons, *report.signature.problems])
+        raise VerificationError(f"{out} was not published, its signature does not hold: {why}")
+    return report
+
+
+def _name(
+    draft: Path,
+    scratch: Path,
+    out: Path,
+    force: bool,
+    report: Report,
+    manifest: bytes,
+    signer: Signer,
+) -> None:
+    """Record the draft in the ledger and rename it, with a manifest beside it if it embeds none."""
+    assert report.claim is not None
+    payload = str(report.detection.payload)
+    with (
+        ledger.recording(
+            report.claim,
+            payload=payload,
+            sha256=clips.sha256(draft),
+            manifest=manifest,
+            signer=signer,
+        ),
+        writing(out),
+    ):
+        if embeds(out):
+            rename(draft, out, force)
+            return
+        scratch.write_bytes(manifest)
+        rename(scratch, beside(out), force)
+        try:
+            rename(draft, out, force)
+        except OSError:
+            beside(out).unlink(missing_ok=True)
+            raise
