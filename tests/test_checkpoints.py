@@ -258,7 +258,7 @@ def test_files_that_are_no_checkpoint_are_one_line_errors(tmp_path: Path) -> Non
     ("change", "says"),
     [
         ({"format": "other/1"}, "not a checkpoint of animate"),
-        ({"model": "unheard_of"}, "no motion model called unheard_of"),
+        ({"model": "unheard_of"}, "unknown motion model unheard_of"),
         ({"arguments": "{"}, "does not say what model"),
         ({"arguments": "[]"}, "must be a mapping"),
         ({"arguments": '{"colour": 1}'}, "wrong arguments"),

@@ -1,4 +1,4 @@
-"""The motion models by name; adding one is a module, a line here and a YAML in configs/motion."""
+"""Registry of motion models; a new one needs a module, a line here and a YAML in configs/motion."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Model(NamedTuple):
-    """Where a motion model is found, as "module:name"; nothing is imported before it is asked for.
+    """Where a motion model is, as "module:name"; its module is imported only when needed.
 
-    `importer` is a function that makes models of somebody else's file of weights
-    (`animate.checkpoints.import_foreign`); None where there are no such files.
+    `importer` is a function that converts another project's weights
+    (`animate.checkpoints.import_foreign`); None if there are none.
     """
 
     constructor: str
@@ -32,19 +32,19 @@ REGISTRY = {
 
 
 def load(place: str) -> Any:
-    """What stands at "module:name"."""
+    """Import the object at "module:name"."""
     module, attribute = place.split(":")
     return getattr(import_module(module), attribute)
 
 
 def build(name: str, **arguments: Any) -> MotionModel[Any, Any]:
-    """Construct the registered model `name`; its module is imported here, not before.
+    """Import and construct the registered model `name`.
 
-    Raises AnimateError when the name is unknown or an argument is not the model's.
+    Raises AnimateError if the name is unknown or the model doesn't take an argument.
     """
     if name not in REGISTRY:
-        raise AnimateError(f"no motion model called {name}: use one of {', '.join(REGISTRY)}")
+        raise AnimateError(f"unknown motion model {name}: use one of {', '.join(REGISTRY)}")
     try:
         return load(REGISTRY[name].constructor)(**arguments)
     except TypeError as error:
-        raise AnimateError(f"motion model {name} was given wrong arguments: {error}") from error
+        raise AnimateError(f"wrong arguments for motion model {name}: {error}") from error

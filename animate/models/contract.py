@@ -1,6 +1,6 @@
-"""What a motion model is to the rest of the toolkit: four verbs over tensors of its own.
+"""The interface of a motion model: encode a photo, track a driver, retarget its motion, render.
 
-`docs/add-a-model.md` walks through adding one.
+`docs/add-a-model.md` walks through adding a model.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ M = TypeVar("M", bound="Motion")
 class Motion:
     """T poses of a driver; every field is a tensor whose first axis is T.
 
-    Fields of floats are the pose: they are smoothed, and saved in templates. Fields of whole
-    numbers (uint8) are pictures of the frame that a model may need beside the pose; poses of a
-    template have those of a plain grey frame instead.
+    Float fields are the pose: they are smoothed, and saved in templates. uint8 fields are pictures
+    of the frame that a model may need beside the pose. A template doesn't hold them: its poses get
+    the pictures of a plain grey frame.
     """
 
     def __len__(self) -> int:
         return len(getattr(self, fields(self)[0].name))
 
     def __getitem__(self: M, index: slice) -> M:
-        """The poses of a slice, as another Motion."""
+        """The poses of a slice, as a new Motion."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def numbers(self) -> np.ndarray:
-        """The floats of one pose as a row (n,), float32."""
+        """The float fields of one pose as a row (n,), float32."""
         return (
             torch.cat([part.flatten() for part in self._parts(True).values()]).float().cpu().numpy()
         )
 
     def with_numbers(self: M, row: np.ndarray | Sequence[float]) -> M:
-        """The pose with other floats, a row as `numbers` gives it."""
+        """Copy of the pose with its floats taken from a row, in the order of `numbers`."""
         return self._with(True, torch.as_tensor(np.array(row, np.float32)))
 
     def pictures(self) -> np.ndarray:
-        """The whole numbers of one pose as a row (n,), uint8; empty for most models."""
+        """The uint8 fields of one pose as a row (n,); empty for most models."""
         parts = self._parts(False).values()
         return torch.cat(
             [torch.empty(0, dtype=torch.uint8), *(p.flatten().cpu() for p in parts)]
         ).numpy()
 
     def with_pictures(self: M, row: np.ndarray) -> M:
-        """The pose with other pictures, a row as `pictures` gives it."""
+        """Copy of the pose with its pictures taken from a row, in the order of `pictures`."""
         return self._with(False, torch.as_tensor(np.array(row, np.uint8)))
 
     def toward(self: M, other: M, share: float) -> M:
-        """A `share` in [0, 1] of the way to another pose, with the pictures of this one."""
+        """Interpolate to another pose by `share` in [0, 1]; pictures stay those of this pose."""
         ends = other._parts(True)
         mixed = {k: torch.lerp(part, ends[k], share) for k, part in self._parts(True).items()}
         return replace(self, **mixed)
@@ -79,58 +79,58 @@ class Motion:
 
 
 def together(motions: Sequence[M]) -> M:
-    """Motions of the same model, one after the other."""
-    one = motions[0]
+    """Concatenate motions of the same model."""
+    first = motions[0]
     return replace(
-        one, **{f.name: torch.cat([getattr(m, f.name) for m in motions]) for f in fields(one)}
+        first, **{f.name: torch.cat([getattr(m, f.name) for m in motions]) for f in fields(first)}
     )
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What training needs of one pass over B (source, driving) pairs."""
+    """Outputs of a training pass over B (source, driving) pairs."""
 
     image: Tensor  # (B, 3, S, S): the source in the driver's pose
-    warped: Tensor  # (B, 3, S, S): the source image moved by the dense motion alone
-    occlusion: Tensor  # (B, 1, s, s) in [0, 1]: 1 where the moved photo is trusted
+    warped: Tensor  # (B, 3, S, S): the source image warped by the dense motion alone
+    occlusion: Tensor  # (B, 1, s, s) in [0, 1]: 1 where the warped photo is trusted
     source: Motion
     driving: Motion
-    front: Tensor | None = None  # (B, 2, S, S): the person in the source, and what she hides
-    silhouette: Tensor | None = None  # (B, 1, S, S): the person in the image
+    front: Tensor | None = None  # (B, 2, S, S): masks of the person and the background to inpaint
+    silhouette: Tensor | None = None  # (B, 1, S, S): mask of the person in the image
 
 
 @dataclass(frozen=True)
 class Insight:
-    """What a model did for T poses, for people to look at."""
+    """How a model rendered T poses, for people to look at."""
 
     flow: Tensor  # (T, h, w, 2): where in the photo each pixel comes from
-    share: Tensor  # (T, 1, h, w) in [0, 1]: the moved photo's share; the rest is painted
+    share: Tensor  # (T, 1, h, w) in [0, 1]: share of the warped photo; the rest is painted
 
 
 class MotionModel(nn.Module, ABC, Generic[S, M]):
-    """A network that animates a photo; `size` is the side S of the square images it takes.
+    """A network that animates a photo.
 
-    S is what it keeps of a photo, M its `Motion`. All images are float in [0, 1]. The verbs neither
-    set nor need gradients; callers choose `torch.inference_mode()`. `forward(source, driving)` is
-    the same network for training.
+    In annotations, S is the type that `encode` returns and M the model's `Motion`; in shapes, S is
+    `size`. All images are float in [0, 1]. The methods for inference neither set nor need
+    gradients; callers choose `torch.inference_mode()`. `forward(source, driving)` is for training.
     """
 
-    size: int
-    framing: Framing = Framing()  # how much around a face it wants to see
-    regions: tuple[str, ...] = ()  # what `retarget` can amplify: {"mouth": 1.5}
-    smoothing_speed: float = 6.0  # Hz of a smoothing filter's cut-off for each unit of M a second
-    near: float = 0.0  # a `distance` below which a reference pose needs no better one
-    far: float = math.inf  # a `distance` of the reference pose above which features drift
-    tracks_under_autocast: bool = False  # autocast leaves the poses of `track` about as they are
-    supports_int8: bool = False  # there is a `pack`
+    size: int  # side S of the square input images, pixels
+    framing: Framing = Framing()  # the crop around a face that the model expects
+    regions: tuple[str, ...] = ()  # regions that `retarget` can amplify, as in {"mouth": 1.5}
+    smoothing_speed: float = 6.0  # smoothing cut-off in Hz per unit of M a second
+    near: float = 0.0  # `distance` below which a reference pose is near enough: the search ends
+    far: float = math.inf  # `distance` of the reference pose above which features drift
+    tracks_under_autocast: bool = False  # autocast hardly changes the poses of `track`
+    supports_int8: bool = False  # `pack` is implemented
 
     @abstractmethod
     def encode(self, photo: Tensor) -> S:
-        """Everything that depends on the photo alone, computed once; photo is (1, 3, S, S)."""
+        """Compute all that depends on the photo (1, 3, S, S) alone; called once per photo."""
 
     @abstractmethod
     def track(self, frames: Tensor) -> M:
-        """The poses of driving frames (T, 3, S, S)."""
+        """Estimate the poses of driving frames (T, 3, S, S)."""
 
     @abstractmethod
     def retarget(
@@ -143,58 +143,56 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
         adapt_scale: bool = True,
         amplify: Mapping[str, float] = {},
     ) -> M:
-        """Carry the driver's poses over to the photo's face.
+        """Transfer the driver's poses to the photo's face.
 
-        `reference` is the one pose of the driver's reference frame. Relative motion adds the
-        driver's change since then to the photo's own pose, scaled to its face where `adapt_scale`;
-        absolute motion (relative=False) takes the driver's poses as they are. `amplify` multiplies
-        the relative motion of regions; callers name none but those of `regions`.
+        `reference` is the pose of the driver's reference frame, a Motion of length 1. Relative
+        motion adds the driver's change since that frame to the photo's own pose, scaled to its face
+        if `adapt_scale`. Absolute motion (relative=False) uses the driver's poses unchanged.
+        `amplify` multiplies the relative motion of regions; its keys are names in `regions`.
         """
 
     @abstractmethod
     def render(self, source: S, motion: M) -> Tensor:
-        """The photo in each of T poses: (T, 3, S', S') in [0, 1]; S' may exceed S."""
+        """Render the photo in each of T poses: (T, 3, S', S') in [0, 1]; S' may exceed S."""
 
     @abstractmethod
     def explain(self, source: S, motion: M) -> Insight:
-        """What `render` does with the same arguments."""
+        """Return the flow and the share that `render` uses for the same arguments."""
 
     @abstractmethod
     def distance(self, own: M, motion: M) -> Tensor:
-        """How far each of T poses is from the one pose `own`, (T,); place, size and roll don't
-        count. `near` and `far` are in its units."""
+        """Distance of each of T poses from the single pose `own`, (T,), ignoring place, size and
+        roll; `near` and `far` are in its units."""
 
     def points(self, motion: M) -> Tensor | None:
-        """Points to draw on the frames, (T, K, 2) in [-1, 1]; None for a model without any."""
+        """Keypoints to draw on the frames, (T, K, 2) in [-1, 1]; None if the model has none."""
         return None
 
     def head_distance(self, own: M, motion: M) -> Tensor:
-        """How far the heads of T poses are from that of the one pose `own`, (T,), in half crops;
-        0 for a model that doesn't know."""
+        """Distance of the heads of T poses from that of the single pose `own`, (T,), in half
+        crops; 0 if the model has no keypoints."""
         home, points = self.points(own), self.points(motion)
         if home is None or points is None:
             return torch.zeros(len(motion))
         return (points - home).square().sum(-1).mean(-1).sqrt()
 
     def marks(self, own: M) -> Tensor | None:
-        """Right eye, left eye, nose, corners of the mouth in T poses, (T, 5, 2), where known."""
+        """Right eye, left eye, nose and mouth corners in T poses, (T, 5, 2); None if unknown."""
         return None
 
     def doubt(self, motion: M) -> Tensor:
-        """How far each of T poses, as `track` found them, is from being known: (T,).
+        """Doubt that each of T poses from `track` belongs to a face: (T,).
 
-        From 1 on it is no face's. Below a half nothing speaks against it; a half and more is a
-        face that can hardly be seen (from the side, say), or one that is covered or out of focus.
-        Models that know nothing of their doubts have none.
+        Below 0.5: no doubt. From 0.5: the face is hard to see (a profile, say), covered or out of
+        focus. From 1: there is no face. Models that can't tell return 0.
         """
         return torch.zeros(len(motion))
 
     def remarks(self, own: M, name: str | None = None, source: S | None = None) -> list[str]:
-        """What is known from a photo's pose, and from its `encode`, to go badly.
+        """Problems that a photo's pose `own` and its encoding `source` reveal.
 
-        A sentence each, with what to do.
-
-        `name` is what the face is called where the photo shows others, too.
+        One sentence per problem, with what to do. `name` refers to the face where the photo shows
+        several.
         """
         return []
 
@@ -215,7 +213,7 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
 
 
 class Converted(NamedTuple):
-    """A model made of somebody else's weights."""
+    """A model converted from weights of another project."""
 
     model: str  # name in the registry, or "discriminator"
     arguments: dict[str, Any]  # of its constructor

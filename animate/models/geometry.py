@@ -1,8 +1,8 @@
-"""Points, frames, grids and warps: the one convention of the whole toolkit.
+"""Points, grids, warps and fits, with one coordinate convention for the whole toolkit.
 
 Points are (x, y) in [-1, 1] with the centres of the corner pixels at -1 and 1
-(`align_corners=True`). A flow is a grid of such points: where to look in the source for each
-pixel of the result.
+(`align_corners=True`). A flow is a grid of such points: where each pixel of the result comes from
+in the source.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 def exact(function: Callable[P, R]) -> Callable[P, R]:
-    """Keep autocast out of a function: points need more than the 8 bits of bfloat16."""
+    """Disable autocast in a function: points need more than the 8 bits of bfloat16."""
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -32,19 +32,19 @@ def exact(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def precise(x: Tensor) -> Tensor:
-    """At least float32: under autocast, maps come out in half precision."""
+    """Cast to at least float32; under autocast, maps come out in half precision."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """The identity flow, (H, W, 2): each pixel centre's own (x, y)."""
+    """The identity flow, (H, W, 2): the (x, y) of each pixel centre."""
     y = torch.linspace(-1, 1, height, device=device)
     x = torch.linspace(-1, 1, width, device=device)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
 
 
 def warp(image: Tensor, flow: Tensor, padding: str = "zeros", align_corners: bool = True) -> Tensor:
-    """Sample image (B, C, H, W) at flow (B, h, w, 2), bilinearly: (B, C, h, w)."""
+    """Sample an image (B, C, H, W) bilinearly at a flow (B, h, w, 2): (B, C, h, w)."""
     return F.grid_sample(
         image, flow.to(image.dtype), padding_mode=padding, align_corners=align_corners
     )
@@ -54,13 +54,13 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
     """Bilinear resize of a flow (B, h, w, 2) to (B, H, W, 2)."""
     if flow.shape[1:3] == (height, width):
         return flow
-    planes = flow.permute(0, 3, 1, 2).contiguous()  # two channels side by side are slow to resize
+    planes = flow.permute(0, 3, 1, 2).contiguous()  # two interleaved channels are slow to resize
     planes = F.interpolate(planes, (height, width), mode="bilinear", align_corners=True)
     return planes.permute(0, 2, 3, 1)
 
 
 def move(image: Tensor, flow: Tensor) -> Tensor:
-    """Warp (1 or B, C, H, W) by a flow of any side; what lies outside repeats the border."""
+    """Warp (1 or B, C, H, W) by a flow of any side; places outside repeat the border."""
     flow = resize_flow(flow, *image.shape[2:])
     count, channels = image.shape[:2]
     if count == 1 and channels >= 32 and image.device.type == "cpu" and not torch.is_grad_enabled():
@@ -70,10 +70,10 @@ def move(image: Tensor, flow: Tensor) -> Tensor:
 
 @exact
 def look_up(image: Tensor, flow: Tensor) -> Tensor:
-    """`warp` with the border repeated, of one image (1, C, H, W): (B, C, h, w), channels last.
+    """`warp` of one image (1, C, H, W) with border padding: (B, C, h, w), channels last.
 
-    Each pixel is a weighted sum of four rows of a table whose channels lie side by side: of many
-    channels that is several times as fast on a CPU as channel by channel. Without gradients.
+    Each pixel is a weighted sum of four rows of a table with one row of channels per pixel. With
+    many channels that is several times as fast on a CPU as `grid_sample`. No gradients.
     """
     (height, width), (count, h, w) = image.shape[2:], flow.shape[:3]
     x, y = (
@@ -87,8 +87,8 @@ def look_up(image: Tensor, flow: Tensor) -> Tensor:
     steps = torch.tensor([0, 1, width, width + 1], dtype=torch.int32, device=image.device)
     rows = torch.add(left, top, alpha=width).int()[:, None] + steps  # (B*h*w, 4)
     table = image[0].permute(1, 2, 0).reshape(height * width, -1).float().contiguous()
-    seen = F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
-    return seen.view(count, h, w, -1).permute(0, 3, 1, 2)
+    sampled = F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
+    return sampled.view(count, h, w, -1).permute(0, 3, 1, 2)
 
 
 @exact
@@ -96,17 +96,17 @@ def gaussians(point: Tensor, height: int, width: int, variance: float) -> Tensor
     """exp(-|z - p|^2 / (2 variance)) for points (B, K, 2) over a grid: (B, K, H, W)."""
     y = torch.linspace(-1, 1, height, device=point.device)[:, None]
     x = torch.linspace(-1, 1, width, device=point.device)[:, None]
-    # no less than e^-60 in all: subnormal numbers make convolutions several times slower
+    # at least e^-60 in total: subnormal numbers make convolutions several times slower
     gy = (-0.5 / variance * (y - point[:, None, :, 1]) ** 2).clamp(min=-30).exp()  # (B, H, K)
     gx = (-0.5 / variance * (x - point[:, None, :, 0]) ** 2).clamp(min=-30).exp()  # separable
-    return (gy[:, :, None] * gx[:, None]).permute(0, 3, 1, 2)  # channels last: for a convolution
+    return (gy[:, :, None] * gx[:, None]).permute(0, 3, 1, 2)  # channels last, for convolutions
 
 
 @exact
 def inside(polygon: Tensor, height: int, width: int) -> Tensor:
-    """1 where a grid point lies in the closed polygon (B, n, 2), else 0: (B, H, W).
+    """Mask (B, H, W): 1 where a grid point lies in the closed polygon (B, n, 2), else 0.
 
-    A ray to the right crosses its edges an odd number of times (Shimrat 1962).
+    From inside, a ray to the right crosses the edges an odd number of times (Shimrat 1962).
     """
     y = torch.linspace(-1, 1, height, device=polygon.device)
     x = torch.linspace(-1, 1, width, device=polygon.device)
@@ -125,7 +125,7 @@ def inside(polygon: Tensor, height: int, width: int) -> Tensor:
 
 
 def bounds(point: Tensor, height: int, width: int, margin: int = 1) -> tuple[slice, slice]:
-    """Rows and columns, one at least, that hold all points (..., 2) and `margin` pixels more."""
+    """Rows and columns that hold all points (..., 2) and `margin` pixels around; at least one."""
     at = (point.flatten(0, -2).nan_to_num().clamp(-1, 1) + 1) / 2
     slices = []
     for low, high, size in zip(*at.aminmax(dim=0), (width, height), strict=True):
@@ -136,15 +136,15 @@ def bounds(point: Tensor, height: int, width: int, margin: int = 1) -> tuple[sli
 
 
 def expectation(probability: Tensor) -> Tensor:
-    """The mean point of maps (B, K, H, W) that each sum to one: (B, K, 2)."""
+    """Mean point of maps (B, K, H, W) that each sum to one: (B, K, 2)."""
     return moments(probability)[0]
 
 
 @exact
 def moments(probability: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean point of maps (B, K, H, W) that each sum to one, and their spread around it.
+    """Mean points (B, K, 2) of maps (B, K, H, W) that each sum to one, and their spread (B, K).
 
-    (B, K, 2), and standard deviations (B, K): the root of the variance in x and in y together.
+    The spread is the standard deviation: the root of the sum of the variances in x and y.
     """
     height, width = probability.shape[-2:]
     y = torch.linspace(-1, 1, height, device=probability.device, dtype=probability.dtype)
@@ -167,11 +167,11 @@ def inverse_2x2(matrix: Tensor) -> Tensor:
 def fit_affine(
     at: Tensor, to: Tensor, weight: Tensor, ridge: float = 1e-4
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted least-squares affine maps between point sets (Schaefer et al. 2006, eq. 5).
+    """Fit affine maps between point sets by weighted least squares (Schaefer et al. 2006, eq. 5).
 
     at, to (B, k, 2); weight (B, n, k) holds n weightings of the k pairs. Returns n matrices A
-    (B, n, 2, 2), centroids of `at` and of `to` (B, n, 2): z -> to + A (z - at). The ridge draws A
-    towards the identity where the points do not determine it.
+    (B, n, 2, 2) and the centroids of `at` and `to` (B, n, 2) of the maps z -> to + A (z - at). The
+    ridge draws A towards the identity where the points don't determine it.
     """
     weight = weight / weight.sum(-1, keepdim=True)
     centre, home = weight @ at, weight @ to  # (B, n, 2)
@@ -185,7 +185,7 @@ def fit_affine(
 
 @exact
 def fit_similarity(at: Tensor, to: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Least-squares rotation and scale between (B, k, 2) point sets (Umeyama 1991).
+    """Fit rotation and scale between point sets (B, k, 2) by least squares (Umeyama 1991).
 
     Returns the matrix (B, 2, 2) and the centroids of `at` and `to` (B, 1, 2).
     """
@@ -200,8 +200,8 @@ def fit_similarity(at: Tensor, to: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class ThinPlateSpline:
     """Random smooth deformations T(z) = A z + b + sum_i w_i U(|z - c_i|), U(r) = r^2 log r^2.
 
-    One per image; c_i is a square lattice of control points over [-1, 1]^2 (Duchon 1977). The
-    affine part has deviation `affine` from the identity, the weights `bend`.
+    One per image; the control points c_i form a square lattice over [-1, 1]^2 (Duchon 1977).
+    `affine` is the standard deviation of A from the identity and of b, `bend` that of the weights.
     """
 
     def __init__(
@@ -226,14 +226,14 @@ class ThinPlateSpline:
         return self
 
     def rows(self, rows: slice) -> ThinPlateSpline:
-        """Only those of some images; in place."""
+        """Keep only the deformations of some images, in place."""
         for name in ("matrix", "shift", "weights"):
             setattr(self, name, getattr(self, name)[rows])
         return self
 
     @exact
     def points(self, z: Tensor) -> Tensor:
-        """T at points (B, n, 2)."""
+        """Apply T to points (B, n, 2)."""
         r2 = torch.cdist(z, self.centres.expand(len(z), -1, -1)).square()  # (B, n, c)
         return z @ self.matrix.mT + self.shift + (r2 * torch.log(r2 + 1e-6)) @ self.weights
 
@@ -247,9 +247,9 @@ class ThinPlateSpline:
 
     @exact
     def warp(self, image: Tensor) -> Tensor:
-        """The image Y(z) = X(T(z)); beyond its border it is mirrored.
+        """The image Y(z) = X(T(z)), with X mirrored at its border.
 
-        T is smooth, so that every fourth pixel is enough to know it by.
+        T is smooth: computing it at every fourth pixel is enough.
         """
         height, width = (side // 4 for side in image.shape[-2:])
         z = grid(height, width, image.device).view(1, -1, 2).expand(len(image), -1, -1)
@@ -258,9 +258,9 @@ class ThinPlateSpline:
 
 
 def shape_distance(own: Tensor, point: Tensor) -> Tensor:
-    """How far points (T, K, 2) are from one set (1, K, 2) after the similarity that fits them best.
+    """RMS distance (T,) of points (T, K, 2) from one set (1, K, 2) after the best similarity.
 
-    (T,), the root of the mean square, in the points' units.
+    In the points' units.
     """
     matrix, centre, middle = fit_similarity(point, own.expand_as(point))
     return (middle + (point - centre) @ matrix.mT - own).square().sum(-1).mean(-1).sqrt()

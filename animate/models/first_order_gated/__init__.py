@@ -1,1 +1,1 @@
-"""First-order motion with a gate between warped photo and painting; the default."""
+"""First-order motion with a gate between the warped photo and painting; the default model."""

@@ -1,4 +1,4 @@
-"""The few convolutional blocks that the toolkit's own motion models are made of."""
+"""Convolutional blocks of the default motion model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from animate.models.first_order_gated.int8 import Conv, real, to_bytes
 
 
 class ConvNorm(nn.Module):
-    """Convolution, batch normalisation and, unless told otherwise, ReLU."""
+    """Convolution, batch normalisation and, if `relu`, ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True
@@ -30,7 +30,7 @@ class ConvNorm(nn.Module):
         self.conv = Conv(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.relu = relu
-        self.conv.follows = "relu"  # its own, or the one behind the shortcut of a Residual
+        self.conv.follows = "relu"  # this block's, or the one after a Residual's addition
 
     def forward(self, x: Tensor) -> Tensor:
         if self.conv.packed:
@@ -46,16 +46,16 @@ class ConvNorm(nn.Module):
 
 
 class WithPicture(ConvNorm):
-    """A 3x3 ConvNorm of features (B, C, S, S) and of a picture (B, 3, 2S, 2S) beside them.
+    """A 3x3 ConvNorm of features (B, C, S, S) and a picture (B, 3, 2S, 2S) together.
 
-    Of the picture 6x6 pixels are seen, as if 2x2 of them were one with four times the channels.
+    It sees 6x6 pixels of the picture, as if each 2x2 of them were one with four times the channels.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
         self.conv.follows = "none"
         self.pixels = nn.Conv2d(3, outputs, 6, 2, 2, bias=False)
-        bound = (9 * inputs + 36 * 3) ** -0.5  # both begin as parts of one convolution
+        bound = (9 * inputs + 36 * 3) ** -0.5  # initialised as parts of one convolution
         for part in (self.conv, self.pixels):
             nn.init.uniform_(part.weight, -bound, bound)
 
@@ -69,7 +69,7 @@ class WithPicture(ConvNorm):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al. 2016)."""
+    """Two 3x3 convolutions with a shortcut around them (He et al. 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,9 +85,9 @@ class Residual(nn.Module):
 
 
 class UNet(nn.Module):
-    """Encoder, decoder and skips between them, from a side s to the same side.
+    """Encoder and decoder with skips; the output has the input's side s.
 
-    `widths` are the channels at s, s/2, s/4, ...; the way up ends with `outputs` channels.
+    `widths` are the channels at s, s/2, s/4, ...; the decoder ends with `outputs` channels.
     """
 
     def __init__(self, inputs: int, widths: tuple[int, ...], outputs: int) -> None:
@@ -109,7 +109,7 @@ class UNet(nn.Module):
         return self.join(self.below(finest), finest)
 
     def below(self, finest: Tensor) -> Tensor:
-        """The coarser levels, from the finest one's features to what comes back to it, at s/2."""
+        """Run the coarser levels on the finest level's features; the result is at s/2."""
         skips = [finest]
         for down in self.down:
             skips.append(down(skips[-1]))
@@ -123,10 +123,10 @@ class UNet(nn.Module):
 
 
 def beside(*features: Tensor) -> Tensor:
-    """Features (B, *, S, S) of one side, put together along the channels for a convolution.
+    """Concatenate features (B, *, S, S) of one side along the channels, for a convolution.
 
-    All are laid out channels last first, in the type that it will see: a mix of layouts and types
-    would be copied twice more.
+    All are first made channels last and cast to the type that the convolution will see. Mixed
+    layouts and types would be copied twice more.
     """
     device, kind = features[0].device.type, features[0].dtype
     if is_autocast_enabled(device):
@@ -137,24 +137,24 @@ def beside(*features: Tensor) -> Tensor:
 
 
 def shuffle(x: Tensor) -> Tensor:
-    """Channels (B, 4 C, S, S) as 2x2 pixels, (B, C, 2S, 2S); whatever the layout of x, quickly."""
+    """Pixel shuffle, (B, 4 C, S, S) -> (B, C, 2S, 2S), fast for every memory layout of x."""
     count, channels, side, _ = x.shape
     pixels = x.permute(0, 2, 3, 1).reshape(count, side, side, channels // 4, 2, 2)
     return pixels.permute(0, 3, 1, 4, 2, 5).reshape(count, channels // 4, 2 * side, 2 * side)
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Twice the side, nearest neighbour."""
+    """Double the side by nearest neighbour."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
 def smooth(x: Tensor) -> Tensor:
-    """Twice the side, bilinearly."""
+    """Double the side bilinearly."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def soften(x: Tensor) -> Tensor:
-    """The mean over 3x3 pixels of (B, C, S, S), with nothing around."""
+    """Zero-padded 3x3 box blur of (B, C, S, S)."""
     x = F.pad(x, (1, 1, 1, 1))
     x = x[..., :-2, :] + x[..., 1:-1, :] + x[..., 2:, :]
     return (x[..., :-2] + x[..., 1:-1] + x[..., 2:]) / 9
@@ -171,7 +171,7 @@ def fit(features: Tensor, side: int) -> Tensor:
 
 @no_grad()
 def zero(layer: nn.Conv2d) -> None:
-    """Begin with a layer that adds nothing."""
+    """Zero a layer, so that it adds nothing at the start of training."""
     for parameter in layer.parameters():
         parameter.zero_()
 

@@ -1,8 +1,8 @@
-"""Take a photo apart: the person in front, and what is behind. Computed once per photo.
+"""Split a photo into the person in front and an inpainted background, once per photo.
 
-Moving a whole picture bends the door frame behind a turning head. Of two layers only the front one
-moves; the layer behind, filled in where the person hides it, shows through where she was (compare
-the pseudo background of MobilePortrait, Jiang et al. 2025).
+Warping the whole picture bends the door frame behind a turning head. With two layers only the
+person moves. The background, inpainted where the person hides it, shows where the person was
+(compare the pseudo background of MobilePortrait, Jiang et al. 2025).
 """
 
 from __future__ import annotations
@@ -17,33 +17,34 @@ from animate.models.geometry import gaussians, inside
 
 
 class Layers(nn.Module):
-    """Splits photos (B, 3, S, S) into front and behind; S is a multiple of 32."""
+    """Splits photos (B, 3, S, S) into person and background; S is a multiple of 32."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = UNet(12 + 2, (32, 48, 64, 96, 128), 32)
         self.last = nn.Sequential(ConvNorm(32, 32), nn.Conv2d(32, 4 * 2, 3, padding=1))
-        with torch.no_grad():  # begin with the guess that the face makes
+        with torch.no_grad():  # training starts from the guess of `person`
             for parameter in self.last[1].parameters():
                 parameter.zero_()
 
     def forward(self, photo: Tensor, point: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Photo, its keypoints (B, K, 2) -> front, hole (B, 1, S, S), behind (B, 3, S, S).
 
-        `front` is the person, `hole` what of the layer behind is not to be seen, all in [0, 1].
+        `front` is the mask of the person, `hole` the mask of the background to inpaint and `behind`
+        the inpainted background, all in [0, 1].
         """
         guess = person(point, photo.shape[-1] // 2)  # (B, 2, S/2, S/2)
         x = self.body(beside(F.pixel_unshuffle(photo - 0.5, 2), guess))
         x = F.pixel_shuffle(self.last(x), 2).float()  # (B, 2, S, S)
         logit = smooth(8 * guess[:, :1] - 4)
         front, hole = (x + logit).sigmoid().split(1, 1)
-        wide = F.max_pool2d(hole, 5, stride=1, padding=2)  # loose hair would stay behind as a rim
-        known = (1.25 - 1.75 * wide).clamp(0, 1)  # what is rather hidden than not tells nothing
+        wide = F.max_pool2d(hole, 5, stride=1, padding=2)  # else loose hair leaves a rim behind
+        known = (1.25 - 1.75 * wide).clamp(0, 1)  # mostly hidden pixels count as unknown
         return front, hole, fill(photo.float(), known)
 
 
 def person(point: Tensor, side: int) -> Tensor:
-    """Where head and shoulders may be, and the face: (B, 2, side, side) in [0, 1]."""
+    """Guess masks of head and shoulders, and of the face: (B, 2, side, side) in [0, 1]."""
     small = 32
     face = inside(point[:, list(mesh.RIM)], side, side)[:, None]
     near = gaussians(point[:, list(mesh.RIM)], small, small, 0.03).amax(1, keepdim=True)
@@ -52,12 +53,12 @@ def person(point: Tensor, side: int) -> Tensor:
 
 
 def fill(image: Tensor, known: Tensor) -> Tensor:
-    """Image (B, C, H, W) with what is not known (B, 1, H, W) taken from around it.
+    """Inpaint an image (B, C, H, W) from its surroundings where `known` (B, 1, H, W) is 0.
 
-    Push and pull through a pyramid (Gortler et al. 1996): each octave is the known
-    part's mean, and fills what is unknown in the next finer one.
+    Push and pull through a pyramid (Gortler et al. 1996): each octave averages the known pixels and
+    fills the unknown ones of the next finer octave.
     """
-    if image.shape[-1] % 2:  # as coarse as halving goes
+    if image.shape[-1] % 2:  # the coarsest octave
         return image
     weight = F.avg_pool2d(known, 2)
     coarse = F.avg_pool2d(image * known, 2) / (weight + 1e-4)

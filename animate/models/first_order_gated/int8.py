@@ -1,9 +1,9 @@
-"""Convolutions in eight bits, for processors that multiply bytes several times as fast as floats.
+"""int8 convolutions, for processors that multiply bytes several times as fast as floats.
 
-Between such convolutions a map is made of bytes, whole numbers of STEP. They follow a normalisation
-and a ReLU, so that one range serves every layer: what exceeds CEILING is cut. Weights are signed
-bytes with a scale for each channel of the output; products are added up exactly (Jacob et al. 2018,
-section 2). Inference only: nothing is learnt or measured for it.
+Between them, feature maps are uint8 multiples of STEP. The maps follow a normalisation and a ReLU,
+so one range serves every layer: values above CEILING are clipped. Weights are int8 with a scale per
+output channel; products are summed exactly (Jacob et al. 2018, section 2). For inference only,
+without training or calibration.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-CEILING = 8.0
-STEP = CEILING / 255
+CEILING = 8.0  # largest activation that a byte holds
+STEP = CEILING / 255  # activation per unit of a byte
 
 
 class Conv(nn.Conv2d):
-    """A convolution that can be packed: then it takes bytes, or floats from 0 on.
+    """A convolution that can be packed to int8: it then takes bytes, or floats of 0 or more.
 
-    It gives floats, or, where `follows` is "relu", the ReLU of them as bytes.
+    It returns floats, or bytes after a ReLU if `follows` is "relu".
     """
 
     follows = "none"
     packed: tuple[Tensor, ...] | None = None  # weights, their scales and zeros
 
     def pack(self) -> None:
-        """From now on in eight bits."""
+        """Quantise the weights to int8; every later call uses them."""
         scale = self.weight.detach().abs().amax((1, 2, 3)).clamp(min=1e-12) / 127
         whole = (self.weight.detach() / scale[:, None, None, None]).round().to(torch.int8)
         weight = torch.ops.onednn.qconv_prepack(whole, scale, STEP, 0, *self._how)
         self.packed = weight, scale, torch.zeros(len(scale), dtype=torch.int64)
 
     def forward(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """Packed, it adds its result to the bytes of `onto`, which are used up, before the ReLU."""
+        """Convolve; packed, add the bytes of `onto` before the ReLU and overwrite them."""
         if self.packed is None:
             return super().forward(x)
         given = (to_bytes(x), STEP, 0, *self.packed)
@@ -52,7 +52,7 @@ class Conv(nn.Conv2d):
 
 
 def pack(*modules: nn.Module) -> None:
-    """Every Conv below the modules from now on in eight bits; after `fuse`."""
+    """Quantise every Conv below the modules to int8; call after `fuse`."""
     for module in modules:
         for child in module.modules():
             if isinstance(child, Conv):
@@ -60,7 +60,7 @@ def pack(*modules: nn.Module) -> None:
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Floats from 0 to CEILING as whole numbers of STEP; bytes as they are."""
+    """Quantise floats from 0 to CEILING in units of STEP; bytes stay as they are."""
     if x.dtype is torch.uint8:
         return x
     half = torch.tensor(0.5, device=x.device)
@@ -68,12 +68,12 @@ def to_bytes(x: Tensor) -> Tensor:
 
 
 def plus(x: Tensor, y: Tensor) -> Tensor:
-    """Maps x and floats y added up, in bytes if x is."""
+    """Add floats y to a map x; the sum is in bytes if x is."""
     if x.dtype is torch.uint8:
         return torch.add(x, y, alpha=1 / STEP).add_(0.5).clamp_(0, 255).to(torch.uint8)
     return x + y
 
 
 def real(x: Tensor) -> Tensor:
-    """The floats that bytes stand for; floats as they are."""
+    """Convert bytes back to floats; floats stay as they are."""
     return x.float().mul_(STEP) if x.dtype is torch.uint8 else x

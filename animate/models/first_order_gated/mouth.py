@@ -1,9 +1,9 @@
-"""The inside of a mouth, which a photo with closed lips does not show.
+"""Draw the inside of a mouth, which a photo with closed lips does not show.
 
-It is drawn on a sheet of its own, from corner to corner and from lip to lip, so that teeth and dark
-have a place there whatever the head does, and laid between the lips by their landmarks. What it
-looks like hangs on the driver's lips, nose and chin, seen from the mouth, and on a look at the
-photo's own mouth: its light, and teeth where they show.
+It is drawn on a sheet that reaches from corner to corner and from lip to lip. So teeth and dark
+keep their place on the sheet whatever the head does. The lips' landmarks warp it into the picture.
+It depends on the driver's lips, nose and chin in the mouth's frame, and on an embedding of the
+photo's own mouth: its light, and its teeth where they show.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from animate.faces import mesh
 from animate.models.first_order_gated.blocks import upsample
 from animate.models.geometry import bounds, exact, grid, warp
 
-SHEET = (32, 64)  # lip to lip, corner to corner
-CODE = 64
-STRETCH = 2.0, 3.2  # times as far open: teeth still pass for teeth, and don't any more
+SHEET = (32, 64)  # pixels: lip to lip, corner to corner
+CODE = 64  # channels of the embedding of the photo's mouth
+STRETCH = 2.0, 3.2  # ratios of lip gaps: stretched teeth still pass for teeth; no longer
 UPPER, LOWER = (
     [mesh.TAUGHT.index(n) for n in chain]
     for chain in ((78, 82, 13, 312, 308), (78, 87, 14, 317, 308))
 )
-AROUND = [
+AROUND = [  # landmarks that describe the mouth's pose
     *mesh.MOUTH,
     *(mesh.TAUGHT.index(n) for n in (1, 2, 98, 327, 168, 152, 149, 378, 50, 280, 205, 425)),
 ]
@@ -33,16 +33,16 @@ AROUND = [
 
 @dataclass(frozen=True)
 class Inside:
-    """Sheets laid between the lips of B pictures."""
+    """Mouth sheets warped into B pictures."""
 
-    drawn: Tensor  # (B, 3, h, w) of a window around all mouths; beyond the lips it means nothing
+    drawn: Tensor  # (B, 3, h, w): a window around all mouths; meaningless beyond the lips
     rows: slice
     columns: slice
-    stretch: Tensor  # (B,) in [0, 1]: how much the photos' own mouths would be torn there
+    stretch: Tensor  # (B,) in [0, 1]: 1 where the photo's own mouth would be stretched too far
 
 
 class Mouth(nn.Module):
-    """Draws sheets from a look at the photo and the driver's pose."""
+    """Draws sheets from an embedding of the photo's mouth and the driver's pose."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,11 +60,11 @@ class Mouth(nn.Module):
         self.colour = nn.Conv2d(32, 3, 3, padding=1)
 
     def look(self, photo: Tensor, point: Tensor) -> Tensor:
-        """What the mouth of photos (B, 3, S, S) with points (B, K, 2) looks like: (B, CODE)."""
+        """Embed the mouths of photos (B, 3, S, S) with points (B, K, 2): (B, CODE)."""
         return self.eye(seen(photo, point) - 0.5)
 
     def sheet(self, look: Tensor, point: Tensor) -> Tensor:
-        """The inside of the mouths of poses (B, K, 2): (B, 3, *SHEET) in [0, 1]."""
+        """Draw the inside of the mouths of poses (B, K, 2): (B, 3, *SHEET) in [0, 1]."""
         pose = self.pose(posed(point))
         style = self.style(torch.cat([look.expand(len(pose), -1), pose], 1))
         x = self.blank.expand(len(pose), -1, -1, -1)
@@ -73,7 +73,7 @@ class Mouth(nn.Module):
         return self.colour(x).float().sigmoid()
 
     def forward(self, look: Tensor, ours: Tensor, theirs: Tensor, side: int) -> Inside:
-        """From the photos' poses (B, K, 2) to the drivers', in pictures of side x side pixels."""
+        """Draw mouths for pictures of side x side pixels; poses of photos and drivers (B, K, 2)."""
         rows, columns = window(theirs, side)
         place = between(theirs, grid(side, side, theirs.device)[rows, columns])
         drawn = warp(self.sheet(look, theirs), place, padding="border")
@@ -81,7 +81,7 @@ class Mouth(nn.Module):
 
 
 class Drawn(nn.Module):
-    """A convolution, its channels scaled and shifted by a style (B, 128) (Perez et al. 2018)."""
+    """A convolution whose channels a style (B, 128) scales and shifts (Perez et al. 2018)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -100,9 +100,9 @@ def _strided(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 @exact
 def axes(point: Tensor) -> tuple[Tensor, Tensor]:
-    """The mouth's own frame in poses (B, K, 2): its corner (B, 1, 2), its axes as columns.
+    """The mouth's frame in poses (B, K, 2): its corner (B, 1, 2), its axes as columns (B, 2, 2).
 
-    (B, 2, 2): from corner to corner, and as far downwards.
+    The first axis runs from corner to corner; the second is as long and points down.
     """
     corner = point[:, UPPER[0]]
     along = point[:, UPPER[-1]] - corner
@@ -112,7 +112,7 @@ def axes(point: Tensor) -> tuple[Tensor, Tensor]:
 
 @exact
 def from_mouth(point: Tensor, z: Tensor) -> Tensor:
-    """Places z (B, n, 2) of the picture, in the mouth's frame."""
+    """Convert places z (B, n, 2) of the picture to the mouth's frame."""
     corner, axis = axes(point)
     square = axis[:, :, :1].square().sum(1, keepdim=True).clamp(min=1e-6)
     return (z - corner) @ axis / square
@@ -120,13 +120,13 @@ def from_mouth(point: Tensor, z: Tensor) -> Tensor:
 
 @exact
 def posed(point: Tensor) -> Tensor:
-    """How lips, nose and chin of poses (B, K, 2) lie, seen from the mouth: (B, 2 n)."""
+    """Lips, nose and chin of poses (B, K, 2) in the mouth's frame: (B, 2 n)."""
     return from_mouth(point, point[:, AROUND]).flatten(1)
 
 
 @exact
 def seen(photo: Tensor, point: Tensor) -> Tensor:
-    """The mouth of photos (B, 3, S, S), upright, half as wide again as it is: (B, 3, *SHEET)."""
+    """Upright crop of the mouths of photos (B, 3, S, S), 1.5 times their width: (B, 3, *SHEET)."""
     corner, axis = axes(point)
     z = grid(*SHEET, photo.device).flatten(0, 1)  # (n, 2)
     place = torch.stack([0.5 + 0.75 * z[:, 0], 0.375 * z[:, 1]], -1)
@@ -135,7 +135,7 @@ def seen(photo: Tensor, point: Tensor) -> Tensor:
 
 
 def opened(point: Tensor) -> Tensor:
-    """How far the lips of poses (B, K, 2) are apart in the mean, in units of the points: (B,)."""
+    """Mean gap between the lips of poses (B, K, 2), in units of the points: (B,)."""
     u = torch.linspace(0, 1, SHEET[1], device=point.device).expand(len(point), -1)
     upper, lower = rims(point, u)
     return (lower - upper).mean(1) * (point[:, UPPER[-1]] - point[:, UPPER[0]]).norm(dim=-1)
@@ -143,7 +143,7 @@ def opened(point: Tensor) -> Tensor:
 
 @exact
 def stretch(ours: Tensor, theirs: Tensor) -> Tensor:
-    """How torn the inside of mouths of poses (B, K, 2) would be in other poses: (B,) in [0, 1]."""
+    """How badly mouths stretch from poses to poses (B, K, 2): (B,) in [0, 1], 1 is unusable."""
     before, after = opened(torch.cat([ours, theirs])).split([len(ours), len(theirs)])
     ratio = after / before.clamp(min=1e-3)
     return ((ratio - STRETCH[0]) / (STRETCH[1] - STRETCH[0])).clamp(0, 1)
@@ -151,7 +151,7 @@ def stretch(ours: Tensor, theirs: Tensor) -> Tensor:
 
 @exact
 def inner(photo: Tensor, point: Tensor) -> Tensor:
-    """What lies between the lips of photos (B, 3, S, S): (B, 3, *SHEET), to learn from."""
+    """Training targets: the inside of mouths in photos (B, 3, S, S), as sheets (B, 3, *SHEET)."""
     corner, axis = axes(point)
     u = torch.linspace(0, 1, SHEET[1], device=photo.device).expand(len(point), -1)
     upper, lower = rims(point, u)
@@ -163,9 +163,9 @@ def inner(photo: Tensor, point: Tensor) -> Tensor:
 
 
 def window(point: Tensor, side: int) -> tuple[slice, slice]:
-    """Rows and columns of pictures in which the lips of poses (B, K, 2) part, and a bit around.
+    """Rows and columns of pictures that hold the open mouths of poses (B, K, 2), with a margin.
 
-    All while learning, so that shapes stay the same.
+    The whole picture in training, so that shapes stay the same.
     """
     if torch.is_grad_enabled():
         return slice(0, side), slice(0, side)
@@ -174,7 +174,7 @@ def window(point: Tensor, side: int) -> tuple[slice, slice]:
 
 @exact
 def between(point: Tensor, z: Tensor) -> Tensor:
-    """Where on the sheet of poses (B, K, 2) places z (h, w, 2) of a picture lie, (B, h, w, 2)."""
+    """Map places z (h, w, 2) of a picture to the sheets of poses (B, K, 2): (B, h, w, 2)."""
     shape = z.shape[:2]
     z = z.flatten(0, 1)
     u, down = from_mouth(point, z.expand(len(point), -1, -1)).unbind(-1)
@@ -185,12 +185,15 @@ def between(point: Tensor, z: Tensor) -> Tensor:
 
 @exact
 def rims(point: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """How far down both lips' inner rims are at places u (B, n) along the mouth, (B, n) each."""
+    """Depths of the upper and lower lips' inner rims at u (B, n) along the mouth: (B, n) each.
+
+    Both are in the mouth's frame.
+    """
     lips = from_mouth(point, point[:, UPPER + LOWER]).unflatten(1, (2, -1))
     at, height = lips.unbind(-1)  # (B, 2, 5) each
     u = u[:, None]
-    after = (u[..., None] >= at[:, :, None, 1:4]).sum(-1)  # the piece, 0 to 3: (B, 2, n)
-    x0, x1 = at.gather(2, after), at.gather(2, after + 1)
-    y0, y1 = height.gather(2, after), height.gather(2, after + 1)
-    found = y0 + (y1 - y0) * ((u - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1)
-    return found[:, 0], found[:, 1]
+    piece = (u[..., None] >= at[:, :, None, 1:4]).sum(-1)  # the piece, 0 to 3: (B, 2, n)
+    x0, x1 = at.gather(2, piece), at.gather(2, piece + 1)
+    y0, y1 = height.gather(2, piece), height.gather(2, piece + 1)
+    depth = y0 + (y1 - y0) * ((u - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1)
+    return depth[:, 0], depth[:, 1]

@@ -1,6 +1,6 @@
-"""The facial landmarks that keypoints are taught, and how an expression travels between faces.
+"""Judge facial landmarks, and transfer head motion and expression from face to face.
 
-Numbers are those of MediaPipe's 478-point face mesh. "Right" and "left" are the person's own.
+Indices are those of MediaPipe's 478-point face mesh. "Right" and "left" are the person's own.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from animate.faces.mesh import (
 )
 from animate.models.geometry import exact, fit_affine, fit_similarity
 
-# How far the heat maps of a part of the face spread, in half crops, on average, where it is not
-# seen at all. They are taught to spread by 0.045. In 18,411 frames of 313 ordinary clips half of
-# that is passed by 196, mostly profiles; all of it by 20, behind hair, a hand or a bowed head
-# (measured apart from this repository).
+# Mean spread of the heat maps of a part of the face that is not visible at all, in half crops.
+# Training aims at a spread of 0.045. Of 18,411 frames of 313 ordinary clips, 196 (mostly profiles)
+# exceed half of these spreads, and 20 all of it (faces behind hair or a hand, or a bowed head)
+# (measured outside this repository).
 UNSEEN = (
     (OVAL, 0.27),
-    (RIGHT_EYE + LEFT_EYE, 0.25),  # together: in profile one of them is hidden
+    (RIGHT_EYE + LEFT_EYE, 0.25),  # both together: in profile one is hidden
     (NOSE, 0.16),
     (OUTER_LIPS + INNER_LIPS, 0.17),
 )
@@ -39,24 +39,25 @@ UNSEEN = (
 
 @exact
 def doubt(spread: Tensor) -> Tensor:
-    """How little is seen of faces whose heat maps spread by (T, K) half crops: (T,).
+    """How hidden faces are, from the spread of their heat maps (T, K) in half crops: (T,).
 
-    1 where the part that is seen least is not seen at all; a face seen from the front has 0.3.
+    1 where the least visible part is not visible at all; a frontal face has 0.3.
     """
     parts = [(spread[:, [TAUGHT.index(n) for n in part]], limit) for part, limit in UNSEEN]
     return torch.stack([part.mean(1) / limit for part, limit in parts]).amax(0)
 
 
-# Of `eye_opening`: the bundled keypoints see 0.02 to 0.08 in closed eyes and 0.15 or more in open.
+# `eye_opening` below which eyes count as closed: the bundled keypoints give 0.02 to 0.08 for closed
+# eyes and 0.15 or more for open ones.
 CLOSED = 0.1
-ROLLED = 40  # degrees, from which on the mouth breaks
+ROLLED = 40  # degrees of roll above which rendered mouths break
 
 
 @exact
 def eye_opening(point: Tensor) -> Tensor:
-    """How far the eyes of poses (T, K, 2) are open: the mean of area over squared width, (T,).
+    """Opening of the eyes in poses (T, K, 2): area over squared width, mean of both eyes, (T,).
 
-    NaN where the points are no face.
+    NaN where the points are not a face.
     """
     openings = []
     for rim in OPENINGS[1:]:
@@ -75,9 +76,9 @@ def marks(point: Tensor) -> Tensor:
 
 @exact
 def roll(point: Tensor) -> Tensor:
-    """By how many degrees the heads of poses (T, K, 2) lean to the viewer's right, (T,).
+    """Roll of the heads in poses (T, K, 2), in degrees to the viewer's right: (T,).
 
-    NaN where the points are no face.
+    NaN where the points are not a face.
     """
     right, left = (
         point[:, [TAUGHT.index(n) for n in eye]].mean(1) for eye in (RIGHT_EYE, LEFT_EYE)
@@ -88,15 +89,15 @@ def roll(point: Tensor) -> Tensor:
 
 
 def remarks(point: Tensor, name: str | None = None) -> list[str]:
-    """What goes badly with a photo of the pose (1, K, 2), a sentence each; of the face `name`."""
+    """Problems of a photo with the pose (1, K, 2), a sentence each; `name` refers to the face."""
     lines = []
     if eye_opening(point)[0] < CLOSED:
         whose = f"of {name}" if name else "in the photo"
-        lines.append(f"the eyes {whose} are closed, and have to be made up: use one with open eyes")
+        lines.append(f"the eyes {whose} are closed and must be invented: use one with open eyes")
     angle = abs(float(roll(point)[0]))
     tilted = f"tilted by {angle:.0f} degrees"
     if angle > ROLLED and name:
-        lines.append(f"{name} is {tilted}, and its mouth breaks: use one that is upright")
+        lines.append(f"{name} is {tilted}, which breaks its mouth: use an upright face")
     elif angle > ROLLED:
         lines.append(f"the head in the photo is {tilted}: turn the photo upright")
     return lines
@@ -104,23 +105,24 @@ def remarks(point: Tensor, name: str | None = None) -> list[str]:
 
 @exact
 def untangle(point: Tensor) -> Tensor:
-    """Poses (T, K, 2) in which no lip or lid has gone past the other: those meet half-way.
+    """Make lips and eyelids that have crossed in poses (T, K, 2) meet half-direction.
 
-    Relative motion closes what is closed already, where the driver's reference is wide open.
+    They cross where relative motion closes lips or eyes that are closed already: the driver's
+    reference is wide open.
     """
     above, below = ([pair[i] for pair in MEETING] for i in range(2))
-    way = down(point)[:, None]  # (T, 1, 2)
-    apart = ((point[:, below] - point[:, above]) * way).sum(-1, keepdim=True)  # (T, n, 1)
-    half = apart.clamp(max=0) / 2 * way
+    direction = down(point)[:, None]  # (T, 1, 2)
+    apart = ((point[:, below] - point[:, above]) * direction).sum(-1, keepdim=True)  # (T, n, 1)
+    half = apart.clamp(max=0) / 2 * direction
     point = point.clone()
     point[:, above] += half
     point[:, below] -= half
     return point
 
 
-# How far landmarks go down, of the way that the lips part, when a mouth opens: means over 300
-# training clips of the landmark model's points, the head's own movement taken out (measured apart
-# from this repository).
+# How far each landmark moves down as the mouth opens, as a share of the lip gap: means of the
+# landmark model's points over 300 training clips, without head motion (measured outside this
+# repository).
 PARTING = {
     14: 0.87, 87: 0.85, 317: 0.85, 17: 0.87, 84: 0.83, 314: 0.83, 91: 0.58, 321: 0.58,
     152: 0.7, 149: 0.53, 378: 0.53, 136: 0.43, 365: 0.43, 58: 0.34, 288: 0.34, 93: 0.23, 323: 0.23,
@@ -129,38 +131,38 @@ PARTING = {
 }  # fmt: skip
 
 
-PARTED = 0.07, 0.14  # of a mouth's width: lips that stay parted, and an open mouth
-CORNERS = TAUGHT.index(78), TAUGHT.index(308)
+PARTED = 0.07, 0.14  # lip gap over mouth width: slightly parted lips; an open mouth
+CORNERS = TAUGHT.index(78), TAUGHT.index(308)  # of the inner lips
 
 
 def down(point: Tensor) -> Tensor:
-    """The way from bridge to chin in poses (T, K, 2), of length 1: (T, 2)."""
-    way = point[:, TAUGHT.index(152)] - point[:, TAUGHT.index(168)]
-    return way / way.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    """Unit vector from the bridge of the nose to the chin in poses (T, K, 2): (T, 2)."""
+    direction = point[:, TAUGHT.index(152)] - point[:, TAUGHT.index(168)]
+    return direction / direction.norm(dim=-1, keepdim=True).clamp(min=1e-6)
 
 
 def lip_gap(point: Tensor) -> Tensor:
-    """How far the lips of poses (T, K, 2) are apart, down the face: (T,)."""
+    """Gap between the lips of poses (T, K, 2), measured down the face: (T,)."""
     above, below = ([pair[i] for pair in MEETING[:3]] for i in range(2))
     return ((point[:, below] - point[:, above]) * down(point)[:, None]).sum(-1).mean(1)
 
 
-def part_lips(point: Tensor, much: Tensor) -> Tensor:
-    """Poses (T, K, 2) with their lips further apart, by (T,), and all that goes with them."""
-    point, way = point.clone(), much[:, None] * down(point)
+def part_lips(point: Tensor, amount: Tensor) -> Tensor:
+    """Open the lips of poses (T, K, 2) by (T,); the points of `PARTING` follow."""
+    point, shift = point.clone(), amount[:, None] * down(point)
     for number, share in PARTING.items():
-        point[:, TAUGHT.index(number)] += share * way
+        point[:, TAUGHT.index(number)] += share * shift
     return point
 
 
 @exact
 def match_lips(reference: Tensor, source: Tensor, adapt_scale: bool) -> Tensor:
-    """The driver's reference `reference` (1, K, 2), its lips as far apart as the photo's.
+    """Match the lip gap of the driver's reference pose (1, K, 2) to the photo's.
 
-    Relative motion can't close what is closed: seen from a wide open mouth, all that a driver says
-    would be lost on closed lips. Nor would a mouth that is open in the photo ever close, seen from
-    closed lips; lips that are hardly parted, which may be a smile, stay so. `source` (1, K, 2) is
-    the photo's pose, as large as `reference` is, or of its own size where scale is not adapted.
+    Relative to a wide open mouth every frame closes the lips: on a photo with closed lips all
+    speech would be lost. Relative to closed lips, a mouth that is open in the photo would never
+    close; slightly parted lips, perhaps a smile, stay parted. `source` (1, K, 2) is the photo's
+    pose; `adapt_scale` scales its gap to the size of the reference face.
     """
     scale, _, _ = fit_similarity(source[:, list(STEADY)], reference[:, list(STEADY)])
     size = scale.square().sum((1, 2)).div(2).sqrt() if adapt_scale else 1.0
@@ -175,14 +177,14 @@ def match_lips(reference: Tensor, source: Tensor, adapt_scale: bool) -> Tensor:
     return part_lips(reference, lack - excess)
 
 
-TURN = 0.2  # of the face's size, root mean square: how far steady landmarks leave their plane
+TURN = 0.2  # largest turn: RMS by which steady landmarks leave their plane, over the face's size
 
 
 def head_and_expression(reference: Tensor, motion: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The head's affine motion since `reference` (1, K, 2), and the rest, of poses (T, K, 2).
+    """Split poses (T, K, 2) into affine head motion since `reference` (1, K, 2) and expression.
 
-    Its matrix (T, 2, 2), centre before and after (T, 1, 2), fitted to the steady landmarks; the
-    expression left over (T, K, 2), seen in the reference frame.
+    Returns the motion's matrix (T, 2, 2) and its centre before and after (T, 1, 2), fitted to the
+    steady landmarks, and the remaining expression (T, K, 2) in the reference frame.
     """
     steady = list(STEADY)
     ones = torch.ones(len(motion), 1, len(STEADY), device=motion.device)
@@ -195,7 +197,7 @@ def head_and_expression(reference: Tensor, motion: Tensor) -> tuple[Tensor, Tens
 
 @exact
 def without_mouth(own: Tensor, motion: Tensor) -> Tensor:
-    """Poses (T, K, 2) whose mouths stay as in `own` (1, K, 2), and go with the head."""
+    """Keep the mouths of poses (T, K, 2) as in `own` (1, K, 2), moving with the head only."""
     matrix, centre, home, _ = head_and_expression(own, motion)
     still = list(REGIONS["mouth"])
     point = motion.clone()
@@ -205,11 +207,11 @@ def without_mouth(own: Tensor, motion: Tensor) -> Tensor:
 
 @exact
 def within_reach(reference: Tensor, motion: Tensor) -> Tensor:
-    """Poses (T, K, 2) that turn no further from `reference` (1, K, 2) than one photo can show.
+    """Limit head turns of poses (T, K, 2) from `reference` (1, K, 2) to what one photo can show.
 
-    A turn of the head is what no similarity of the steady landmarks explains: the rest of their
-    affine motion, and what they do beyond it. Where that is more than TURN, all of it is scaled
-    down; mouth and eyes open and close as before.
+    A turn is the motion of the steady landmarks that no similarity explains: the rest of their
+    affine motion and the residual beyond it. Where the residual exceeds TURN, the whole turn is
+    scaled down; mouth and eyes open and close as before.
     """
     matrix, centre, home, rest = head_and_expression(reference, motion)
     steady = list(STEADY)
@@ -218,16 +220,16 @@ def within_reach(reference: Tensor, motion: Tensor) -> Tensor:
     share = (TURN / turn.clamp(min=TURN))[:, None, None]
     (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
     similar = torch.stack([a + d, b - c, c - b, a + d], -1).unflatten(-1, (2, 2)) / 2
-    held = share * rest
-    for rim in (RIGHT_EYE, LEFT_EYE):  # of which only what is level along the eye is the head's
+    limited = share * rest
+    for rim in (RIGHT_EYE, LEFT_EYE):  # only a shift and a slope along the eye are head turn
         eye = [TAUGHT.index(n) for n in rim]
-        at, own = reference[:, eye], rest[:, eye]
+        at, offset = reference[:, eye], rest[:, eye]
         along = ((at - at.mean(1, keepdim=True)) * (at[:, 1:2] - at[:, :1])).sum(-1, keepdim=True)
-        slope = (own * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True)
-        held[:, eye] = own - (1 - share) * (own.mean(1, keepdim=True) + slope * along)
-    held = home + (reference - centre + held) @ torch.lerp(similar, matrix, share).mT
-    held = part_lips(held, lip_gap(motion) - lip_gap(held))
-    return torch.where(share < 1, held, motion)
+        slope = (offset * along).sum(1, keepdim=True) / along.square().sum(1, keepdim=True)
+        limited[:, eye] = offset - (1 - share) * (offset.mean(1, keepdim=True) + slope * along)
+    limited = home + (reference - centre + limited) @ torch.lerp(similar, matrix, share).mT
+    limited = part_lips(limited, lip_gap(motion) - lip_gap(limited))
+    return torch.where(share < 1, limited, motion)
 
 
 @exact
@@ -238,13 +240,13 @@ def transfer(
     adapt_scale: bool,
     amplify: Mapping[str, float] = {},
 ) -> Tensor:
-    """Relative motion: the driver's change since `reference`, carried to the photo's face.
+    """Relative motion: transfer the driver's change since `reference` to the photo's face.
 
     source (1, K, 2), motion (T, K, 2), reference (1, K, 2) -> (T, K, 2). The change is split into
-    the head's affine motion M, fitted to the steady landmarks, and the expression left over, seen
-    in the reference frame. Both are taken to the photo by the similarity N between the two faces
-    (only its translation unless `adapt_scale`): p = N M N^-1 (p_source + N' expression).
-    `amplify` multiplies M's difference from standing still ("head") and the expression of REGIONS.
+    the head's affine motion M, fitted to the steady landmarks, and the remaining expression in the
+    reference frame. The similarity N between the two faces maps both to the photo (only its
+    translation unless `adapt_scale`): p = N M N^-1 (p_source + N' expression). `amplify` multiplies
+    M's difference from the identity ("head") and the expression of REGIONS.
     """
     matrix, centre, home, expression = head_and_expression(reference, motion)  # M
     steady = list(STEADY)
