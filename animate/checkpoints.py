@@ -1,7 +1,7 @@
-"""Save, load, export and import weights: safetensors with what it takes to rebuild the model.
+"""Save, load, export and import weights: safetensors with all that is needed to rebuild the model.
 
-A checkpoint's metadata hold {"format": "animate/1", "model": the registered name, "arguments":
-JSON of the constructor's, "card": JSON of facts}. The bundled ones are in checkpoints/index.yaml.
+A checkpoint's metadata are {"format": "animate/1", "model": registered name, "arguments": JSON of
+the constructor's arguments, "card": JSON of facts}. checkpoints/index.yaml lists bundled ones.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from animate.models.contract import Converted, MotionModel
     from animate.models.discriminator import Discriminator
 
-# What torch.load raises on files that are not what they seem.
+# What torch.load raises for broken files and for files of other kinds.
 BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
-FORMAT = "animate/1"
-DISCRIMINATOR = "discriminator"  # not a motion model, so not in their registry
-IMPORT = "animate checkpoint import vox-cpk.pth.tar -o vox.safetensors"
-KEYS = {"file", "sha256", "model", "licence", "origin", "card", "size"}
+FORMAT = "animate/1"  # name and version in the metadata
+DISCRIMINATOR = "discriminator"  # not a motion model, so not in models.REGISTRY
+IMPORT = "animate checkpoint import vox-cpk.pth.tar -o vox.safetensors"  # in messages to users
+KEYS = {"file", "sha256", "model", "licence", "origin", "card", "size"}  # of an index entry
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """Which weights these are."""
+    """Identity of a checkpoint: its file, hash, model and card."""
 
     path: Path
     sha256: str  # of the file
@@ -46,9 +46,9 @@ class CheckpointInfo:
 
 
 def index() -> dict[str, dict[str, Any]]:
-    """The entries of checkpoints/index.yaml by name.
+    """Read the entries of checkpoints/index.yaml, by name.
 
-    Raises AnimateError where the file is not what checkpoints/README.md says.
+    Raises AnimateError if the file is not as checkpoints/README.md describes it.
     """
     import yaml
 
@@ -73,11 +73,10 @@ def save(
     card: Mapping[str, Any] | None = None,
     half: bool = False,
 ) -> CheckpointInfo:
-    """Write a model so that `load` can rebuild it; floats as float16 where `half`.
+    """Write a model so that `load` can rebuild it; floats as float16 if `half`.
 
-    `path` appears only when whole and takes the place of what was there. Raises AnimateError where
-    `arguments` do not make this model (a fused one included), a weight is not finite or the file
-    cannot be written.
+    `path` is replaced only once the new file is complete. Raises AnimateError if `arguments` don't
+    build this model (as for a fused one), a weight is not finite or the file can't be written.
     """
     name = _registered(model)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
@@ -93,20 +92,20 @@ def save(
 def load(
     reference: str | Path | None, device: str = "cpu"
 ) -> tuple[MotionModel[Any, Any], CheckpointInfo]:
-    """The model of a checkpoint, in float32 and evaluation mode, and which one it is.
+    """Load a checkpoint's model, in float32 and evaluation mode, and its CheckpointInfo.
 
-    `reference` is a name in the index, whose sha256 is then checked, or the path of a file. Raises
-    AnimateError, saying what to do, for anything but a whole and fitting checkpoint.
+    `reference` is a name in the index, whose sha256 is then checked, or a path. Raises AnimateError
+    for anything but a complete checkpoint of a registered motion model.
     """
     path, expected = _find(reference)
     model, info = _load(path, expected)
     if info.model == DISCRIMINATOR:
-        raise AnimateError(f"{path} holds a discriminator: use the file it was imported with")
+        raise AnimateError(f"{path} holds a discriminator: use the model's file beside it")
     return model.to(device), info  # type: ignore[return-value]
 
 
 def load_discriminator(path: str | Path) -> tuple[Discriminator, CheckpointInfo]:
-    """The discriminator that `import_foreign` wrote beside a model, for adversarial training."""
+    """Load the discriminator that `import_foreign` wrote, for adversarial training."""
     model, info = _load(Path(path), None)
     if info.model != DISCRIMINATOR:
         raise AnimateError(f"{path} holds a {info.model}, not a discriminator")
@@ -121,11 +120,11 @@ def export(
     half: bool = False,
     force: bool = False,
 ) -> CheckpointInfo:
-    """Write a checkpoint anew to be handed on, with some parts taken from other checkpoints.
+    """Write a copy of a checkpoint to share, with some parts taken from other checkpoints.
 
     `parts` maps names of sub-modules to files of the same model, such as {"keypoints": a longer
-    run}; floats as float16 where `half`. The cards are kept, those of parts under their names.
-    Raises AnimateError where a part is unknown or of other shapes; then nothing is written.
+    run}; floats as float16 if `half`. Cards are kept, those of parts under the parts' names. Raises
+    AnimateError if a part is unknown or has other shapes; then nothing is written.
     """
     out = Path(out)
     if out.exists() and not force:
@@ -154,13 +153,12 @@ def import_foreign(
     force: bool = False,
     **how: Any,
 ) -> CheckpointInfo:
-    """Turn somebody else's file of weights, such as `vox-cpk.pth.tar`, into a checkpoint.
+    """Convert another project's weights, such as `vox-cpk.pth.tar`, to a checkpoint.
 
-    The file is offered to the importer of each registered model; `how` is for the importer, such as
-    align_corners=False for first-order weights that were trained under torch 1.3 or later. Names
-    and shapes are then held to strictly. Code in the file is refused, never run. A discriminator
-    goes to NAME.discriminator.safetensors beside `out`. Raises AnimateError; then nothing is
-    written.
+    The importers of the registered models try the file in turn. `how` is passed to them, such as
+    align_corners=False for first-order weights trained under torch 1.3 or later. Names and shapes
+    must then match exactly. Files with code are refused; it never runs. A discriminator goes to
+    NAME.discriminator.safetensors beside `out`. On AnimateError nothing is written.
     """
     path, out = Path(path), Path(out)
     beside = out.with_name(f"{out.name.removesuffix('.safetensors')}.discriminator.safetensors")
@@ -184,50 +182,51 @@ def import_foreign(
 
 
 def _converted(path: Path, content: dict[str, Any], how: dict[str, Any]) -> list[Converted]:
-    """What the first importer that knows the file makes of it."""
+    """Convert the file with the first importer that accepts it."""
     from animate.models import REGISTRY
     from animate.models import load as imported
 
-    asked = {name: row.importer for name, row in REGISTRY.items() if row.importer}
-    odd = []
-    for name, importer in asked.items():
+    importers = {name: row.importer for name, row in REGISTRY.items() if row.importer}
+    tried = []
+    for name, importer in importers.items():
         try:
             return imported(importer)(content, **how)
         except (KeyError, IndexError, AttributeError, RuntimeError, TypeError) as error:
-            odd.append(f"{name.replace('_', '-')} checkpoint ({_line(error)} is missing or odd)")
-    raise AnimateError(f"{path} is not a {' nor a '.join(odd)}: import one like vox-cpk.pth.tar")
+            tried.append(f"{name.replace('_', '-')} checkpoint ({_line(error)} is missing or odd)")
+    raise AnimateError(f"{path} is not a {' nor a '.join(tried)}: import one like vox-cpk.pth.tar")
 
 
 def _read_foreign(path: Path) -> dict[str, Any]:
-    """The dictionary in a file of `torch.save`, read as data.
+    """Read the dictionary in a file of `torch.save`, without running code.
 
-    Raises AnimateError for code, for objects besides tensors and for anything else.
+    Raises AnimateError for files with code or objects besides tensors, and for any other file.
     """
     import torch
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
+            warnings.simplefilter("ignore")  # about odd pickles, which are refused anyway
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise AnimateError(
-            f"{path} is no plain torch file, or holds code or objects besides tensors, and was "
-            "not opened: get the original file from its authors"
+            f"{path} is not a plain torch file, or holds code or objects besides tensors, so it "
+            "was not opened: get the original file from its authors"
         ) from error
     except BROKEN as error:
         reason = getattr(error, "strerror", None) or str(error) or "it ends too soon"
-        raise AnimateError(f"cannot read {path}: {reason.splitlines()[0]}; get it again") from error
+        reason = reason.splitlines()[0]
+        raise AnimateError(f"cannot read {path}: {reason}; download it again") from error
     if not isinstance(content, dict):
-        raise AnimateError(f"{path} holds no weights by name: import a file like vox-cpk.pth.tar")
+        raise AnimateError(f"{path} has no named weights: import a file like vox-cpk.pth.tar")
     return content
 
 
 def _find(reference: str | Path | None) -> tuple[Path, dict[str, Any] | None]:
-    """The file that a name or a path means, and its entry in the index."""
+    """Resolve a name or a path to a file and, for a name, its entry in the index."""
     if reference is None:
         raise AnimateError(
-            "this motion model comes without weights: give a file with motion.checkpoint=PATH; "
-            f"`{IMPORT}` makes one from the published first-order weights, `animate train` its own"
+            "this motion model has no bundled weights: give a file with motion.checkpoint=PATH; "
+            f"`{IMPORT}` converts the published first-order weights, `animate train` makes new ones"
         )
     entries = index() if isinstance(reference, str) else {}
     if reference in entries:
@@ -253,7 +252,7 @@ def _load(path: Path, entry: dict[str, Any] | None) -> tuple[nn.Module, Checkpoi
     sha256 = _sha256(path)
     if entry is not None and sha256 != entry["sha256"]:
         raise AnimateError(
-            f"{path} is not the file of the index: its sha256 is {sha256}, expected "
+            f"{path} is not the file in checkpoints/index.yaml: its sha256 is {sha256}, expected "
             f"{entry['sha256']}; install animate again, or `git lfs pull` or `git checkout` it"
         )
     metadata, state = _read(path)
@@ -264,7 +263,7 @@ def _load(path: Path, entry: dict[str, Any] | None) -> tuple[nn.Module, Checkpoi
         raise AnimateError(f"{path} does not say what model it holds: save it again") from error
     if entry is not None and name != entry["model"]:
         raise AnimateError(
-            f"{path} holds a {name}, the index says {entry['model']}: mend the index"
+            f"{path} holds a {name}, the index says {entry['model']}: fix checkpoints/index.yaml"
         )
     model = _build(name, arguments, path)
     _fit(model, state, path, name)
@@ -273,15 +272,15 @@ def _load(path: Path, entry: dict[str, Any] | None) -> tuple[nn.Module, Checkpoi
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a safetensors file."""
+    """Read the metadata and tensors of a safetensors file."""
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb") as file:
         start = file.read(9)
-    ours = start[8:] == b"{"  # after a length, whose first byte may be any
+    ours = start[8:] == b"{"  # safetensors: 8 bytes of length, then a JSON header
     if not ours and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
         raise AnimateError(
-            f"{path} is a pickle, which can run code: turn it into safetensors with "
+            f"{path} is a pickle, which can run code: convert it to safetensors with "
             f"`animate checkpoint import {path} -o {path.name.split('.')[0]}.safetensors`"
         )
     try:
@@ -290,15 +289,15 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise AnimateError(
-            f"{path} is not a whole safetensors file ({_line(error)}): get or make it again"
+            f"{path} is not a complete safetensors file ({_line(error)}): get or make it again"
         ) from error
     if metadata.get("format") != FORMAT:
-        raise AnimateError(f"{path} is not a checkpoint of animate: make one with `{IMPORT}`")
+        raise AnimateError(f"{path} is not an animate checkpoint: make one with `{IMPORT}`")
     return metadata, state
 
 
 def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write beside `path`, then take its place."""
+    """Write a temporary file beside `path`, then replace `path`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -319,7 +318,7 @@ def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> No
 
 
 def _sort_metadata(path: Path) -> None:
-    """safetensors writes metadata in a new order each time: the same weights be the same file."""
+    """Sort a file's metadata, which safetensors writes in random order, so equal files match."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
@@ -330,7 +329,7 @@ def _sort_metadata(path: Path) -> None:
 
 
 def _build(name: str, arguments: dict[str, Any], path: Path) -> nn.Module:
-    """A new model, with no use of the caller's random numbers."""
+    """Construct a model without drawing from the caller's random generator."""
     import torch
 
     from animate.models import build
@@ -344,7 +343,7 @@ def _build(name: str, arguments: dict[str, Any], path: Path) -> nn.Module:
 
 
 def _fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Raise where names or shapes differ or a number is not finite."""
+    """Raise AnimateError if names or shapes differ or a number is not finite."""
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state.items()}
     wrong = [f"lacks {key}" for key in wanted if key not in found]
@@ -389,5 +388,5 @@ def _sha256(path: Path) -> str:
 
 
 def _line(error: Exception) -> str:
-    """The first line of what an error says."""
+    """The first line of an error's message."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]

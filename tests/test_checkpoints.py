@@ -257,7 +257,7 @@ def test_files_that_are_no_checkpoint_are_one_line_errors(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": "other/1"}, "not a checkpoint of animate"),
+        ({"format": "other/1"}, "not an animate checkpoint"),
         ({"model": "unheard_of"}, "unknown motion model unheard_of"),
         ({"arguments": "{"}, "does not say what model"),
         ({"arguments": "[]"}, "must be a mapping"),

@@ -1,4 +1,4 @@
-"""The patch discriminators of the first-order model, for adversarial training.
+"""Patch discriminators of the first-order model, for adversarial training.
 
 Layouts and tensor names are those of the published checkpoints: `vox-256` with spectral norm,
 `vox-adv-256` conditioned on keypoints. Siarohin et al. 2019, after pix2pix (Isola et al. 2017).
@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from animate.models.first_order.blocks import widths
 from animate.models.geometry import gaussians
 
-Judgement = tuple[list[Tensor], Tensor]  # features of every level, and the map of scores
+Judgement = tuple[list[Tensor], Tensor]  # features of every level; the map of scores
 
 
 class Level(nn.Module):
-    """An unpadded 4x4 convolution, instance normalisation, leaky ReLU, and half the side."""
+    """Unpadded 4x4 convolution, instance normalisation, leaky ReLU and 2x2 average pooling."""
 
     def __init__(self, inputs: int, outputs: int, norm: bool, pool: bool) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class PatchDiscriminator(nn.Module):
             Level(w[i], w[i + 1], norm=i > 0, pool=i < levels - 1) for i in range(levels)
         )
         self.conv = nn.Conv2d(w[-1], 1, 1)
-        if spectral:  # Miyato et al. 2018; names a weight's parts `_orig`, `_u` and `_v`
+        if spectral:  # Miyato et al. 2018; torch names the parts of a weight `_orig`, `_u` and `_v`
             for conv in [m for m in self.modules() if isinstance(m, nn.Conv2d)]:
                 nn.utils.spectral_norm(conv)
 
@@ -58,7 +58,7 @@ class PatchDiscriminator(nn.Module):
 class Discriminator(nn.Module):
     """One patch discriminator for each scale of an image pyramid.
 
-    `conditioned` shows it a Gaussian of the given variance at each of `keypoints` keypoints.
+    If `conditioned`, it also sees a Gaussian of this variance at each of `keypoints` keypoints.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, pyramid: Sequence[Tensor], point: Tensor | None = None) -> list[Judgement]:
-        """Judge images (B, 3, s, s), one per scale in the constructor's order; keypoints
-        (B, K, 2) are needed where it is conditioned."""
+        """Score images (B, 3, s, s), one per scale in the constructor's order; keypoints
+        (B, K, 2) are required if `conditioned`."""
         judgements = []
         for image, disc in zip(pyramid, self.discs.values(), strict=True):
             if self.conditioned:

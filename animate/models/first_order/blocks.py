@@ -1,4 +1,4 @@
-"""Blocks of the published first-order network, under the names its checkpoints give them."""
+"""Blocks of the published first-order network, with the parameter names of its checkpoints."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 REDUCTION = 4  # keypoints and dense motion see the image at a quarter of its side
-WORTH_IT = 32  # side of a map from which on kernels are added up before they are used
+WORTH_IT = 32  # side of the smallest map for which summing kernels first (`doubled`) pays
 
 
 def widths(width: int, limit: int, levels: int) -> list[int]:
-    """Channels at each of `levels` + 1 scales: doubling from `width`, never above `limit`."""
+    """Channels at each of `levels` + 1 scales, doubling from `width` up to `limit`."""
     return [min(limit, width << level) for level in range(levels + 1)]
 
 
 class Blur(nn.Module):
-    """A Gaussian low-pass, then every REDUCTION-th pixel; the kernel is part of checkpoints."""
+    """Gaussian low-pass and subsampling by REDUCTION; the kernel is part of checkpoints."""
 
     weight: Tensor
 
@@ -36,7 +36,7 @@ class Blur(nn.Module):
 
 
 class Same(nn.Module):
-    """Convolution, batch normalisation, ReLU."""
+    """Convolution, batch normalisation and ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
         super().__init__()
@@ -48,24 +48,24 @@ class Same(nn.Module):
 
 
 class Down(Same):
-    """The same, to half the side."""
+    """`Same`, then half the side by average pooling."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(super().forward(x), 2)
 
 
 class Up(Same):
-    """The same, from twice the side."""
+    """Twice the side by nearest neighbour, then `Same`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.norm(doubled(x, self.conv)), inplace=True)
 
 
 def doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """A 3x3 convolution of (B, C, s, s) enlarged to twice its side, nearest neighbour.
+    """Upsample (B, C, s, s) to twice its side by nearest neighbour, then convolve by 3x3.
 
-    Two of three taps in a row see the same pixel then. In large maps they are added beforehand,
-    which leaves a 2x2 kernel for each of the four places in a pixel: 4 products instead of 9.
+    After upsampling, two of three taps in a row see the same pixel. For large maps they are summed
+    first, which leaves a 2x2 kernel for each quarter of a pixel: 4 products instead of 9.
     """
     side = x.shape[2]
     if side < WORTH_IT:
@@ -81,13 +81,13 @@ def doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def halves(kernel: Tensor, along: int) -> tuple[Tensor, Tensor]:
-    """What of three taps the first and the second half of an enlarged pixel sees."""
+    """The 2-tap kernels that replace 3 taps in the first and second half of an enlarged pixel."""
     a, b, c = kernel.unbind(along)
     return torch.stack([a, b + c], along), torch.stack([a + b, c], along)
 
 
 class Residual(nn.Module):
-    """A shortcut around two convolutions, each after its normalisation (He et al. 2016b)."""
+    """Pre-activation residual block: a shortcut around two convolutions (He et al. 2016b)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -102,9 +102,9 @@ class Residual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Down `levels` times and up again with skips; the input joins the result.
+    """U-Net with `levels` halvings and skips; its input is concatenated to the output.
 
-    (B, inputs, s, s) -> (B, outputs, s, s) where outputs = width + inputs; s is a multiple of
+    (B, inputs, s, s) -> (B, outputs, s, s) with outputs = width + inputs; s is a multiple of
     2 ** levels.
     """
 
@@ -129,7 +129,7 @@ class Hourglass(nn.Module):
 
 
 def fold(module: nn.Module) -> None:
-    """Fold every normalisation that follows a convolution into it; inference only, once."""
+    """Fold each normalisation that follows a convolution into it; for inference only."""
     for block in module.modules():
         if isinstance(block, Same) and isinstance(block.norm, nn.BatchNorm2d):
             block.conv = fuse_conv_bn_eval(block.conv.eval(), block.norm.eval())
@@ -149,7 +149,7 @@ def hull_area(point: Tensor) -> float:
 
 
 def half_hull(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The corners that turn left along points in order."""
+    """Half of a convex hull: the left turns along sorted points."""
     chain: list[tuple[float, float]] = []
     for x, y in ordered:
         while len(chain) > 1:

@@ -1,4 +1,4 @@
-"""What the published first-order files hold, as arguments and tensors of our own models."""
+"""Convert published first-order checkpoints to arguments and tensors of this toolkit's models."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from animate.models.first_order.blocks import widths
 from animate.models.first_order.model import FirstOrder
 
 State = dict[str, Tensor]
-PARTS = ("generator", "kp_detector")
+PARTS = ("generator", "kp_detector")  # keys of the file that make a FirstOrder
 
 
 def convert(content: Mapping[str, Any], *, align_corners: bool = True) -> list[Converted]:
-    """The models of a published first-order file (`vox-cpk.pth.tar` and its like).
+    """Convert the models in a published first-order file, such as `vox-cpk.pth.tar`.
 
-    Full files and ones stripped to generator and keypoint detector will do, new or old torch
-    formats, with or without `module.` before the names; the layout is read from the shapes.
+    Accepts full files and those reduced to generator and keypoint detector, in new and old torch
+    formats, with or without the prefix `module.`; the layout is read from the shapes.
     `align_corners` is how the weights were trained to sample: True for the published files (torch
     1.0). Raises KeyError, IndexError, AttributeError or RuntimeError for other files.
     """
     arguments, state = first_order(content)
-    found = [Converted("first_order", {**arguments, "align_corners": align_corners}, state)]
-    judge = discriminator(content)
-    return found if judge is None else [*found, Converted("discriminator", *judge)]
+    models = [Converted("first_order", {**arguments, "align_corners": align_corners}, state)]
+    judged = discriminator(content)
+    return models if judged is None else [*models, Converted("discriminator", *judged)]
 
 
 def first_order(content: Mapping[str, Any]) -> tuple[dict[str, Any], State]:
     """Constructor arguments and state of a FirstOrder from the file's `PARTS`.
 
-    Raises KeyError where a part or one of the tensors that tell the layout is missing.
+    Raises KeyError if a part, or a tensor that determines the layout, is missing.
     """
     state = {f"{p}.{n}": t for p in PARTS for n, t in _plain(content[p]).items()}
     heat, frames = (state[f"kp_detector.{head}.weight"] for head in ("kp", "jacobian"))
-    found = {
+    arguments = {
         "keypoints": len(heat),
         "shared_jacobian": len(frames) == 4 and len(heat) > 1,
         "residuals": _count(state, "generator.bottleneck.r{}.conv1.weight"),
@@ -51,12 +51,12 @@ def first_order(content: Mapping[str, Any]) -> tuple[dict[str, Any], State]:
     ):
         levels = _count(state, hourglass + "decoder.up_blocks.{}.conv.weight")
         top = state[f"{hourglass}decoder.up_blocks.{levels - 1}.conv.weight"]
-        found |= _scales(state, prefix, f"{prefix}levels", f"{hourglass}encoder.", top)
-    return _without_defaults(found, FirstOrder), state
+        arguments |= _scales(state, prefix, f"{prefix}levels", f"{hourglass}encoder.", top)
+    return _without_defaults(arguments, FirstOrder), state
 
 
 def discriminator(content: Mapping[str, Any]) -> tuple[dict[str, Any], State] | None:
-    """The same of a Discriminator; None where the file was stripped of it."""
+    """Constructor arguments and state of a Discriminator; None if the file has none."""
     state = _plain(content.get("discriminator") or {})
     if not state:
         return None
@@ -70,7 +70,7 @@ def discriminator(content: Mapping[str, Any]) -> tuple[dict[str, Any], State] | 
     levels = _count(state, first)
     weights = [state[first.format(level)] for level in range(levels)]
     width, inputs = len(weights[0]) // 2, weights[0].shape[1]
-    found = {
+    arguments = {
         "scales": tuple(float(scale.replace("-", ".")) for scale in scales),
         "width": width,
         "levels": levels,
@@ -79,18 +79,18 @@ def discriminator(content: Mapping[str, Any]) -> tuple[dict[str, Any], State] | 
         **({"keypoints": inputs - 3} if inputs > 3 else {}),
     }
     if len(weights[-1]) < width << levels:
-        found["limit"] = len(weights[-1])
-    return _without_defaults(found, Discriminator), state
+        arguments["limit"] = len(weights[-1])
+    return _without_defaults(arguments, Discriminator), state
 
 
 def _plain(state: Mapping[str, Any]) -> State:
-    """Tensors without the prefix of a parallel wrapper; floats as float32."""
+    """Tensors without the prefix of DataParallel; floats as float32."""
     tensors = {n.removeprefix("module."): t for n, t in state.items() if isinstance(t, Tensor)}
     return {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
 
 
 def _count(state: State, pattern: str) -> int:
-    """How many levels a numbered name has."""
+    """Number of levels whose name, numbered by `pattern`, is in the state."""
     level = 0
     while pattern.format(level) in state:
         level += 1
@@ -98,20 +98,20 @@ def _count(state: State, pattern: str) -> int:
 
 
 def _scales(state: State, prefix: str, key: str, down: str, top: Tensor) -> dict[str, Any]:
-    """The width, limit and number of levels that channels reveal."""
+    """Read width, limit and number of levels from the numbers of channels."""
     pattern = down + "down_blocks.{}.conv.weight"
     levels, width = _count(state, pattern), len(top)
-    found = {f"{prefix}width": width, key: levels}
+    scales = {f"{prefix}width": width, key: levels}
     deepest = len(state[pattern.format(levels - 1)])
     default = signature(FirstOrder).parameters[f"{prefix}limit"].default
     if deepest != widths(width, default, levels)[-1]:
-        found[f"{prefix}limit"] = deepest
-    return found
+        scales[f"{prefix}limit"] = deepest
+    return scales
 
 
 def _complete_spectral(state: State, weight: str) -> None:
-    """Files of early torch keep the normalised weight and lack the right singular vector, which
-    one step of power iteration gives (Miyato et al. 2018, algorithm 1)."""
+    """Complete spectral norm in files of early torch: drop the normalised weight and compute the
+    missing right singular vector by a power iteration (Miyato et al. 2018, algorithm 1)."""
     state.pop(weight, None)
     if f"{weight}_v" not in state:
         matrix = state[f"{weight}_orig"].flatten(1)

@@ -1,9 +1,9 @@
 """The first-order motion model of Siarohin et al. (NeurIPS 2019), tensor for tensor.
 
 A keypoint detector finds K points and, around each, a local frame (jacobian) of the motion. Dense
-motion blends the K affine maps they define, and the background's identity, into one flow with an
-occlusion map. The generator encodes the photo, warps the features by the flow, dims what is
-occluded and decodes. Module names are those of the published checkpoints, so that
+motion blends the K affine maps that they define, and the identity for the background, into one flow
+with an occlusion map. The generator encodes the photo, warps the features by the flow, multiplies
+them by the occlusion map and decodes. Module names are those of the published checkpoints, so that
 `animate checkpoint import` loads them strictly. Equation numbers are those of arXiv:2003.00196.
 """
 
@@ -52,16 +52,16 @@ class LocalMotion(Motion):
 
 @dataclass(frozen=True)
 class Source:
-    """All that rendering needs of the photo (or of B photos)."""
+    """Encoding of the photo (or of B photos): all that rendering needs."""
 
     features: Tensor  # (1, C, S / 2**downs, S / 2**downs)
-    small: Tensor  # (1, 3, S/4, S/4)
+    small: Tensor  # (1, 3, S/4, S/4): the photo
     heat: Tensor  # (1, K, S/4, S/4): a Gaussian at each keypoint
-    motion: LocalMotion  # of one
+    motion: LocalMotion  # the photo's pose
 
 
 class KeypointDetector(nn.Module):
-    """Keypoints and their frames as expectations over heat maps; the heads have no padding."""
+    """Keypoints and their frames as expectations over heat maps; unpadded output convolutions."""
 
     def __init__(
         self,
@@ -84,8 +84,8 @@ class KeypointDetector(nn.Module):
             self.jacobian.bias.copy_(torch.eye(2).flatten().repeat(maps))  # type: ignore[union-attr]
 
     def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Of images (B, 3, S, S): heat (B, K, h, h), each summing to one, and the frame at every
-        place (B, K or 1, 2, 2, h, h); h = S/4 - 6, 58 at 256."""
+        """Heat maps (B, K, h, h) of images (B, 3, S, S), each summing to one, and frames at every
+        place (B, K or 1, 2, 2, h, h); h = S/4 - 6, which is 58 for S = 256."""
         x = self.predictor(self.down(image))
         heat = precise(self.kp(x)) / self.temperature
         heat = heat.flatten(2).softmax(-1).view_as(heat)
@@ -97,7 +97,7 @@ class KeypointDetector(nn.Module):
 
 
 class DenseMotion(nn.Module):
-    """From K local motions to one flow over the image, and where the photo does not suffice."""
+    """Combines K local motions into one flow and an occlusion map."""
 
     def __init__(
         self,
@@ -123,8 +123,8 @@ class DenseMotion(nn.Module):
 
     @exact
     def candidates(self, small: Tensor, source: LocalMotion, driving: LocalMotion) -> Tensor:
-        """Where each pixel would come from if it moved with the background or one keypoint:
-        (T, K+1, h, w, 2)."""
+        """Flows (T, K+1, h, w, 2): where each pixel would come from if it moved with the background
+        or with one keypoint."""
         height, width = small.shape[2:]
         z = grid(height, width, small.device)  # (h, w, 2)
         jacobian = product(source.frame, inverse_2x2(driving.frame))  # (T, K, 2, 2): eq. 5
@@ -139,7 +139,7 @@ class DenseMotion(nn.Module):
         moved = warp(small, flows.flatten(1, 2), align_corners=self.align_corners)
         moved = moved.unflatten(2, (-1, small.shape[2])).transpose(1, 2)  # (T, K+1, 3, h, w)
         heat = self.heat(driving.point, small) - source.heat  # eq. 6
-        heat = F.pad(heat, (0, 0, 0, 0, 1, 0))[:, :, None]  # none for the background
+        heat = F.pad(heat, (0, 0, 0, 0, 1, 0))[:, :, None]  # 0 for the background
         x = self.hourglass(torch.cat([heat, moved], 2).flatten(1, 2))
         mask = precise(self.mask(x)).softmax(1)
         flow = (mask[..., None] * flows).sum(1)  # eq. 7
@@ -147,7 +147,7 @@ class DenseMotion(nn.Module):
 
 
 class Generator(nn.Module):
-    """The photo, warped as features and painted anew."""
+    """Encodes the photo, warps its features and decodes them."""
 
     def __init__(
         self, dense_motion: DenseMotion, width: int, limit: int, downs: int, residuals: int
@@ -173,8 +173,8 @@ class Generator(nn.Module):
     def move(self, image: Tensor, flow: Tensor) -> Tensor:
         """Warp (1 or B, C, H, W) by a flow (B, h, w, 2) of any side.
 
-        The flow is stretched without aligned corners whatever the checkpoint's convention: torch
-        has always done so by default, thus the published weights were trained with it.
+        The flow is resized without aligned corners, whatever the checkpoint's convention: this is
+        torch's default in every version, so the published weights were trained with it.
         """
         if flow.shape[1:3] != image.shape[2:]:
             flow = stretch(flow.permute(0, 3, 1, 2), image).permute(0, 2, 3, 1)
@@ -194,24 +194,24 @@ class Generator(nn.Module):
 
 
 def stretch(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear resize of (B, C, h, w) to another map's side, pixel edges aligned."""
+    """Resize (B, C, h, w) bilinearly to another map's size, without aligning corners."""
     if x.shape[2:] == like.shape[2:]:
         return x
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product of broadcast (..., 2, 2), kept in full precision under autocast."""
+    """Matrix product of broadcast (..., 2, 2), in full precision even under autocast."""
     return (a[..., :, :, None] * b[..., None, :, :]).sum(-2)
 
 
 class FirstOrder(MotionModel[Source, LocalMotion]):
     """Siarohin et al. 2019; the defaults are the published vox-256 and vox-adv-256 layouts.
 
-    `align_corners` is how `grid_sample` read the grid when the weights were trained: True for the
-    published files (torch 1.0), False for ones trained by the same code under torch 1.3 or later.
-    `size` S is a multiple of 4 * 2**detector_levels and of 4 * 2**motion_levels. Widths double
-    with each level up to their limit. `shared_jacobian` is the mgif-256 layout.
+    `align_corners` is how `grid_sample` read the grid in training: True for the published files
+    (torch 1.0), False for weights trained by the same code under torch 1.3 or later. `size` S is a
+    multiple of 4 * 2**detector_levels and of 4 * 2**motion_levels. Widths double with each level up
+    to their limit. `shared_jacobian`: one frame for all keypoints, as in mgif-256.
     """
 
     near = 0.02  # half crops
@@ -263,7 +263,7 @@ class FirstOrder(MotionModel[Source, LocalMotion]):
         adapt_scale: bool = True,
         amplify: Mapping[str, float] = {},
     ) -> LocalMotion:
-        """Raises AnimateError where a scale is asked for and the keypoints span no area."""
+        """See MotionModel. Raises AnimateError if `adapt_scale` and the keypoints span no area."""
         if not relative:
             return motion
         own = source.motion
@@ -303,8 +303,8 @@ class FirstOrder(MotionModel[Source, LocalMotion]):
 
 
 def relative_size(source: Tensor, driving: Tensor) -> float:
-    """How much larger the photo's face is than the driver's: the square root of the ratio of the
-    areas that their keypoints (K, 2) span."""
+    """Size of the photo's face over that of the driver's: the square root of the ratio of the areas
+    of their keypoints' (K, 2) convex hulls."""
     areas = hull_area(source), hull_area(driving)
     if not min(areas) > 0:
         raise AnimateError(
