@@ -222,7 +222,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_state(tmp_path: 
 def test_a_batch_that_can_not_be_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnimateError, match=r"optim\.accumulate"):
         run(tmp_path, accumulate=3)
-    with pytest.raises(AnimateError, match="precision is half"):
+    with pytest.raises(AnimateError, match="unknown precision=half"):
         run(tmp_path, precision="half")
 
 
@@ -298,13 +298,13 @@ def test_a_sweep_leaves_a_log_a_report_and_marked_previews_of_each_run_and_one_t
     table = (sweep / "comparison.md").read_text()
     shown = capfd.readouterr()
     assert table in shown.out
-    assert "animate: run 1: a batch of 2 can't be split" in shown.err
+    assert "animate: run 1: optim.batch=2 can't be split" in shown.err
     assert table.startswith("| run | optim.accumulate | optim.rate | best held_out_l1 |")
     rows = [[cell.strip() for cell in row.split("|")[1:5]] for row in table.splitlines()[2:6]]
     assert {tuple(row[:3]) for row in rows[:2]} == {("0", "1", "0.001"), ("2", "1", "0.0001")}
     assert float(rows[0][3]) <= float(rows[1][3])  # the best first
     assert rows[2:] == [["1", "3", "0.001", "-"], ["3", "3", "0.0001", "-"]]
-    assert "- run 3: a batch of 2 can't be split" in table
+    assert "- run 3: optim.batch=2 can't be split" in table
     assert not (ROOT / "multirun").exists()
     run = sweep / "0"
     names = {path.name for path in run.iterdir()}
@@ -339,4 +339,4 @@ def test_a_mistake_in_a_sweep_is_one_line(
     assert main(["train", "-m", *SMOKE, f"out={tmp_path}", "optim.rat=1,2"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["train", *SMOKE, f"out={tmp_path}", "optim.rate=fast"]) == 2
-    assert capsys.readouterr().err.startswith("animate: optim.rate is fast: give numbers")
+    assert capsys.readouterr().err.startswith("animate: optim.rate=fast is not numeric")

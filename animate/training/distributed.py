@@ -1,6 +1,6 @@
-"""Several processes as one: who is who, the same numbers everywhere, batch statistics over all.
+"""Training in several processes: ranks, averages, and batch statistics over all processes.
 
-Started by torchrun, which sets RANK, WORLD_SIZE and LOCAL_RANK; alone, everything here is a no-op.
+torchrun starts them and sets RANK, WORLD_SIZE and LOCAL_RANK; in a single process all is a no-op.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from animate.models.geometry import precise
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of one run, of which this is number `rank` of `size`."""
+    """The `size` processes of a run, of which this is number `rank`, from 0."""
 
     device: torch.device
     rank: int = 0
@@ -29,7 +29,7 @@ class ProcessGroup:
 
     @classmethod
     def join(cls, device: str) -> ProcessGroup:
-        """Meet the others (NCCL between GPUs, gloo otherwise), each with a GPU of its own."""
+        """Join the process group (NCCL for GPUs, else gloo); each process gets its own GPU."""
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if device == "cuda" and size > 1:
             device = f"cuda:{os.environ['LOCAL_RANK']}"
@@ -45,11 +45,13 @@ class ProcessGroup:
             distributed.destroy_process_group()
 
     def rows(self, batch: int, accumulate: int) -> list[slice]:
-        """This process's micro-batches among the `batch` pairs of a step."""
+        """Slices of this process's micro-batches in the `batch` pairs of a step.
+
+        Raises AnimateError if the batch can't be split evenly."""
         parts = self.size * accumulate
         if accumulate < 1 or batch % parts:
             raise AnimateError(
-                f"a batch of {batch} can't be split into {parts} equal parts ({self.size} "
+                f"optim.batch={batch} can't be split into {parts} equal parts ({self.size} "
                 f"processes, {accumulate} micro-batches): change optim.batch or optim.accumulate"
             )
         part = batch // parts
@@ -57,7 +59,7 @@ class ProcessGroup:
         return [slice(start, start + part) for start in starts]
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The mean over all processes of each of the same scalars."""
+        """Average each scalar over all processes."""
         if self.size == 1 or not values:
             return dict(values)
         stacked = torch.stack([v.detach().float() for v in values.values()])
@@ -65,7 +67,7 @@ class ProcessGroup:
         return dict(zip(values, stacked / self.size, strict=True))
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so."""
+        """Whether the flag is set in any process."""
         if self.size == 1:
             return flag
         raised = torch.tensor(float(flag), device=self.device)
@@ -73,18 +75,18 @@ class ProcessGroup:
         return bool(raised > 0)
 
     def share(self, loss_module: nn.Module) -> nn.Module:
-        """The objective with its gradients averaged over processes as they are computed."""
+        """Wrap a loss module in DDP, which averages gradients over processes."""
         if self.size == 1:
             return loss_module
         with warnings.catch_warnings():
-            # The newer name of broadcast_buffers is not in every torch that is supported.
+            # Some supported versions of torch lack the newer name of broadcast_buffers.
             warnings.simplefilter("ignore", FutureWarning)
             return DistributedDataParallel(
                 loss_module, broadcast_buffers=False, find_unused_parameters=True
             )
 
     def synchronise(self, model: nn.Module) -> nn.Module:
-        """Batch normalisation over the whole step instead of this process's part; in place."""
+        """Make batch normalisation use the statistics of all processes, in place."""
         if self.size > 1 and self.device.type == "cuda":
             return nn.SyncBatchNorm.convert_sync_batchnorm(model)
         if self.size > 1:
@@ -95,7 +97,7 @@ class ProcessGroup:
 
 
 class Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes, and of its gradient."""
+    """Sum a tensor over all processes; sums its gradient likewise."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -111,7 +113,7 @@ class Sum(torch.autograd.Function):
 
 
 class SyncedNorm(nn.BatchNorm2d):
-    """Batch normalisation over all processes on a CPU, for which torch has none."""
+    """Batch normalisation over all processes on a CPU, which torch lacks."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

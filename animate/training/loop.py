@@ -1,4 +1,4 @@
-"""The training loop: one function of plain arguments, resumable to the bit, alone or in a team."""
+"""The training loop: one function, plain arguments, resumable to the bit, one or more processes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from animate.training.distributed import ProcessGroup
 from animate.training.state import resume, save
 from animate.training.step import Loss, Trainers
 
-LONGEST_SKIP = 20  # steps in a row without a finite gradient that are put up with
+LONGEST_SKIP = 20  # steps in a row without a finite gradient before training fails
 
 
 class RunLog(Protocol):
-    """Whom the loop tells what it does; see board.py."""
+    """Receives the loop's progress; log.py implements it."""
 
     def note(self, line: dict[str, float]) -> None: ...
 
@@ -38,7 +38,7 @@ class RunLog(Protocol):
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Take subnormal numbers for zero: gradients have many, which some processors are slow at."""
+    """Flush subnormal numbers to zero: gradients have many, which slow some processors down."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -56,34 +56,34 @@ def train(
     held_out: Clips | None = None,
     size: int = 256,  # side of the training images, pixels
     batch: int = 8,  # pairs per step, over all processes
-    accumulate: int = 1,  # micro-batches in which a process sees its share
-    steps: int = 100_000,  # in all, counted over every resumed run
-    rate: float = 4e-4,  # of Adam
+    accumulate: int = 1,  # micro-batches per step and process
+    steps: int = 100_000,  # in total, over all resumed runs
+    rate: float = 4e-4,  # Adam's learning rate
     betas: Sequence[float] = (0.9, 0.99),
-    warm_up: int = 200,  # steps until the rate is reached
-    decay: float = 0.2,  # last part of the steps, in which the rate falls to a twentieth
+    warm_up: int = 200,  # steps until the full rate
+    decay: float = 0.2,  # last share of the steps, in which the rate falls to a twentieth
     milestones: Sequence[int] = (),  # steps at which the rate falls to a tenth
     ema: float = 0.999,  # decay per step of the averaged weights, which are the result
     clip_norm: float = 5.0,  # largest gradient norm
-    freeze: Sequence[str] = (),  # parts of the model that stay as they are
+    freeze: Sequence[str] = (),  # parts of the model that aren't trained
     precision: str = "auto",  # of autocast; or float32, bfloat16, float16
-    compiled: bool = False,  # let torch.compile fuse the model's training pass
-    deterministic: bool = False,  # wherever torch knows how
+    compiled: bool = False,  # compile the model's training pass by torch.compile
+    deterministic: bool = False,  # use deterministic kernels wherever torch has them
     workers: int = 1,  # threads that draw pairs ahead
     device: str = "cpu",
     seed: int = 0,
     log_every: int = 50,
     save_every: int = 500,
-    keep: int = 2,  # states
+    keep: int = 2,  # number of states to keep
     stop_at: float | None = None,  # seconds after which to save and stop early
     run_log: RunLog | None = None,
 ) -> MotionModel:
     """Train until `steps`, from the state in `out` if there is one; returns the averaged model.
 
-    Every `save_every` steps, on SIGTERM or Ctrl-C and at the end the state is saved, from which the
-    same call goes on. Steps draw their data and noise from (seed, step), so that a resumed run
-    equals an uninterrupted one. Raises AnimateError where a loss is not finite, with the last state
-    intact, and SystemExit after a signal.
+    The state is saved every `save_every` steps, on SIGTERM or Ctrl-C, and at the end; the same call
+    resumes from it. Each step's data and noise depend on (seed, step), so that a resumed run equals
+    an uninterrupted one. Raises AnimateError if a loss is not finite, with the last state intact,
+    and SystemExit after a signal.
     """
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     group = ProcessGroup.join(device)
@@ -100,18 +100,18 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     start = resume(out, parts)
     throughput, skipped = Throughput(start, batch), 0
-    seen: dict[str, Tensor] = {}  # the newest of each term: some are not in every step
+    latest: dict[str, Tensor] = {}  # value of each term; some are not in every step
     drawn = ahead(
         clips, batch, size, seed, start, micro=micro, device=group.device, workers=workers
     )
-    if run_log and start >= steps:  # killed, perhaps, between the last state and its checkpoint
+    if run_log and start >= steps:  # perhaps killed between the last state and its checkpoint
         run_log.saved(
             average, start, score(average, held_out, size, group.device) if held_out else {}
         )
     with stopping() as asked:
         for step, pairs in enumerate(islice(drawn, max(steps - start, 0)), start):
             throughput.drew()
-            torch.manual_seed(1_000_003 * seed + step)  # for whatever chance a model uses
+            torch.manual_seed(1_000_003 * seed + step)  # for random numbers in the model
             terms = group.mean(trainers.learn([p.to(group.device) for p in pairs], step, seed))
             check(terms, step, out)
             now = rate * schedule(step, steps, warm_up, decay, milestones)
@@ -122,15 +122,15 @@ def train(
                     f"no gradient was finite for {skipped} steps up to {step + 1}: lower "
                     f"optim.rate, or use precision=float32; the last state in {out} is intact"
                 )
-            seen |= terms
-            if step % 4 == 3:  # a fourth of the cost of averaging every step
+            latest |= terms
+            if step % 4 == 3:  # a quarter of the cost of averaging in every step
                 blend(average, model, min(ema, (1 + step) / (10 + step)) ** 4)
             late = stop_at is not None and throughput.age() > stop_at
             last = group.any(late or bool(asked())) or step + 1 == steps
             if run_log and (step + 1) % log_every == 0:
                 line = {"step": step + 1, "samples": (step + 1) * batch, "rate": now}
                 line |= {"loss": float(sum(terms.values())), "gradient": norm}
-                line |= {k: round(v.item(), 5) for k, v in seen.items()}
+                line |= {k: round(v.item(), 5) for k, v in latest.items()}
                 skips = {"skipped_frames": clips.store.skipped} if clips.store.skipped else {}
                 run_log.note(line | throughput.read(step + 1, group.device) | skips)
             if ((step + 1) % save_every == 0 or last) and group.rank == 0:
@@ -152,15 +152,15 @@ def train(
 def schedule(
     step: int, steps: int, warm_up: int, decay: float, milestones: Sequence[int] = ()
 ) -> float:
-    """Part of the full rate at a step: a linear rise, a plateau, a linear fall to a twentieth;
-    a tenth of that after each milestone."""
+    """Factor on the full rate at a step: a linear rise, a plateau and a linear fall to a twentieth,
+    times 0.1 for each milestone passed."""
     falling = (steps - step) / max(decay * steps, 1)
     passed = sum(step >= m for m in milestones)
     return min((step + 1) / max(warm_up, 1), 1.0, 0.05 + 0.95 * falling) * 0.1**passed
 
 
 def check(terms: dict[str, Tensor], step: int, out: Path) -> None:
-    """Raise AnimateError where a term is not finite; nothing has been changed by then."""
+    """Raise AnimateError if a term is not finite; called before the weights change."""
     if bool(torch.isfinite(torch.stack(list(terms.values()))).all()):
         return
     wrong = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
@@ -172,9 +172,10 @@ def check(terms: dict[str, Tensor], step: int, out: Path) -> None:
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], int]]:
-    """The number of the SIGTERM or SIGINT that has come, else 0; it waits for the step to end and
-    be saved. A second one is heeded at once."""
-    came: list[int] = []
+    """Catch SIGTERM and SIGINT until the step is done and saved; a second signal acts at once.
+
+    Yields a function that returns the number of the signal received, or 0."""
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
@@ -185,19 +186,19 @@ def stopping() -> Iterator[Callable[[], int]]:
             signal.signal(number, handler)
 
     def note(number: int, frame: object) -> None:
-        came.append(number)
+        received.append(number)
         restore()
 
     for number in before:
         signal.signal(number, note)
     try:
-        yield lambda: came[0] if came else 0
+        yield lambda: received[0] if received else 0
     finally:
         restore()
 
 
 class Throughput:
-    """Samples per second since the last reading, and the share of that time spent on waiting for
+    """Measures samples per second since the last reading, and the share of time spent waiting for
     pairs."""
 
     def __init__(self, step: int, batch: int) -> None:
@@ -212,22 +213,22 @@ class Throughput:
         return time.monotonic() - self.began
 
     def drew(self) -> None:
-        """A step's pairs have come."""
+        """Note that a step's pairs have arrived."""
         self.waited += time.monotonic() - self.last
 
     def ended(self) -> None:
         self.last = time.monotonic()
 
     def read(self, step: int, device: torch.device) -> dict[str, float]:
-        past = max(time.monotonic() - self.since, 1e-9)
-        found = {
-            "samples_per_s": round(self.batch * (step - self.step) / past, 2),
-            "waited": round(self.waited / past, 3),
+        elapsed = max(time.monotonic() - self.since, 1e-9)
+        reading = {
+            "samples_per_s": round(self.batch * (step - self.step) / elapsed, 2),
+            "waited": round(self.waited / elapsed, 3),
         }
         if device.type == "cuda":
-            found["gpu_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+            reading["gpu_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
         self.restart(step)
-        return found
+        return reading
 
 
 @torch.no_grad()
@@ -241,11 +242,11 @@ def blend(average: nn.Module, model: nn.Module, keep: float) -> None:
 def score(
     model: MotionModel, clips: Clips, size: int, device: torch.device | str
 ) -> dict[str, float]:
-    """Mean over held-out clips of `reconstruct`."""
-    found = [reconstruct(model, f, size, device) for f in clips.frames if len(f) > 1]
-    if not found:
-        raise AnimateError("no held-out clip has two frames: give others as data.held_out")
-    ours, copied = (sum(column) / len(found) for column in zip(*found, strict=True))
+    """Mean of `reconstruct` over held-out clips. Raises AnimateError if all are too short."""
+    errors = [reconstruct(model, f, size, device) for f in clips.frames if len(f) > 1]
+    if not errors:
+        raise AnimateError("no clip in data.held_out has two frames: use longer clips")
+    ours, copied = (sum(column) / len(errors) for column in zip(*errors, strict=True))
     return {"held_out_l1": round(ours, 5), "held_out_copy_l1": round(copied, 5)}
 
 
@@ -253,10 +254,11 @@ def score(
 def reconstruct(
     model: MotionModel, frames: Frames, size: int, device: torch.device | str
 ) -> tuple[float, float]:
-    """Mean L1 of the first of (T, H, H, 3) frames moved to eight later ones, and of leaving it.
+    """Mean L1 error when the first of (T, H, H, 3) frames is driven by eight later ones, and when
+    it is merely copied.
 
-    Images in [0, 1] at `size` pixels; absolute motion, as in the reconstruction protocol of
-    Siarohin et al. 2019, but for eight evenly spread frames instead of all.
+    Images are in [0, 1] at `size` pixels. Motion is absolute, as in the reconstruction protocol of
+    Siarohin et al. 2019, but for eight evenly spaced frames instead of all.
     """
     at = np.linspace(0, len(frames) - 1, 9).round().astype(int)
     images = torch.from_numpy(np.stack([frames[int(t)] for t in at]))

@@ -1,4 +1,4 @@
-"""From the plain settings of configs/train.yaml to a trained checkpoint and a report."""
+"""Run `animate train`: build model, clips and loss from configs/train.yaml, train, and report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from animate.errors import AnimateError
 
 
 def run(settings: dict[str, Any]) -> Path:
-    """Train as the settings say, going on where `out` stands; returns the checkpoint's path."""
+    """Train as the settings say, resuming from a state in `out`; returns the checkpoint's path."""
     from animate.training.log import RunLog
     from animate.training.loop import train
 
@@ -53,15 +53,15 @@ def run(settings: dict[str, Any]) -> Path:
 
 
 def check_numbers(optim: dict[str, Any]) -> None:
-    """Raise AnimateError for a setting of the optimiser that is no number, or list of numbers."""
+    """Raise AnimateError if a setting of the optimiser isn't a number or a list of numbers."""
     for key, value in optim.items():
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, bool) or not isinstance(part, (int, float)):
-                raise AnimateError(f"optim.{key} is {value}: give numbers, as configs/optim does")
+                raise AnimateError(f"optim.{key}={value} is not numeric: see configs/optim")
 
 
 def motion_model(settings: dict[str, Any]) -> Any:
-    """A new model, or the one of the checkpoint `start`."""
+    """Build the model, with the weights of the checkpoint `start` if there is one."""
     import torch
 
     from animate import checkpoints
@@ -70,19 +70,19 @@ def motion_model(settings: dict[str, Any]) -> Any:
     torch.manual_seed(settings["seed"])
     model = build(settings["motion"]["name"], **settings["motion"]["arguments"])
     if settings["start"]:
-        begun, info = checkpoints.load(settings["start"])
+        loaded, info = checkpoints.load(settings["start"])
         try:
-            model.load_state_dict(begun.state_dict())
+            model.load_state_dict(loaded.state_dict())
         except RuntimeError as error:
             raise AnimateError(
-                f"{settings['start']} holds a {info.model} of {info.arguments}, which motion= does "
-                "not describe: give the same motion.name and motion.arguments"
+                f"start={settings['start']} holds a {info.model} with {info.arguments}, unlike "
+                "motion: use the same motion.name and motion.arguments"
             ) from error
     return model
 
 
 def loss(settings: dict[str, Any]) -> Any:
-    """The loss that `name` names, made with the other settings."""
+    """Build the loss called `name`; the other settings are its arguments."""
     from animate.training.losses.first_order import FirstOrderLoss
     from animate.training.losses.first_order_gated import GatedLoss, KeypointLoss
     from animate.training.losses.mouth import MouthLoss
@@ -95,11 +95,11 @@ def loss(settings: dict[str, Any]) -> Any:
     }
     arguments = {key: value for key, value in settings.items() if key != "name"}
     if settings["name"] not in kinds:
-        raise AnimateError(f"no loss is called {settings['name']}: use one of {', '.join(kinds)}")
+        raise AnimateError(f"unknown loss.name={settings['name']}: use one of {', '.join(kinds)}")
     try:
         return kinds[settings["name"]](**arguments)
     except TypeError as error:
-        raise AnimateError(f"loss {settings['name']} was given wrong settings: {error}") from error
+        raise AnimateError(f"wrong settings for loss {settings['name']}: {error}") from error
 
 
 def training_clips(data: dict[str, Any], device: str) -> Any:
@@ -110,7 +110,7 @@ def training_clips(data: dict[str, Any], device: str) -> Any:
     try:
         augment = Augment(**data["augment"])
     except TypeError as error:
-        raise AnimateError(f"data.augment was given wrong settings: {error}") from error
+        raise AnimateError(f"wrong settings in data.augment: {error}") from error
     if data["clips"] == "drawn":
         clips = drawn_clips(side=data["size"], augment=augment)
     else:
@@ -136,7 +136,7 @@ def held_out_clips(data: dict[str, Any]) -> Any:
 
 
 def pick_device(name: str) -> str:
-    """`auto` is the GPU where there is one."""
+    """Resolve `auto` to cuda if there is a GPU, else cpu."""
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -1,4 +1,4 @@
-"""The state of a run on disk: written whole or not at all, the last few kept."""
+"""Save and resume the state of a training run; writes are atomic and the last few are kept."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import torch
 
 from animate.errors import AnimateError
 
-NEWEST = "state.pt"
+NEWEST = "state.pt"  # file name of the newest state
 FORMER = {"discriminator": "critic", "discriminator_optimiser": "critic_optimiser"}  # until 0.2.0
 
 
 def save(out: Path, parts: Mapping[str, Any], step: int, keep: int) -> None:
-    """Write the state after `step` steps as out/state-STEP.pt and, the same file, out/state.pt.
+    """Write the state after `step` steps as out/state-STEP.pt, and link out/state.pt to it.
 
-    Of older ones the last `keep` remain. Raises AnimateError for a full disk, with all that was
-    there before intact.
+    The newest `keep` states remain. Raises AnimateError if the disk is full; earlier states stay
+    intact.
     """
     path = out / f"state-{step:08d}.pt"
     draft = path.with_suffix(".part")
@@ -39,19 +39,19 @@ def save(out: Path, parts: Mapping[str, Any], step: int, keep: int) -> None:
             draft.unlink(missing_ok=True)
         raise AnimateError(
             f"the state of step {step} can't be written to {out} ({_line(error)}): free some "
-            "space; the same command goes on from the state before"
+            "space and run the same command, which resumes from the last state"
         ) from error
     for old in kept(out)[: -max(keep, 1)]:
         old.unlink()
 
 
 def kept(out: Path) -> list[Path]:
-    """The states in a folder, oldest first."""
+    """Paths of the states in a folder, oldest first."""
     return sorted(p for p in out.glob("state-*.pt") if re.fullmatch(r"state-\d{8,}\.pt", p.name))
 
 
 def _alias(path: Path, name: Path) -> None:
-    """Make `name` the same file, or where the disk knows no such thing, a copy of it."""
+    """Hard-link `name` to a file, or copy the file if the disk has no hard links."""
     draft = name.with_suffix(".part")
     draft.unlink(missing_ok=True)
     try:
@@ -62,7 +62,7 @@ def _alias(path: Path, name: Path) -> None:
 
 
 def resume(out: Path, parts: Mapping[str, Any]) -> int:
-    """Load the newest state, if there is one, and return the step to go on with."""
+    """Load the newest state, if there is one, and return the step to resume at."""
     path = out / NEWEST
     if not path.exists():
         return 0
@@ -73,7 +73,7 @@ def resume(out: Path, parts: Mapping[str, Any]) -> int:
         return int(state["step"])
     except (KeyError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError) as error:
         raise AnimateError(
-            f"{path} is of another model or recipe ({_line(error)}): use another out="
+            f"{path} belongs to another model or recipe ({_line(error)}): use another out="
         ) from error
 
 

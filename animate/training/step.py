@@ -1,4 +1,4 @@
-"""One step of learning: losses and their gradients, the model's and its discriminator's."""
+"""One training step: losses, gradients and updates of the model and its discriminator."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from animate.models.contract import MotionModel
 from animate.system.device import find_precision
 from animate.training.distributed import ProcessGroup
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")  # of autocast
 Terms = dict[str, Tensor]
 
 
 class Loss(Protocol):
-    """Named terms, already weighted, of a model on some pairs."""
+    """Computes named, already weighted terms of a model on some pairs."""
 
-    discriminator: nn.Module | None  # a network that judges pictures and learns alongside, or None
+    discriminator: nn.Module | None  # trained together with the model, if there is one
 
     def __call__(self, model: Any, pairs: Pairs, step: int, seed: int) -> Terms: ...
 
     def discriminator_loss(self, discriminator: Any, pairs: Pairs, step: int, seed: int) -> Terms:
-        """The discriminator's terms on the pictures of the last call."""
+        """The discriminator's terms on the images of the last call."""
         ...
 
 
 class LossModule(nn.Module):
-    """A loss and the network it teaches as one module, for a team to share."""
+    """A loss and the network that it trains, as one module for DDP."""
 
     def __init__(self, learner: nn.Module, loss: Any) -> None:
         super().__init__()
         self.learner = learner
-        self.loss = (loss,)  # in a tuple, for what it holds is not to be taught
+        self.loss = (loss,)  # in a tuple, so that networks in the loss aren't parameters of this
 
     def forward(self, *arguments: Any) -> Terms:
         return self.loss[0](self.learner, *arguments)
 
 
 class Trainer:
-    """A network, its optimiser (Adam) and its objective."""
+    """A network, its optimiser (Adam) and its loss."""
 
     def __init__(
         self,
@@ -63,17 +63,17 @@ class Trainer:
     def learn(
         self, pairs: Pairs, step: int, seed: int, trainers: Trainers, last: bool, parts: int
     ) -> Terms:
-        """The terms on one micro-batch of `parts`; adds their gradients to the weights'."""
+        """Compute the terms on one of `parts` micro-batches and accumulate their gradients."""
         shared = isinstance(self.loss_module, DistributedDataParallel)
-        waiting = self.loss_module.no_sync() if shared and not last else nullcontext()  # type: ignore[operator]
-        with waiting:
+        syncing = self.loss_module.no_sync() if shared and not last else nullcontext()  # type: ignore[operator]
+        with syncing:
             with trainers.autocast():
                 terms = self.loss_module(pairs, step, seed)
             trainers.scaler.scale(torch.stack(list(terms.values())).sum() / parts).backward()
         return {name: value.detach() / parts for name, value in terms.items()}
 
     def step(self, rate: float, scaler: torch.amp.GradScaler) -> float:
-        """Move the weights and forget the gradients, unless these aren't finite; their norm."""
+        """Update the weights if the gradients are finite, and clear these; returns their norm."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         scaler.unscale_(self.optimiser)
@@ -85,7 +85,7 @@ class Trainer:
 
 
 class Trainers:
-    """Trains the model and, where the loss has one, its discriminator on the same pairs."""
+    """Trains the model and, if the loss has one, its discriminator on the same pairs."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Trainers:
         compiled: bool,
     ) -> None:
         if precision not in PRECISIONS:
-            raise AnimateError(f"precision is {precision}: use one of {', '.join(PRECISIONS)}")
+            raise AnimateError(f"unknown precision={precision}: use one of {', '.join(PRECISIONS)}")
         self.kind = group.device.type
         half = precision == "float16"
         self.precision = torch.float16 if half else find_precision(precision, group.device)
@@ -127,21 +127,21 @@ class Trainers:
         )
 
     def learn(self, micro: Sequence[Pairs], step: int, seed: int) -> Terms:
-        """The terms of everyone, in the mean over micro-batches; gradients are left in place."""
+        """Terms of all networks, averaged over micro-batches; gradients stay in the weights."""
         terms: Terms = {}
         for i, pairs in enumerate(micro):
             last = i == len(micro) - 1
             for trainer in self.each:
-                for other in self.each:  # who judges, or is judged, does not learn from it
+                for other in self.each:  # the other network is part of this loss but frozen
                     for weight in other.weights:
                         weight.requires_grad_(other is trainer)
-                found = trainer.learn(pairs, step, seed, self, last, len(micro))
-                for name, value in found.items():
+                new = trainer.learn(pairs, step, seed, self, last, len(micro))
+                for name, value in new.items():
                     terms[name] = terms[name] + value if name in terms else value
         return terms
 
     def step(self, rate: float) -> float:
-        """Everyone moves; the norm of the model's gradient."""
+        """Update all networks; returns the norm of the model's gradient."""
         norms = [trainer.step(rate, self.scaler) for trainer in self.each]
         self.scaler.update()
         return norms[0]

@@ -28,8 +28,8 @@ def convert(content: Mapping[str, Any], *, align_corners: bool = True) -> list[C
     """
     arguments, state = first_order(content)
     models = [Converted("first_order", {**arguments, "align_corners": align_corners}, state)]
-    judged = discriminator(content)
-    return models if judged is None else [*models, Converted("discriminator", *judged)]
+    parts = discriminator(content)
+    return models if parts is None else [*models, Converted("discriminator", *parts)]
 
 
 def first_order(content: Mapping[str, Any]) -> tuple[dict[str, Any], State]:

@@ -1,1 +1,1 @@
-"""What training minimises, one module a model or a term."""
+"""Training losses: a module for each model or kind of term."""

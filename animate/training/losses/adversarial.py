@@ -1,4 +1,4 @@
-"""A discriminator's judgement as a loss, and the discriminator's own."""
+"""Adversarial losses of the model and its discriminator, with feature matching."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from animate.models.discriminator import Discriminator
 from animate.models.geometry import precise
 from animate.training.losses.perceptual import shrink
 
-# (score of a true picture, score of a painted one) -> what the discriminator makes small,
-# and score of a painted picture -> what the painter does
+# By kind: the discriminator's loss, given the scores of true and of painted (generated) images,
+# and the model's loss, given the scores of painted images.
 KINDS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "least_squares": (  # Mao et al. 2017, as Siarohin et al. 2019 use it
         lambda true, painted: ((1 - true) ** 2).mean() + (painted**2).mean(),
@@ -29,14 +29,14 @@ KINDS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Te
 
 
 def judgement(kind: str) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """The two losses of an adversarial `kind`; AnimateError where there is none of that name."""
+    """The two losses of an adversarial `kind`. Raises AnimateError if the kind is unknown."""
     if kind not in KINDS:
-        raise AnimateError(f"there is no adversarial loss {kind}: use {' or '.join(KINDS)}")
+        raise AnimateError(f"unknown loss.kind={kind}: use {' or '.join(KINDS)}")
     return KINDS[kind]
 
 
 class Adversary:
-    """A patch discriminator that sees painted and true pictures, and where the keypoints are."""
+    """Adversarial terms from a patch discriminator that sees images and their keypoints."""
 
     def __init__(
         self, kind: str, weight: float, features: float, discriminator: dict[str, Any]
@@ -51,8 +51,8 @@ class Adversary:
         return [shrink(precise(image), octave) for octave in self.octaves]
 
     def terms(self, painted: Tensor, true: Tensor, point: Tensor) -> dict[str, Tensor]:
-        """What the painter makes small: being told apart, and differences between the features
-        that the discriminator sees (Wang et al. 2018, eq. 4)."""
+        """The model's terms: its adversarial loss, and the L1 distance between the discriminator's
+        features of painted and true images (Wang et al. 2018, eq. 4)."""
         point = point.detach()
         ours = self.discriminator(self.views(painted), point)
         with torch.no_grad():
@@ -60,8 +60,8 @@ class Adversary:
         fooled = torch.stack([self.painting(precise(score)) for _, score in ours]).sum()
         apart = [
             (precise(a) - precise(b)).abs().mean()
-            for (seen, _), (wanted, _) in zip(ours, theirs, strict=True)
-            for a, b in zip(seen, wanted, strict=True)
+            for (features, _), (targets, _) in zip(ours, theirs, strict=True)
+            for a, b in zip(features, targets, strict=True)
         ]
         return {
             "adversarial": self.weight * fooled,
@@ -71,7 +71,7 @@ class Adversary:
     def discriminator_loss(
         self, discriminator: Any, painted: Tensor, true: Tensor, point: Tensor
     ) -> dict[str, Tensor]:
-        """What the discriminator makes small."""
+        """The discriminator's loss."""
         ours = discriminator(self.views(painted.detach()), point.detach())
         theirs = discriminator(self.views(true), point.detach())
         judged = [

@@ -16,10 +16,10 @@ from animate.training.losses.terms import Terms, deformation, equivariance
 class FirstOrderLoss:
     """The losses of Siarohin et al. 2019, section 3.3, with the weights of their code.
 
-    Perceptual distance at four octaves, equivariance of points and frames in every step and, where
+    In every step: perceptual distance at four octaves, equivariance of points and frames and, if
     `adversarial` is not 0, a discriminator with feature matching. Differences from their code: the
-    random deformation is a thin-plate spline with Euclidean distances and weights for each axis,
-    and its derivative is in closed form.
+    random deformation is a thin-plate spline with Euclidean distances and separate weights per
+    axis, and its derivative is in closed form.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class FirstOrderLoss:
             Adversary(kind, adversarial, matching, discriminator or {}) if adversarial else None
         )
         self.discriminator = self.adversary.discriminator if self.adversary else None
-        self.painted: tuple[Tensor, Tensor] | None = None  # of the last call, and keypoints
+        self.painted: tuple[Tensor, Tensor] | None = None  # image and keypoints of the last call
 
     def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
         out, true = model(pairs.source, pairs.driving), pairs.driving
-        found = equivariance(true, out.driving, model, deformation(pairs, step, seed))
-        terms = {name: self.weights[name] * value for name, value in found.items()}
+        distances = equivariance(true, out.driving, model, deformation(pairs, step, seed))
+        terms = {name: self.weights[name] * value for name, value in distances.items()}
         if self.perceptual is not None:
             self.perceptual.to(true.device)
             terms["perceptual"] = self.weight * self.perceptual(out.image, true)

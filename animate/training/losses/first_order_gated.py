@@ -1,4 +1,4 @@
-"""The losses of the default model: landmarks alone, and whole reenactment."""
+"""Losses of the default model: for its keypoints alone, and for reenactment as a whole."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from animate.training.losses.terms import Terms, deformation, equivariance, pyra
 
 
 class KeypointLoss:
-    """Keypoints alone: the detector learns the teacher's landmarks, on both images of a pair."""
+    """Trains the keypoint detector alone, on the teacher's landmarks of both images of a pair."""
 
     discriminator = None
 
@@ -49,14 +49,14 @@ class KeypointLoss:
 
 
 class GatedLoss:
-    """The source in the driver's pose must be the driving frame; both are of one person.
+    """Compares the source in the driver's pose with the driving frame; both show one person.
 
-    Terms with weight 0 are left out. `perceptual_every`: steps between perceptual terms, which
-    cost as much as the model; `perceptual_side`: pixels they are seen at. In the steps between,
-    `details` compares close-ups of mouth and eyes, where landmarks are known in every image.
-    `forced`: the default model is handed the teacher's landmarks instead of its own keypoints, so
-    that motion and synthesis learn to follow points that are right. `strangers` then looks at its
-    flow where the pairs of a batch drive each other, in every second step.
+    Terms with weight 0 are left out. `perceptual_every`: a perceptual term, which costs as much as
+    the model, every so many steps; `perceptual_side`: its image side in pixels. In odd steps
+    `details` compares close-ups of mouth and eyes, if all images of the batch have landmarks.
+    `forced`: the default model gets the teacher's landmarks instead of its own keypoints, so that
+    motion and synthesis learn from correct points. `strangers` then regularises the flow in odd
+    steps, with the pairs of the batch driving each other.
     """
 
     discriminator = None
@@ -113,7 +113,7 @@ class GatedLoss:
         ours, theirs = pairs.source_person, pairs.driving_person
         if self.weights["person"] and ours is not None and theirs is not None:
             if out.front is None or out.silhouette is None:
-                raise AnimateError("this model has no layers to teach: use loss.person=0")
+                raise AnimateError("this model has no foreground layer to train: use loss.person=0")
             terms["person"] = person(out.front, ours) + silhouette(out.silhouette, theirs)
         terms["warped"] = pyramid(out.warped.float(), target, torch.ones_like(weight))
         if self.perceptual is not None and step % self.every == 0:

@@ -1,4 +1,4 @@
-"""Loss terms over taught landmarks."""
+"""Loss terms that need the teacher's landmarks."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from animate.models.geometry import (
     warp,
 )
 
-FLAT = 0.1  # of a face's area: what a flow may press it to
-FURTHER = 1.5  # how much further strangers move a head than their own
+FLAT = 0.1  # smallest determinant of a flow without a penalty; 1 keeps areas
+FURTHER = 1.5  # factor on the head motion of cross-identity pairs
 
 
 @exact
 def attention(points: Tensor, side: int, gain: float) -> Tensor:
-    """1, rising to 1 + gain around mouth and eyes and four times that inside them.
+    """Weights of pixels: 1, up to 1 + gain around mouth and eyes, up to 1 + 4 gain inside them.
 
     points (B, K, 2) -> (B, 1, side, side).
     """
@@ -51,7 +51,7 @@ def details(image: Tensor, points: Tensor, side: int) -> Tensor:
 
 @exact
 def guidance(found: Tensor, taught: Tensor) -> Tensor:
-    """Mean L1 distance of keypoints to the teacher's, eyes and mouth twice; NaN is not counted."""
+    """Mean L1 distance of keypoints from the teacher's; eyes and mouth count twice, NaN not."""
     weight = torch.ones(taught.shape[1], device=found.device)
     weight[list(mesh.MOUTH + mesh.EYES)] = 2
     known = taught.isfinite().all(-1) & (taught.abs() < 1).all(-1)  # (B, K)
@@ -62,9 +62,9 @@ def guidance(found: Tensor, taught: Tensor) -> Tensor:
 
 @exact
 def rims(found: Tensor, taught: Tensor) -> Tensor:
-    """Mean L1 distance of the shapes of the rims of mouth and eyes: how wide they stand open.
+    """Mean L1 distance of the shapes of mouth and eye rims, which show how wide these are open.
 
-    Each rim is taken from its own centre, so that a shift of the whole costs nothing.
+    Each rim is relative to its own centre: a shift of the whole rim costs nothing.
     """
     known = taught.isfinite().all(-1).all(-1)  # (B,)
     distance = found.new_zeros(len(found))
@@ -77,28 +77,29 @@ def rims(found: Tensor, taught: Tensor) -> Tensor:
 
 @exact
 def person(front: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of the person and what she hides (B, 2, S, S) to a teacher's mask (B, 1, S, S).
+    """Cross-entropy of person and hole masks (B, 2, S, S) to a teacher's mask (B, 1, S, S).
 
-    What has to be guessed behind her is a pixel wider than she is.
+    The hole is the background to inpaint: the person widened by one pixel.
     """
     known = mask.isfinite()
     mask = mask.nan_to_num().clamp(0, 1)
-    wanted = torch.cat([mask, F.max_pool2d(mask, 3, stride=1, padding=1)], 1)
-    found = front.float().clamp(1e-4, 1 - 1e-4)
-    return (F.binary_cross_entropy(found, wanted, reduction="none") * known).mean()
+    target = torch.cat([mask, F.max_pool2d(mask, 3, stride=1, padding=1)], 1)
+    predicted = front.float().clamp(1e-4, 1 - 1e-4)
+    return (F.binary_cross_entropy(predicted, target, reduction="none") * known).mean()
 
 
 @exact
 def silhouette(moved: Tensor, mask: Tensor) -> Tensor:
-    """Mean L1 distance of the moved person (B, 1, S, S) to the driver's mask."""
+    """Mean L1 distance of the warped mask of the person (B, 1, S, S) from the driver's mask."""
     return ((moved - mask.nan_to_num()).abs() * mask.isfinite()).mean()
 
 
 @exact
 def folds(flow: Tensor, where: Tensor) -> Tensor:
-    """How far a flow (B, S, S, 2) folds, weighted by `where` (B, S, S).
+    """Penalty on folds of a flow (B, S, S, 2), weighted by `where` (B, S, S).
 
-    What its determinant is below FLAT: a flow that turns back shows the same eye twice.
+    It is the amount by which the flow's determinant is below FLAT. A flow that folds back shows the
+    same eye twice.
     """
     corner = flow[:, :-1, :-1]
     (a, b), (c, d) = (
@@ -110,10 +111,11 @@ def folds(flow: Tensor, where: Tensor) -> Tensor:
 
 
 def strangers(model: Any, pairs: Pairs) -> Tensor:
-    """What the flow does for a photo that another pair of the batch drives; there is no picture.
+    """Regularise the flow of cross-identity pairs, which have no target image.
 
-    It must not fold on the person, least of all on the face, and must lead from each moved landmark
-    to the photo's own: people who drive each other go further than those who drive themselves.
+    Each photo is driven by another pair of the batch, with larger motion than within a clip. The
+    flow must not fold on the person, least of all on the face, and must map each moved landmark to
+    the photo's own.
     """
     ours = pairs.source_points
     first, motion = ours.roll(1, 0), pairs.driving_points.roll(1, 0)
@@ -126,22 +128,22 @@ def strangers(model: Any, pairs: Pairs) -> Tensor:
     if pairs.source_person is not None:
         mask = F.adaptive_avg_pool2d(pairs.source_person.nan_to_num(), flow.shape[1])
         where = where + warp(mask, flow.detach(), padding="border")[:, 0]
-    found = warp(flow.permute(0, 3, 1, 2), moved[:, None])[:, :, 0].mT  # (B, K, 2)
-    seen = (moved.abs() < 1).all(-1)
-    away = ((found - ours).abs().mean(-1) * seen).sum() / seen.sum().clamp(min=1)
+    sampled = warp(flow.permute(0, 3, 1, 2), moved[:, None])[:, :, 0].mT  # (B, K, 2)
+    inside_frame = (moved.abs() < 1).all(-1)
+    away = ((sampled - ours).abs().mean(-1) * inside_frame).sum() / inside_frame.sum().clamp(min=1)
     return away + 4 * folds(flow, where)
 
 
 @exact
 def spotlight(heat: Tensor, taught: Tensor, variance: float = 0.001) -> Tensor:
-    """Cross-entropy of heat maps to a Gaussian at each taught point, over its own entropy.
+    """Cross-entropy of heat maps to a Gaussian at each taught point, minus the Gaussian's entropy.
 
-    heat (B, >= K, H, W) before the softmax, taught (B, K, 2). It teaches where to look long
-    before the mean of a map can (compare Nibali et al. 2018, section 3.3).
+    heat (B, >= K, H, W) before the softmax, taught (B, K, 2). It draws heat maps to the right place
+    long before a loss on their mean can (compare Nibali et al. 2018, section 3.3).
     """
     known = taught.isfinite().all(-1) & (taught.abs() < 1).all(-1)  # (B, K)
-    wanted = gaussians(taught.nan_to_num(), heat.shape[2], heat.shape[3], variance).flatten(2)
-    wanted = wanted / wanted.sum(-1, keepdim=True).clamp(min=1e-6)  # outside there is none
-    found = heat[:, : taught.shape[1]].flatten(2).log_softmax(-1)
-    excess = (wanted * ((wanted + 1e-9).log() - found)).sum(-1)
+    target = gaussians(taught.nan_to_num(), heat.shape[2], heat.shape[3], variance).flatten(2)
+    target = target / target.sum(-1, keepdim=True).clamp(min=1e-6)  # a sum of 0: outside
+    predicted = heat[:, : taught.shape[1]].flatten(2).log_softmax(-1)
+    excess = (target * ((target + 1e-9).log() - predicted)).sum(-1)
     return (excess * known).sum() / known.sum().clamp(min=1)

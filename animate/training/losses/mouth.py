@@ -1,4 +1,4 @@
-"""The inside of the mouth alone, against what the driving frames show between the lips."""
+"""Loss of the drawn inside of the mouth, against what driving frames show between the lips."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from animate.data.pairs import Pairs
 from animate.models.first_order_gated.mouth import AROUND, inner, opened, posed, seen
 from animate.training.losses.adversarial import judgement
 
-OPEN = 0.02  # half sides that lips are apart, in the mean over the mouth: 2.5 pixels of 256
-WIDE = 0.06  # from here on a mouth counts in full
+OPEN = 0.02  # mean lip gap of an open mouth, in half sides: 2.5 pixels of 256
+WIDE = 0.06  # mean lip gap from which a mouth has full weight, in half sides
 
 
 class MouthDiscriminator(nn.Module):
-    """Whether a sheet is a true one of the mouth (B, 3, h, w) that a photo shows, in a pose.
+    """Scores whether mouth sheets (B, 3, h, w) are true, given the photo's mouth and the pose.
 
-    The pose has its say by projection (Miyato and Koyama 2018).
+    The pose enters by projection (Miyato and Koyama 2018).
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class MouthDiscriminator(nn.Module):
         )
 
     def forward(self, sheet: Tensor, photo: Tensor, pose: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The features of every step, and the map of scores."""
+        """Features of every step, and the map of scores."""
         x, features = torch.cat([sheet, photo], 1) - 0.5, []
         for step in self.steps:
             x = F.leaky_relu(step(x), 0.2)
@@ -43,10 +43,10 @@ class MouthDiscriminator(nn.Module):
 
 
 class MouthLoss:
-    """Loss of the mouth's sheets: pixels, plain and coarse, and a judge's opinion.
+    """Loss of mouth sheets: pixels at full and quarter size, adversarial, and feature matching.
 
-    Landmarks are the teacher's; pairs without them, or whose driver's lips are closed, are left
-    out. `kind`: see adversarial.py.
+    Landmarks are the teacher's. Pairs without them, or with closed lips in the driving frame, are
+    left out. `kind`: see adversarial.py.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class MouthLoss:
         self.last = drawn.detach(), true, photo, posed(theirs)
         features, score = self.discriminator(drawn, *self.last[2:])
         with torch.no_grad():
-            wanted, _ = self.discriminator(*self.last[1:])
+            targets, _ = self.discriminator(*self.last[1:])
         matched = [
-            (a.float() - b.float()).abs().mean() for a, b in zip(features, wanted, strict=True)
+            (a.float() - b.float()).abs().mean() for a, b in zip(features, targets, strict=True)
         ]
         terms = {
             "pixels": torch.stack(apart).sum(),
@@ -101,5 +101,5 @@ class MouthLoss:
 
 
 def nothing(network: nn.Module) -> Tensor:
-    """0, that hangs on all weights, so that every process has the same gradients to share."""
+    """A zero that depends on all weights: DDP needs a gradient of each in every process."""
     return 0 * torch.stack([p.sum() for p in network.parameters()]).sum()

