@@ -81,8 +81,10 @@ def kinds(group: type, name: str) -> tuple[type, ...]:
 def checked(group: Group, one: Field[Any]) -> Any:
     """The value of a group's field, as it is kept. Raises AnimateError where it may not be."""
     value, allowed = getattr(group, one.name), kinds(type(group), one.name)
-    if isinstance(value, (list, tuple)) and tuple in allowed and all(map(is_number, value)):
-        return tuple(value)
+    if isinstance(value, (list, tuple)) and tuple in allowed:
+        words = one.metadata["words"]
+        if all(part in words if words else is_number(part) for part in value):
+            return tuple(value)
     if isinstance(value, (str, Path)) and Path in allowed:
         return Path(value)
     if isinstance(value, Path) and one.metadata["verbatim"]:
@@ -130,6 +132,8 @@ def _keeps(value: Any, rule: Mapping[str, Any]) -> bool:
 def _wanted(allowed: tuple[type, ...], rule: Mapping[str, Any]) -> str:
     """What a setting takes, in words."""
     parts = list(rule["words"])
+    if tuple in allowed and parts:
+        return f"a list of {', '.join(parts)}"
     for kind in allowed:
         if kind is str and rule["words"]:
             continue
