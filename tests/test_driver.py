@@ -92,7 +92,7 @@ def test_sound_that_nobody_can_decode_is_said(patchy: Path, tmp_path: Path) -> N
     assert sound is None
     assert said == [f"the driver's sound is left out: {driver.silent}"]
     assert voice(opened(patchy), None, Path("out.gif"))[1] == [
-        "the result has no sound: a GIF holds none"
+        "the result has no sound: GIF can't hold any"
     ]
 
 

@@ -391,4 +391,4 @@ def test_a_driver_that_starts_another_way_is_told_of() -> None:
 def test_a_driver_that_never_looks_the_photos_way_is_told_of() -> None:
     assert not advice.of_reference(0.05, 0.09)
     (line,) = advice.of_reference(0.12, 0.09)
-    assert "never looks the way the photo does" in line
+    assert "is never turned like the photo's" in line
