@@ -95,7 +95,7 @@ class Meter:
         }
         for name, metric in METRICS.items():
             if size < metric.smallest:
-                self.missing[name] = f"it needs {metric.smallest} pixels a side or more"
+                self.missing[name] = f"it needs {metric.smallest} pixels a side"
         if not same:
             self.missing |= {name: OTHER for name, m in METRICS.items() if m.true_picture}
 
