@@ -52,9 +52,9 @@ def cut(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
 def _covered(
     start: float, side: float, size: int, length: int
 ) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Which of `size` pixels over [start, start + side) lie in [0, length), and over what span.
+    """The pixels, of `size` over [start, start + side), that lie in [0, length), and their span.
 
-    There is always one: a box beyond an edge shows the pixels at that edge.
+    There is at least one pixel: a box beyond an edge shows that edge.
     """
     step = side / size
     first = min(max(0, math.ceil(-start / step - 1e-6)), size - 1)

@@ -20,8 +20,8 @@ NEEDED = (("s3fd-619a316812.pth",), ("2DFAN4-11f355bf06.pth.tar", "2DFAN4-cd9387
 # Marks among the 68 points (Sagonas et al. 2013): the person's right eye, left eye, nose, mouth
 # corners.
 MARKS = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
-# YuNet's box reaches above the brows, where the points end: its height in heights of the points,
-# and how much higher its middle lies.
+# YuNet's box extends above the brows, where the points end: how many times higher it is, and how
+# far its middle is raised, in heights of the points.
 TALLER, HIGHER = 1.25, 0.08
 
 

@@ -47,7 +47,7 @@ def of_photo(
     name: str | None = None,
     framing: Framing = FRAMING,
 ) -> list[str]:
-    """Warnings about a face in a photo of `shape` (H, W, ...) that shows `others` besides."""
+    """Warnings about a face in a photo of `shape` (H, W, ...) with `others` more faces."""
     place, name, lines = name or "the face", name or THE_FACE, []
     if face.height < SMALL:
         lines.append(

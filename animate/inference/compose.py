@@ -73,7 +73,7 @@ class SourcePhoto:
     path: Path
     pixels: np.ndarray  # (H, W, 3) uint8, sRGB
     boxes: list[Box]
-    faces: list[Face]  # as detected, those to animate first; empty without a detector
+    faces: list[Face]  # as detected: those to animate, then the others; empty without a detector
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ DOUBTFUL = 0.5  # doubt: from here on a pose is not trusted near a lost one or a
 SUDDEN = 1.5  # factor of a sudden rise of doubt: hands come faster than heads turn into profile
 MOMENT = Fraction(1, 25)  # the time in which doubt rises by that factor
 EDGE = Fraction(1, 5)  # doubtful poses up to this long before a lost one are not trusted
-MARGIN = Fraction(2, 25)  # nor any poses up to this long beside an untrusted one
+MARGIN = Fraction(2, 25)  # all poses up to this long beside an untrusted one are not trusted
 PATIENCE = Fraction(1)  # doubtful poses are trusted again after this long
 BRIDGE = Fraction(1)  # longest gap that is interpolated; over a longer one the last pose is held
 COVERED = Fraction(1, 5)  # a face is not trusted this long before and after it is out of sight
@@ -39,7 +39,7 @@ def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item,
     """The items, `rate` a second, and whether each can be trusted.
 
     Not trusted are lost items; doubtful ones next to a lost one, at the start of a scene or after
-    a sudden rise of doubt; and all within MARGIN of these, as a hand is seen before doubt rises.
+    a sudden rise of doubt; and all within MARGIN of these: a hand is there before doubt rises.
     Doubt that lasts, or that rose slowly, belongs to a face seen from the side and is trusted.
     Delays the stream by at most EDGE plus MARGIN.
     """

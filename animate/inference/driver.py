@@ -72,7 +72,7 @@ class DriverStats:
             self.first_doubted = number
 
     def words(self, whose: str = "clip") -> list[str]:
-        """Notes for the user on the `whose` frames, such as "clip" or "source video"."""
+        """Notes for the user; `whose` names the video, such as "clip" or "source video"."""
         found = []
         if self.turns:
             how = "upside down" if self.turns == 2 else "on its side"
@@ -229,8 +229,8 @@ class Driver:
     def _most_like(self, predictor: Predictor, own: Motion) -> Motion:
         """The pose most like the photo's `own` among each fifth frame; stops early at a near one.
 
-        Lost poses count only where there is no other. The crops are those of the run itself, so the
-        reference frame's pose moves nothing.
+        Lost poses count only if there is no other. The crops are those of a run, so that relative
+        motion starts from one of the run's own poses.
         """
         poses: Iterator[Pose]
         if isinstance(self.media, Template):
@@ -263,8 +263,7 @@ class Driver:
         return best[1]
 
     def _first_scene(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """The frames before the first cut (after it may come another person), SEARCHED seconds at
-        most."""
+        """Frames of the first SEARCHED seconds, up to a cut, which may show another person."""
         for index, frame in enumerate(islice(frames, int(SEARCHED * self.rate))):
             if index and frame.scene_start:
                 return

@@ -26,7 +26,7 @@ def find_device(name: str) -> torch.device:
 
 
 def find_threads(count: int | str, device: torch.device) -> int:
-    """How many batches run at once; "auto" is up to THREADS on a CPU, as torch has, else 1."""
+    """How many batches run at once; "auto" is torch's threads (at most 4) on a CPU, else 1."""
     if count == "auto":
         return min(THREADS, torch.get_num_threads()) if device.type == "cpu" else 1
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
