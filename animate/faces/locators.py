@@ -49,7 +49,7 @@ def detector(faces: Faces) -> Detector:
     """The detector that the options name. Raises AnimateError for an unknown one."""
     if faces.name not in DETECTORS:
         known = ", ".join([*DETECTORS, "centre"])
-        raise AnimateError(f"there is no faces={faces.name}: use one of {known}")
+        raise AnimateError(f"unknown faces={faces.name}: use one of {known}")
     module, attribute = DETECTORS[faces.name].split(":")
     made: Callable[..., Any] = getattr(import_module(module), attribute)
     return made(faces.weights)
