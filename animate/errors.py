@@ -1,13 +1,13 @@
-"""The errors a user can cause or meet, each one line: what, where, what next."""
+"""User errors; each message is one line that says what is wrong, where, and what to do next."""
 
 
 class AnimateError(Exception):
-    """Something the caller can mend; the command line prints it as one line and exits 2."""
+    """A user error; the command line prints it as one line and exits 2."""
 
     exit_code = 2
 
 
 class VerificationError(AnimateError):
-    """A finished draft did not carry its mark and was not published; the command line exits 1."""
+    """A draft without a readable mark, which is not published; the command line exits 1."""
 
     exit_code = 1

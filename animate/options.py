@@ -341,6 +341,35 @@ class Options:
                     yield f"{group.prefix}{inner.name}"
 
 
+@dataclass(frozen=True)
+class Evaluation(Group):
+    """What `animate evaluate` measures; checkpoint, device and precision are settings of a run."""
+
+    pairs: Path | None = setting(
+        None, "a CSV of source,driving in the data: photos moved by other people's clips"
+    )
+    every: int = setting(1, "measure every so many frames", least=1)
+    limit: int | None = setting(None, "frames of a clip at most; null: all", least=1)
+    baselines: tuple[str, ...] = setting(
+        ("photo",),
+        "what is measured beside the model: photo (left as it is), driver (pasted)",
+        words=("photo", "driver"),
+    )
+    landmarks: str = setting(
+        "auto",
+        "which model finds landmarks; auto: the first that is installed",
+        words=("auto", "mediapipe", "face_alignment", "dlib", "none"),
+    )
+    landmarks_file: Path | None = setting(
+        None, "MediaPipe's face_landmarker.task, or the folder of face-alignment's weights"
+    )
+    identity: str = setting("dlib", "which model compares identities", words=("dlib", "none"))
+    identity_every: int = setting(5, "of the measured frames, how many apart", least=1)
+    lpips: Path | None = setting(None, "alexnet-owt-7be5be79.pth, torchvision's AlexNet")
+    inception: Path | None = setting(None, "pt_inception-2015-12-05-6726825d.pth, for FID")
+    seed: int = setting(0, "of the bootstrap intervals", least=0)
+
+
 def _with(group: Group, value: Any) -> Group:
     """A group with what a keyword of its name says."""
     if isinstance(value, type(group)):

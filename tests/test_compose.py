@@ -148,7 +148,7 @@ def test_a_head_is_not_shown_far_from_its_neck(
         assert predictor.head_distance(motion[:1], motion[1:]) < REACH + 0.03
         assert torch.equal(motion.view[0], motion.view[1])  # what is around her stays
     assert (count, stats.held) == (len(shown), count * (away > REACH))
-    assert any("head held" in line for line in stats.words()) == (away > REACH)
+    assert any("limited head movement" in line for line in stats.words()) == (away > REACH)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from animate.config import GROUPS, choices, run_options, run_settings, settings, sweep
 from animate.errors import AnimateError
-from animate.options import Options, Retarget
+from animate.options import Compute, Evaluation, MotionModel, Options, Retarget
 
 
 def test_the_yaml_changes_no_default() -> None:
@@ -146,6 +147,14 @@ def test_texts_of_the_other_commands_stay_as_they_are(command: str, text: str) -
         for step in key.split("."):
             node = node[step]
         assert node == text
+
+
+def test_the_yaml_of_an_evaluation_holds_the_defaults_of_its_options() -> None:
+    tree = settings("evaluate", ["data=d", "out=o"])
+    usual = {one.name: getattr(Evaluation(), one.name) for one in fields(Evaluation)}
+    usual |= {"checkpoint": MotionModel().checkpoint, "data": "d", "out": "o"}
+    usual |= {"device": Compute().device, "precision": Compute().precision}
+    assert {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()} == usual
 
 
 def test_numbers_and_choices_of_the_other_commands_are_none() -> None:

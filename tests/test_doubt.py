@@ -229,7 +229,7 @@ def test_a_driver_that_is_never_in_focus_is_used_as_it_is(
     assert len(poses) == 4
     assert not torch.equal(poses[0].motion.point, poses[3].motion.point)  # type: ignore[attr-defined]
     assert driver.stats.words() == [
-        "no pose of the clip's 4 frames could be trusted: they are used as they are"
+        "no pose of the clip's 4 frames could be trusted: all are used unchanged"
     ]
     assert driver.reference_pose(predictor, poses[0].motion) is not None
 

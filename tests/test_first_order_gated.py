@@ -7,9 +7,9 @@ import torch
 
 from animate.faces import mesh
 from animate.models.first_order_gated import model as first_order_gated
+from animate.models.first_order_gated.dense_motion import MOTION_FEATURES
 from animate.models.first_order_gated.foreground import fill
 from animate.models.first_order_gated.model import (
-    MOTION_FEATURES,
     FirstOrderGated,
     Points,
     openings,

@@ -74,7 +74,9 @@ def test_absolute_motion_is_the_drivers(model, frames):
 @torch.inference_mode()
 def test_training_sees_the_network_that_renders(model, frames, monkeypatch):
     monkeypatch.setattr(first_order_gated, "trust", lambda *pictures: 0.0)  # seen by no network
-    monkeypatch.setattr(first_order_gated, "stiff", lambda flow, *points: flow)  # nor is this
+    monkeypatch.setattr(
+        first_order_gated, "rigid_skull_flow", lambda flow, *points: flow
+    )  # nor is this
     out = model(frames[:1], frames[1:2])
     image = model.render(model.encode(frames[:1]), model.track(frames[1:2]))
     torch.testing.assert_close(out.image.clamp(0, 1), image, atol=1e-4, rtol=0)

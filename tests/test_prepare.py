@@ -70,10 +70,10 @@ def test_what_is_dropped_has_a_reason() -> None:
 
 
 def test_a_square_is_drawn_into_the_picture_only_a_little() -> None:
-    assert cutting.held(Box(10, 10, 100), 640, 480) == Box(10, 10, 100)
-    assert cutting.held(Box(-8, 10, 100), 640, 480) == Box(0, 10, 100)
-    assert cutting.held(Box(-50, 10, 100), 640, 480) == Box(-37.5, 10, 100)
-    assert cutting.held(Box(0, -10, 500), 640, 480) == Box(10, 0, 480)
+    assert cutting.clamp_square(Box(10, 10, 100), 640, 480) == Box(10, 10, 100)
+    assert cutting.clamp_square(Box(-8, 10, 100), 640, 480) == Box(0, 10, 100)
+    assert cutting.clamp_square(Box(-50, 10, 100), 640, 480) == Box(-37.5, 10, 100)
+    assert cutting.clamp_square(Box(0, -10, 500), 640, 480) == Box(10, 0, 480)
 
 
 def test_copies_are_told_from_other_clips() -> None:

@@ -183,7 +183,7 @@ def test_what_is_not_there_or_does_not_fit_is_named(drawn: Clips, tmp_path: Path
     with pytest.raises(AnimateError, match="b is 32x32, others 64x64"):
         open_clips(tmp_path)
     (tmp_path / "9.tar").write_bytes((tmp_path / "9.tar").read_bytes()[:700])
-    with pytest.raises(AnimateError, match="not a whole shard"):
+    with pytest.raises(AnimateError, match="not a complete shard"):
         open_clips(tmp_path)
 
 

@@ -212,7 +212,11 @@ def test_it_is_evaluated(home: Path, tmp_path: Path) -> None:
     data.mkdir()
     shutil.copy(home / "clip.mp4", data)
     report = evaluate(
-        home / "globe.safetensors", data, tmp_path / "out", landmarks="none", identity="none"
+        data,
+        tmp_path / "out",
+        checkpoint=home / "globe.safetensors",
+        landmarks="none",
+        identity="none",
     )
     assert report.mean("model", "l1") is not None
 

@@ -23,10 +23,11 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import settings
 
     chosen = settings("evaluate", overrides(arguments, others))
+    from animate.cli.terminal import Terminal
     from animate.evaluation.evaluate import evaluate
     from animate.evaluation.report import summary_line
 
-    report = evaluate(**chosen, progress=True)
+    report = evaluate(**chosen, observer=Terminal())
     for method in report.methods:
         print(f"{method}: {summary_line(report, method)}")
     print(f"{chosen['out']}/report.md")

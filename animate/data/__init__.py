@@ -1,1 +1,1 @@
-"""Clips and photos that training and evaluation both read."""
+"""Data for training and evaluation: prepare clips, read them in any layout, draw pairs."""

@@ -1,4 +1,4 @@
-"""Where training clips lie in a raw video: shots, one face in a square that stays, what to drop."""
+"""Cut a tracked video into training clips: one face in a fixed square; say which to drop."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces import Box, TrackedFrame
 
-LOST = Fraction(1, 5)  # seconds without the face that end a clip
+LOST = Fraction(1, 5)  # seconds without the face, after which a clip ends
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a training clip has to be."""
+    """Requirements of a training clip."""
 
-    size: int = 256  # its side in pixels
-    margin: float = 1.0  # the square's side over that of the faces' squares
-    wander: float = 1.4  # the faces' common square over one of them, at most: then a clip ends
+    size: int = 256  # side of its frames in pixels
+    margin: float = 1.0  # side of the cut square over that of the square around all faces
+    wander: float = 1.4  # largest side of the square around all faces, over their median side
     shortest: float = 1.0  # seconds
-    longest: float = 10.0
-    smallest: float = 0.75  # the square's side in the video, over size
-    outside: float = 0.15  # of the square that may lie beyond the picture
-    sharpness: float = 15.0  # variance of the Laplacian, in grey levels squared, at least
-    motion: float = 0.6  # mean change over half a second, in grey levels, at least
+    longest: float = 10.0  # seconds
+    smallest: float = 0.75  # least side of the cut square in the video, over `size`
+    outside: float = 0.15  # largest share of the square's area beyond the picture
+    sharpness: float = 15.0  # least variance of the Laplacian, in grey levels squared
+    motion: float = 0.6  # least mean change over half a second, in grey levels
 
     def __post_init__(self) -> None:
         if self.size < 16 or self.margin < 1 or self.wander < 1:
@@ -38,42 +38,42 @@ class Wanted:
 
 @dataclass
 class Piece:
-    """Frames `start` to `end` (not included) of a video, and the square that is cut out of them."""
+    """Frames `start` to `end` (excluded) of a video, and the square to cut from them."""
 
     start: int
     end: int
     box: Box
-    partition: str | None = None  # where a list says so
-    name: str | None = None
+    partition: str | None = None  # as a metadata list says
+    name: str | None = None  # as a metadata list says
 
 
 @dataclass
 class _Run:
-    """Frames in a row in which the face stays within one square."""
+    """Consecutive frames in which the face stays within one square."""
 
     start: int
-    squares: list[Box] = field(default_factory=list)
-    end: int = 0
-    lost: int = 0
+    squares: list[Box] = field(default_factory=list)  # of the faces
+    end: int = 0  # after the last frame with a face
+    lost: int = 0  # frames without a face since
 
 
 def pieces(
     tracked_frames: Iterable[TrackedFrame], rate: Fraction, wanted: Wanted
 ) -> Iterator[Piece]:
-    """Cut a followed face into clips: at scene changes, where it is lost, where it would leave a
-    fixed square, and after the longest time."""
+    """Cut a tracked face into clips: at scene cuts, where the face is lost or would leave a fixed
+    square, and after the longest time."""
     run: _Run | None = None
-    for t, seen in enumerate(tracked_frames):
+    for t, tracked in enumerate(tracked_frames):
         if run and (
-            seen.scene_start or run.lost > LOST * rate or t - run.start >= wanted.longest * rate
+            tracked.scene_start or run.lost > LOST * rate or t - run.start >= wanted.longest * rate
         ):
             yield _piece(run, wanted)
             run = None
-        if not seen.found or seen.face is None:
+        if not tracked.found or tracked.face is None:
             if run:
                 run.lost += 1
             continue
-        square = seen.face.square()
+        square = tracked.face.square()
         if run and _wanders([*run.squares, square], wanted.wander):
             yield _piece(run, wanted)
             run = None
@@ -85,7 +85,7 @@ def pieces(
 
 
 def _around(squares: Sequence[Box]) -> Box:
-    """The smallest square around some."""
+    """The smallest square around all squares."""
     left, top = min(s.left for s in squares), min(s.top for s in squares)
     right, bottom = max(s.left + s.side for s in squares), max(s.top + s.side for s in squares)
     side = max(right - left, bottom - top)
@@ -104,7 +104,8 @@ def _piece(run: _Run, wanted: Wanted) -> Piece:
 
 
 def clamp_square(box: Box, width: int, height: int) -> Box:
-    """The square drawn into the picture: at most a fifth smaller, moved by at most an eighth."""
+    """Move a square into the picture: it shrinks by at most a fifth, then moves by at most an
+    eighth of its side."""
     side = max(min(box.side, width, height), 0.8 * box.side)
 
     def edge(start: float, length: int) -> float:
@@ -118,7 +119,7 @@ def clamp_square(box: Box, width: int, height: int) -> Box:
 def geometry_problem(
     piece: Piece, width: int, height: int, rate: Fraction, wanted: Wanted
 ) -> str | None:
-    """Why a piece is dropped before its pixels are looked at; None where it isn't."""
+    """Why a piece is dropped for its length or square; None if it isn't."""
     if piece.end - piece.start < max(2, wanted.shortest * rate):
         return "short"
     box = piece.box
@@ -132,31 +133,31 @@ def geometry_problem(
 
 
 def quality_problem(frames: np.ndarray, rate: Fraction, wanted: Wanted) -> str | None:
-    """Why cut frames (T, S, S, 3) uint8 are dropped: blurred, or still; None where they aren't."""
+    """Why cut frames (T, S, S, 3) uint8 are dropped: blurred or still; None if they aren't."""
     import cv2
 
     step = max(1, round(rate / 2))
     grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames[::step]]
     if np.median([cv2.Laplacian(g, cv2.CV_64F).var() for g in grey]) < wanted.sharpness:
         return "blurred"
-    if len(grey) < 2:  # a clip of half a second
+    if len(grey) < 2:  # a clip of half a second or less
         grey.append(cv2.cvtColor(frames[-1], cv2.COLOR_RGB2GRAY))
     change = [np.abs(a.astype(int) - b).mean() for a, b in itertools.pairwise(grey)]
     return "still" if np.mean(change) < wanted.motion else None
 
 
 def fingerprint(frames: np.ndarray) -> str:
-    """The difference hashes of the first, middle and last frame, 64 bits each, in hex: alike for
-    copies of a clip in other sizes and codings (Krawetz 2013, "Kind of like that")."""
+    """Difference hashes of the first, middle and last frame, 64 bits each, in hex; alike for copies
+    of a clip in other sizes and codecs (Krawetz 2013, "Kind of like that")."""
     import cv2
 
-    found = ""
+    digits = ""
     for t in (0, len(frames) // 2, -1):
         grey = cv2.resize(cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY), (9, 8), interpolation=3)
-        found += np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
-    return found
+        digits += np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
+    return digits
 
 
 def alike(one: str, other: str, bits: int = 12) -> bool:
-    """Whether two fingerprints differ in at most so many of their 192 bits."""
+    """Whether two fingerprints differ in at most `bits` of their 192 bits."""
     return (int(one, 16) ^ int(other, 16)).bit_count() <= bits

@@ -1,4 +1,4 @@
-"""Drawn faces that sway, talk and blink: clips for trying out a recipe without any data."""
+"""Drawn faces that sway, talk and blink: clips to try out a training recipe without data."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ def drawn_clips(
     seed: int = 0,
     augment: Augment | None = None,
 ) -> Clips:
-    """So many people, one clip each."""
-    drawn = np.random.default_rng(seed)
-    clips = [_clip(frames, side, drawn) for _ in range(people)]
+    """Clips of drawn people, one each, with `frames` frames of `side` pixels."""
+    generator = np.random.default_rng(seed)
+    clips = [_clip(frames, side, generator) for _ in range(people)]
     return Clips([f"drawn{i}" for i in range(people)], clips, augment=augment)
 
 
-def _clip(frames: int, side: int, drawn: np.random.Generator) -> np.ndarray:
-    """(T, S, S, 3) uint8 of one person, whose colours, shape and rhythm are drawn."""
+def _clip(frames: int, side: int, generator: np.random.Generator) -> np.ndarray:
+    """(T, S, S, 3) uint8 of one person with random colours, shape and rhythm."""
     from PIL import Image, ImageDraw
 
-    skin, hair, ground = (tuple(int(v) for v in drawn.integers(40, 230, 3)) for _ in range(3))
-    wide, tall = drawn.uniform(0.22, 0.3), drawn.uniform(0.3, 0.4)
-    sway, nod, talk, blink = drawn.uniform(0.2, 0.9, 4)
-    noise = drawn.integers(0, 60, (side // 8, side // 8, 3), dtype=np.uint8)
+    skin, hair, ground = (tuple(int(v) for v in generator.integers(40, 230, 3)) for _ in range(3))
+    wide, tall = generator.uniform(0.22, 0.3), generator.uniform(0.3, 0.4)
+    sway, nod, talk, blink = generator.uniform(0.2, 0.9, 4)
+    noise = generator.integers(0, 60, (side // 8, side // 8, 3), dtype=np.uint8)
     wall = np.asarray(Image.fromarray(noise).resize((side, side))) // 2 + np.array(ground) // 2
-    found = []
+    pictures = []
     for t in range(frames):
         x, y = 0.5 + 0.08 * np.sin(sway * t), 0.5 + 0.04 * np.sin(nod * t)
         picture = Image.fromarray(wall.astype(np.uint8))
@@ -46,5 +46,5 @@ def _clip(frames: int, side: int, drawn: np.random.Generator) -> np.ndarray:
             ellipse(eye, -0.04, 0.05, lids + 0.004, (250, 250, 250))
             ellipse(eye, -0.04, 0.018, min(lids + 0.004, 0.018), (30, 20, 20))
         ellipse(0, 0.18, 0.09, 0.012 + 0.05 * abs(np.sin(talk * t)), (140, 40, 50))
-        found.append(np.asarray(picture))
-    return np.stack(found)
+        pictures.append(np.asarray(picture))
+    return np.stack(pictures)

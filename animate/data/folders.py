@@ -1,14 +1,14 @@
-"""The clips of a data folder, in whatever layout they lie: what training and evaluation both read.
+"""Read the clips of a data folder in any layout, for training and evaluation.
 
-Each entry of the folder is told apart by itself (`LAYOUTS`), so that one folder may mix them:
+Each entry of the folder has its own layout (`LAYOUTS`), so one folder may mix them:
 
-- shards, .tar files in the layout of WebDataset, one uncompressed KEY.npy (T, S, S, 3) a clip:
-  what `animate prepare` writes. Python's tarfile finds the arrays, which are mapped where they lie,
-  so that a random frame costs one read; shards can be spread over disks by links;
+- shards: .tar files in WebDataset's layout with one uncompressed KEY.npy (T, S, S, 3) per clip, as
+  `animate prepare` writes them. Python's tarfile finds the arrays, which are memory-mapped in
+  place, so a random frame costs one read; shards can be spread over disks by links;
 - folders of pictures, one for each clip: the published VoxCeleb layout, decoded when needed;
-- videos (or photos): decoded in order; training keeps their frames in a cache of .npy files.
+- videos (or photos): decoded in order; training caches their frames in .npy files.
 
-Another layout is another row of `LAYOUTS`, before the rows that would take its entries.
+Another layout is another row of `LAYOUTS`, before any row that would also match its entries.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from animate.media import clips, files
 from animate.media.frame_colours import FrameColours
 
 MANIFEST = "manifest.csv"
-SAYS_WHO = re.compile(r"id\d+")
-NO_CLIPS = (".csv", ".json", ".md", ".npz", ".txt")  # what else may lie in a data folder
+SAYS_WHO = re.compile(r"id\d+")  # an identity at the start of a clip's name
+NO_CLIPS = (".csv", ".json", ".md", ".npz", ".txt")  # suffixes of other files in a data folder
 
 
 @runtime_checkable
 class Frames(Protocol):
-    """The frames of one clip: uint8 (S, S, 3) each; a mapped array (T, S, S, 3) is one."""
+    """The frames of one clip, uint8 (S, S, 3) each, such as a memory-mapped array (T, S, S, 3)."""
 
     def __len__(self) -> int: ...
 
@@ -44,13 +44,13 @@ class Frames(Protocol):
 
 @dataclass(frozen=True)
 class Layout:
-    """A way in which clips lie in a data folder.
+    """A layout of clips in a data folder.
 
-    holds: whether an entry of the folder is of this layout. clips: the clips in such an entry by
-    name; iterated, each yields its frames, uint8 (H, W, 3), as it plays. Those that are `Frames`,
-    too, are read in place by training; others are first decoded into its cache. many: an entry
-    holds any number of clips, of which the folder's manifest, where there is one, names those to
-    use; otherwise an entry is one clip, named by its stem.
+    holds: whether an entry of the folder has this layout. clips: the clips in such an entry by
+    name; each yields its frames, uint8 (H, W, 3), in playing order. Training reads clips that are
+    also `Frames` in place, and first decodes others into its cache. many: an entry holds any number
+    of clips, and the folder's manifest, if any, names those to use. Otherwise an entry is one clip,
+    named by its stem.
     """
 
     holds: Callable[[Path], bool]
@@ -68,9 +68,9 @@ class Stored:
 
 
 def stored_clips(folder: Path) -> Iterator[Stored]:
-    """The clips of a data folder, entry by entry in order of names; none where it is no folder.
+    """The clips of a data folder, entry by entry in order of names; none if it is no folder.
 
-    Raises AnimateError for an entry that can't be read and a manifest that names a missing one.
+    Raises AnimateError for an unreadable entry, and a manifest that names a missing file.
     """
     paths = folder.iterdir() if folder.is_dir() else ()
     named = check_manifest(folder)
@@ -84,26 +84,28 @@ def stored_clips(folder: Path) -> Iterator[Stored]:
 
 
 def open_frames(path: Path) -> Iterable[np.ndarray]:
-    """The frames of the clip whose `Stored.path` this is. Raises AnimateError for what is none."""
+    """The frames of the clip with this `Stored.path`. Raises AnimateError if there is none."""
     outer, inner = layout_of(path.parent), layout_of(path)
     if outer and outer.many:
-        found = outer.clips(path.parent)
-        if path.name in found:
-            return found[path.name]
+        stored = outer.clips(path.parent)
+        if path.name in stored:
+            return stored[path.name]
     elif inner and not inner.many:
         return inner.clips(path)[path.stem]
     raise AnimateError(f"{path} is no clip: give a video or a folder of frames")
 
 
 def layout_of(entry: Path) -> Layout | None:
-    """The first layout that an entry of a data folder is of; None where it holds no clips."""
+    """The first layout that an entry of a data folder matches; None if it holds no clips."""
     return next((layout for layout in LAYOUTS if layout.holds(entry)), None)
 
 
 def identity_of(folder: Path, name: str) -> str:
-    """Who is in the clip `name`: what manifest.csv in the folder, or clips.csv beside it, says
-    (columns file and identity), else what its name says: all before a #, as in VoxCeleb, or an
-    id1234 at its start, else the whole name."""
+    """The person in the clip `name`.
+
+    manifest.csv in the folder, or clips.csv beside it, gives it (columns file and identity). Else
+    it is an id1234 at the start of the name, the part before a # (as in VoxCeleb), or the name.
+    """
     stem = Path(name).stem
     for path in (folder / MANIFEST, folder.parent / "clips.csv"):
         if path.is_file():
@@ -116,6 +118,7 @@ def identity_of(folder: Path, name: str) -> str:
 
 @lru_cache
 def _people(path: Path, changed: int) -> dict[str, str]:
+    """Identities by clip, of a table; `changed`, its time in ns, renews the cache."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if not {"file", "identity"} <= set(rows.fieldnames or ()):
@@ -124,8 +127,8 @@ def _people(path: Path, changed: int) -> dict[str, str]:
 
 
 def check_manifest(folder: Path) -> set[str] | None:
-    """The clips that the manifest in a folder names, None without one. Raises AnimateError where it
-    names a file that isn't there."""
+    """The clips that the manifest in a folder names; None without a manifest. Raises AnimateError
+    if it names a missing file."""
     path = folder / MANIFEST
     if not path.is_file():
         return None
@@ -134,14 +137,17 @@ def check_manifest(folder: Path) -> set[str] | None:
         for line, row in enumerate(csv.DictReader(file), 2):
             named = row.get("shard") or row.get("file") or ""
             if not (folder / named).exists():
-                raise AnimateError(f"{path}, line {line}, names {named}, which is missing")
+                raise AnimateError(
+                    f"{path}, line {line}, names {named}, which is missing: restore it, or remove "
+                    "the line"
+                )
             clips.add(row.get("file") or "")
     return clips
 
 
 def as_stored(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a clip, photo or folder of pictures as they are stored, uint8 (H, W, 3): a
-    landmark in pixels means these, whatever rotation or pixel aspect a player would apply."""
+    """The frames of a clip, photo or folder of pictures as stored, uint8 (H, W, 3): without the
+    rotation or pixel aspect that a player applies. Landmarks in pixels refer to these."""
     import av
 
     if path.is_dir():
@@ -163,7 +169,7 @@ def as_stored(path: Path) -> Iterator[np.ndarray]:
 
 
 class Video:
-    """The frames of a video or photo as they are stored, decoded each time they are iterated."""
+    """The frames of a video or photo as stored, decoded on each iteration."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -173,8 +179,8 @@ class Video:
 
 
 class Pictures:
-    """A folder of pictures, numbered in the plain order of their names, by which landmarks and
-    masks are taught; iterated, it plays as any folder of frames does, 2 before 10."""
+    """A folder of pictures. Indices follow the plain order of names, as landmarks and masks do;
+    iteration plays it like any folder of frames, 2 before 10."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -193,16 +199,18 @@ class Pictures:
 
 
 def shard(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a tar file by name, mapped where they lie."""
-    found = {}
+    """The memory-mapped arrays of a tar file, by name."""
+    arrays = {}
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 if member.name.endswith(".npy"):
-                    found[member.name[:-4]] = _mapped(path, member.offset_data)
+                    arrays[member.name[:-4]] = _mapped(path, member.offset_data)
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise AnimateError(f"{path} is not a whole shard ({error}): prepare it again") from error
-    return found
+        raise AnimateError(
+            f"{path} is not a complete shard ({error}): make it again with `animate prepare`"
+        ) from error
+    return arrays
 
 
 def _mapped(path: Path, offset: int) -> np.ndarray:
@@ -215,7 +223,7 @@ def _mapped(path: Path, offset: int) -> np.ndarray:
         return np.memmap(path, dtype, "r", file.tell(), shape)
 
 
-LAYOUTS = [  # an entry is of the first that holds it
+LAYOUTS = [  # the first that `holds` an entry is its layout
     Layout(lambda path: path.suffix == ".tar", shard, many=True),
     Layout(Path.is_dir, lambda path: {path.stem: Pictures(path)}),
     Layout(lambda path: path.suffix.lower() not in NO_CLIPS, lambda path: {path.stem: Video(path)}),

@@ -1,4 +1,4 @@
-"""Random pairs of frames of one person, augmented alike; landmarks where a teacher gave them."""
+"""Draw random pairs of frames of one person, augmented alike, with taught landmarks if any."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from animate.faces import mesh
 
 @dataclass(frozen=True)
 class Pairs:
-    """B source and driving images of one person each, seen at the same moment's settings."""
+    """B pairs of source and driving image, each pair of one person and augmented alike."""
 
     source: Tensor  # (B, 3, S, S) in [0, 1]
     driving: Tensor  # (B, 3, S, S)
     source_points: Tensor  # (B, K, 2) taught landmarks, NaN where unknown
     driving_points: Tensor  # (B, K, 2)
-    rows: slice | None = None  # which of the step's pairs these are, over all processes; all
-    total: int = 0  # how many the step has; 0: these are all
-    source_person: Tensor | None = None  # (B, 1, S, S) 1 where a person is, NaN where unknown
+    rows: slice | None = None  # which pairs of the step, over all processes; None: all
+    total: int = 0  # pairs of the step, over all processes; 0: these are all
+    source_person: Tensor | None = None  # (B, 1, S, S): 1 on the person, NaN where unknown
     driving_person: Tensor | None = None  # (B, 1, S, S)
 
     def to(self, device: torch.device | str) -> Pairs:
-        """On a device, images channels last."""
+        """Move to a device, with images channels last."""
         moved = {
             f.name: getattr(self, f.name).to(device, non_blocking=True)
             for f in fields(self)
@@ -42,23 +42,23 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Choice:
-    """All that chance decides of B pairs; every field is an array whose first axis is B.
+    """All random choices for B pairs; every field is an array whose first axis is B.
 
-    Drawn for the whole step at once, so that any split of it over processes or micro-batches sees
-    the same pairs.
+    They are drawn for the whole step at once, so the pairs don't depend on how the step is split
+    over processes or micro-batches.
     """
 
-    clip: np.ndarray  # (B,) which
-    frame: np.ndarray  # (B, 2) of the source, of the driver
+    clip: np.ndarray  # (B,) index
+    frame: np.ndarray  # (B, 2) indices of source and driving frame
     flip: np.ndarray  # (B,) bool
     angle: np.ndarray  # (B,) radians
-    zoom: np.ndarray
-    shift: np.ndarray  # (B, 2)
-    gamma: np.ndarray  # (B,) and so on: factors around 1
-    gain: np.ndarray
+    zoom: np.ndarray  # (B,) factor
+    shift: np.ndarray  # (B, 2) half sides
+    gamma: np.ndarray  # (B,) exponent around 1
+    gain: np.ndarray  # (B,) factor around 1, like those below
     tint: np.ndarray  # (B, 3)
-    saturation: np.ndarray
-    contrast: np.ndarray
+    saturation: np.ndarray  # (B,)
+    contrast: np.ndarray  # (B,)
 
     def __getitem__(self, rows: slice) -> Choice:
         return Choice(*(getattr(self, f.name)[rows] for f in fields(self)))
@@ -66,8 +66,8 @@ class Choice:
 
 @dataclass(frozen=True)
 class Augment:
-    """How far pairs are changed at random: standard deviations, of turn in radians, of shift in
-    half sides, of the others in logarithms."""
+    """Standard deviations of the random augmentation: turn in radians, shift in half sides, the
+    others of the factor's logarithm."""
 
     turn: float = 0.12
     zoom: float = 0.12
@@ -87,9 +87,10 @@ def choose(
     by: Augment,
     chance: np.ndarray | None = None,
 ) -> Choice:
-    """`count` random pairs: a group, a clip of it, two different frames where it has them.
+    """Draw `count` random pairs: a group, one of its clips, two frames of that clip.
 
-    Groups are equally likely, or as `chance` says.
+    The frames differ unless the clip has only one. `chance` are the probabilities of the groups;
+    None: all are equally likely.
     """
 
     def around_one(spread: float, *shape: int) -> np.ndarray:
@@ -117,14 +118,14 @@ def choose(
 
 
 class Clips:
-    """Clips of one person each, and the landmarks that a teacher found in them.
+    """Clips of one person each, with the landmarks that a teacher found in them.
 
-    names, frames and points run alike: frames[i][t] is uint8 (S, S, 3), points[i] (T, K, 2) in
-    [-1, 1] with NaN where nothing is known (or None for all). people, where given, says who is in
-    each clip: then every person is equally likely to be drawn, else every clip; by_length: the
-    chance grows with the root of the frames instead, so that a pair of photos is not seen as often
-    as a clip of hundreds. masks, where given, are uint8 (T, S, S) or None for each clip: where the
-    person is. `store` is where frames are fetched from: the files, or a copy in a device's memory.
+    names, frames, points, people and masks have an item for each clip. frames[i][t] is uint8
+    (S, S, 3); points[i] is (T, K, 2) in [-1, 1], NaN where unknown; masks[i], the person's mask, is
+    uint8 (T, S, S) or None. With people, every person is equally likely to be drawn, else every
+    clip. by_length: the chance grows with the root of the number of frames instead, so that a pair
+    of photos is drawn less often than a clip of hundreds. `store` fetches frames from the files or
+    from a copy in a device's memory.
     """
 
     def __init__(
@@ -143,8 +144,8 @@ class Clips:
         self.store: Store | Resident = Store(names, frames)
         self.lengths = np.array([len(f) for f in frames])
         self.augment = augment or Augment()
-        who = np.array(people or names)
-        self.groups = [np.flatnonzero(who == one) for one in sorted(set(who))]
+        identities = np.array(people or names)
+        self.groups = [np.flatnonzero(identities == person) for person in sorted(set(identities))]
         root = np.sqrt([self.lengths[group].sum() for group in self.groups])
         self.chance = root / root.sum() if by_length else None
         self.masks = masks
@@ -160,7 +161,7 @@ class Clips:
         rows: slice = slice(None),
         device: torch.device | str = "cpu",
     ) -> Pairs:
-        """The pairs `rows` of `count` random ones, at `size` pixels, on a device."""
+        """Draw `count` random pairs; return those of `rows`, at `size` pixels, on a device."""
         choice = choose(self.lengths, self.groups, count, generator, self.augment, self.chance)[
             rows
         ]
@@ -177,31 +178,34 @@ class Clips:
         return Pairs(source, driving, ours, theirs, rows, count, *people)
 
     def people(self, clip: np.ndarray, frame: np.ndarray, like: Tensor) -> list[Tensor]:
-        """Where the person is in frames (n, 3, S, S): one (n, 1, S, S), or nothing at all."""
+        """The masks of the person in n frames, as a list of one (n, 1, S, S); empty without masks.
+
+        `like` are the frames (n, 3, S, S). NaN where a clip has no mask.
+        """
         if not self.masks:
             return []
-        found = like.new_full((len(like), 1, *like.shape[2:]), torch.nan)
+        masks = like.new_full((len(like), 1, *like.shape[2:]), torch.nan)
         for i, (c, t) in enumerate(zip(clip, frame, strict=True)):
             mask = self.masks[c]
             if mask is not None:
-                found[i, 0] = torch.from_numpy(np.array(mask[t])).to(like) / 255
-        return [found]
+                masks[i, 0] = torch.from_numpy(np.array(mask[t])).to(like) / 255
+        return [masks]
 
 
 def flip(pixels: Tensor, points: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
-    """Mirror both images of the chosen pairs; a landmark becomes its twin."""
-    twice = torch.from_numpy(np.tile(choice.flip, 2)).to(pixels.device)
+    """Mirror both images of the chosen pairs; left and right landmarks change places."""
+    chosen = torch.from_numpy(np.tile(choice.flip, 2)).to(pixels.device)
     mirrored = points[:, list(mesh.MIRROR)] * points.new_tensor([-1.0, 1.0])
     return (
-        torch.where(twice[:, None, None, None], pixels.flip(-1), pixels),
-        torch.where(twice[:, None, None], mirrored, points),
+        torch.where(chosen[:, None, None, None], pixels.flip(-1), pixels),
+        torch.where(chosen[:, None, None], mirrored, points),
     )
 
 
 def reframe(pixels: Tensor, points: Tensor, size: int, choice: Choice) -> tuple[Tensor, Tensor]:
-    """Turn, scale and shift source and driving of each pair alike, and resize to `size`.
+    """Rotate, scale and shift both images of each pair alike, and resize them to `size`.
 
-    pixels (2B, C, H, H), points (2B, K, 2). The camera looks at z -> A z + b of the original.
+    pixels (2B, C, H, H), points (2B, K, 2). The new image at z shows the original at A z + b.
     """
     cos, sin = choice.zoom * np.cos(choice.angle), choice.zoom * np.sin(choice.angle)
     matrix = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
@@ -217,7 +221,7 @@ def reframe(pixels: Tensor, points: Tensor, size: int, choice: Choice) -> tuple[
 
 
 def relight(pixels: Tensor, choice: Choice) -> Tensor:
-    """Change brightness, contrast, saturation and gamma of each pair alike; (2B, 3, S, S)."""
+    """Change gamma, brightness, tint, saturation and contrast of each pair alike; (2B, 3, S, S)."""
 
     def factor(drawn: np.ndarray) -> Tensor:
         return (
@@ -245,9 +249,9 @@ def ahead(
     device: torch.device | str = "cpu",
     workers: int = 1,
 ) -> Generator[list[Pairs], None, None]:
-    """For step `start`, `start` + 1, ...: its `micro`-batches, drawn in threads that work ahead.
+    """Yield the `micro`-batches of step `start`, `start` + 1, ..., drawn in background threads.
 
-    The same for the same seed and step, whoever asks for which rows of the `count` pairs.
+    The `count` pairs of a step depend only on seed and step; `micro` are slices of them.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -257,7 +261,7 @@ def ahead(
             for rows in micro
         ]
 
-    # one core for each: two teams of threads on the same cores wait for each other
+    # single-threaded torch in each worker: several thread pools on the same cores would block
     with ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
         step = start + workers + 2
         waiting = [pool.submit(at, i) for i in range(start, step)]

@@ -1,8 +1,8 @@
-"""Raw videos in, training clips out: shards of arrays with a manifest, resumable, in parallel.
+"""Prepare raw videos for training: cut clips into shards with a manifest, resumable, in parallel.
 
-What is written is data, not media: the frames as arrays in uncompressed .tar shards, one for each
-video, unmarked, for a model must not learn to paint the mark; a marked contact sheet shows them.
-They are crops of real videos; nothing in them is generated.
+The output is data, not media: frames as arrays in uncompressed .tar shards, one for each video.
+They are crops of real videos, nothing in them is generated. They carry no watermark, because a
+model must not learn to paint it; the contact sheet that shows them is marked.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from animate.media.tables import read_table
 from animate.options import Faces
 from animate.publish import sheets
 
+# Columns of manifest.csv.
 COLUMNS = ("file", "identity", "shard", "source", "source_sha256", "start", "seconds", "frames",
            "rate", "left", "top", "side", "rights", "sha256")  # fmt: skip
 SHOWN = 24  # clips on the contact sheet
@@ -54,25 +55,25 @@ SHOWN = 24  # clips on the contact sheet
 
 @dataclass(frozen=True)
 class Job:
-    """One raw video, who is in it and, where a list says so, which pieces of it."""
+    """One raw video to cut, and the person in it."""
 
-    key: str
+    key: str  # name of the shard
     path: Path
     identity: str
     rights: str
-    listed: tuple[dict[str, str], ...] = ()
+    listed: tuple[dict[str, str], ...] = ()  # rows of a metadata list, one for each piece
 
 
 @dataclass
 class Summary:
-    """What came of all videos."""
+    """The outcome of all videos."""
 
-    kept: int = 0
+    kept: int = 0  # clips
     frames: int = 0
     people: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)  # which videos are unreadable, and what copies
-    shown: list[list[str]] = field(default_factory=list)  # on the contact sheet, row by row
+    dropped: Counter[str] = field(default_factory=Counter)  # clips by reason
+    notes: list[str] = field(default_factory=list)  # unreadable videos and duplicate clips
+    shown: list[list[str]] = field(default_factory=list)  # clips on the contact sheet, by row
 
     def markdown(self) -> str:
         lines = [f"{self.kept} clips of {self.people} people, {self.frames} frames", ""]
@@ -100,13 +101,13 @@ def prepare(
 ) -> Summary:
     """Cut the faces of `source` into training clips in dest/train and dest/val, split by person.
 
-    source: a folder of videos, or of one folder for each person, or a CSV as VoxCeleb's and
-    Taichi's metadata (video_id, start, end, bbox, fps, width, height, partition) whose videos lie
-    in the folder `videos`; its times and boxes are taken as they are. rate: frames a second, about:
-    of 50 every second one is left out, 30 stay. held_out: the share of people who go to val.
-    rights: kept in the manifest.
-    The same call goes on where one was stopped. One bad video never stops the rest: it is dropped
-    and counted. Raises AnimateError for no videos, a list that can't be read and a full disk.
+    source: a folder of videos, or of one folder for each person, or a CSV like the metadata of
+    VoxCeleb and Taichi (video_id, start, end, bbox, fps, width, height, partition), whose videos
+    are in the folder `videos`; its times and boxes are used unchanged. rate: approximate frames a
+    second; of 50 every other frame is dropped, 30 stay. held_out: share of people for val. rights:
+    text for the manifest.
+    The same call resumes after an interruption. A bad video is dropped and counted, and never stops
+    the others. Raises AnimateError for no videos, an unreadable list and a full disk.
     """
     dest, wanted = Path(dest), wanted or Wanted()
     if not 0 <= held_out < 1 or workers < 1 or rate < 1:
@@ -129,18 +130,20 @@ def _work(
 ) -> None:  # fmt: skip
     from tqdm import tqdm
 
-    do = partial(process_video, dest=dest, wanted=wanted, rate=rate, held_out=held_out, seed=seed)
+    process = partial(
+        process_video, dest=dest, wanted=wanted, rate=rate, held_out=held_out, seed=seed
+    )
     hidden = None if progress else True
     try:
         if workers == 1:
             for job in tqdm(jobs, unit="video", disable=hidden):
-                do(job)
+                process(job)
             return
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            working = [pool.submit(do, job) for job in jobs]
+            futures = [pool.submit(process, job) for job in jobs]
             try:
                 for future in tqdm(
-                    as_completed(working), total=len(jobs), unit="video", disable=hidden
+                    as_completed(futures), total=len(jobs), unit="video", disable=hidden
                 ):
                     future.result()
             except BaseException:
@@ -148,17 +151,17 @@ def _work(
                 raise
     except OSError as error:
         raise AnimateError(
-            f"{dest} can't be written to ({error.strerror}): free some space; the same command "
-            "goes on"
+            f"{dest} can't be written to ({error.strerror}): free some space, then run the same "
+            "command again to resume"
         ) from error
 
 
 def jobs_from_folder(source: Path, rights: str) -> list[Job]:
-    """A job for each video in a folder and its sub-folders; a sub-folder is a person."""
+    """A job for each video in a folder and its sub-folders, each of which is a person."""
     source = existing(Path(source))
     paths = sorted(p for p in source.rglob("*") if files.kind_in_folder(p) == files.CLIP)
     if not paths:
-        raise AnimateError(f"no videos in {source}: give a folder of videos, or a list of them")
+        raise AnimateError(f"no videos in {source}: give a folder of videos, or a CSV list of them")
     jobs = []
     for path in paths:
         inside = path.relative_to(source)
@@ -169,21 +172,21 @@ def jobs_from_folder(source: Path, rights: str) -> list[Job]:
 
 
 def jobs_from_csv(source: Path, videos: Path | None, rights: str) -> list[Job]:
-    """A job for each video of a metadata CSV; those that aren't there are dropped later."""
+    """A job for each video of a metadata CSV; missing videos are dropped later."""
     if videos is None:
-        raise AnimateError(f"{source} is a list: name the folder of its videos with videos=")
+        raise AnimateError(f"{source} is a list: name the folder of its videos with videos=FOLDER")
     needed = {"video_id", "start", "end", "bbox", "fps", "width", "height"}
     columns, table = read_table(source, f"use columns {', '.join(sorted(needed))}")
     if lacking := needed - set(columns):
-        raise AnimateError(f"{source} lacks the columns {', '.join(sorted(lacking))}")
+        raise AnimateError(f"{source} lacks the columns {', '.join(sorted(lacking))}: add them")
     rows: dict[str, list[dict[str, str]]] = {}
     for row in table:
         rows.setdefault(row["video_id"], []).append(row)
     if not rows:
-        raise AnimateError(f"{source} lists no videos: give one with rows")
+        raise AnimateError(f"{source} lists no videos: add a row for each clip")
     jobs = []
     for name, own in rows.items():
-        video, _, person = name.partition("#")  # VoxCeleb's: video#person
+        video, _, person = name.partition("#")  # VoxCeleb's names are video#person
         named = sorted(Path(videos).glob(f"{escape(video)}.*"))
         path = next(
             (p for p in named if files.kind_in_folder(p) == files.CLIP),
@@ -196,7 +199,7 @@ def jobs_from_csv(source: Path, videos: Path | None, rights: str) -> list[Job]:
 def process_video(
     job: Job, dest: Path, wanted: Wanted, rate: int, held_out: float, seed: int
 ) -> None:
-    """Work on one video in a process of its own: write its shard, then what became of it."""
+    """Cut one video, in its own process: write its shard, then a JSON record of the outcome."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -208,7 +211,7 @@ def process_video(
     draft = path.with_suffix(".part")
     try:
         with tarfile.open(draft, "w") as tar:
-            for piece, frames, of in cut_out(job, wanted, rate, dropped):
+            for piece, frames, pace in cut_out(job, wanted, rate, dropped):
                 name = piece.name or f"{job.key}_{len(rows):03d}"
                 data = io.BytesIO()
                 np.save(data, frames)
@@ -216,32 +219,32 @@ def process_video(
                 member.size = data.tell()
                 data.seek(0)
                 tar.addfile(member, data)
-                rows.append(manifest_row(job, name, f"{job.key}.tar", piece, frames, of))
-    except AnimateError as error:  # what was cut before it broke is kept
+                rows.append(manifest_row(job, name, f"{job.key}.tar", piece, frames, pace))
+    except AnimateError as error:  # clips cut before the error are kept
         dropped["unreadable"] += 1
         why = str(error).replace(str(job.path), job.path.name)
     if rows:
         os.replace(draft, path)
     else:
         draft.unlink()
-    note = dest / "done" / f"{job.key}.json"
+    record = dest / "done" / f"{job.key}.json"
     text = json.dumps({"split": split, "rows": rows, "dropped": dropped, "why": why})
-    note.with_suffix(".part").write_text(text)
-    os.replace(note.with_suffix(".part"), note)
+    record.with_suffix(".part").write_text(text)
+    os.replace(record.with_suffix(".part"), record)
 
 
 def partition(job: Job, held_out: float, seed: int) -> str:
-    """train or val: what the list says, else by chance that depends on the person alone."""
-    said = job.listed[0].get("partition") if job.listed else None
-    if said:
-        return "train" if said == "train" else "val"
-    drawn = hashlib.sha256(f"{seed}:{job.identity}".encode()).digest()
-    return "val" if int.from_bytes(drawn[:8], "big") < held_out * 2**64 else "train"
+    """train or val: as the list says, else by a hash of seed and person."""
+    listed = job.listed[0].get("partition") if job.listed else None
+    if listed:
+        return "train" if listed == "train" else "val"
+    digest = hashlib.sha256(f"{seed}:{job.identity}".encode()).digest()
+    return "val" if int.from_bytes(digest[:8], "big") < held_out * 2**64 else "train"
 
 
 @dataclass(frozen=True)
 class Pace:
-    """A video at the rate of training: every `step`-th frame."""
+    """A video at the training frame rate: each `step`-th frame."""
 
     clip: clips.Clip
     step: int
@@ -257,9 +260,9 @@ class Pace:
 def cut_out(
     job: Job, wanted: Wanted, rate: int, dropped: Counter[str]
 ) -> Iterator[tuple[Piece, np.ndarray, Pace]]:
-    """The pieces of a video that are wanted, with their frames (T, S, S, 3); one is held at a time.
+    """Yield the wanted pieces of a video with their frames (T, S, S, 3), one at a time.
 
-    The video is read twice: to see where the face goes, then to cut.
+    Reads the video twice: to track the face, then to cut. Counts the `dropped` pieces by reason.
     """
     clip = clips.open_clip(job.path, truncated="accept")
     pace = Pace(clip, max(1, round(clip.rate / rate)))
@@ -298,7 +301,7 @@ def cut_out(
 
 
 def _until(stream: Iterator[tuple[int, np.ndarray]], end: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Up to frame `end`, which stays in the stream."""
+    """The frames before number `end`, which stays in the stream."""
     for t, frame in stream:
         yield t, frame
         if t + 1 >= end:
@@ -306,7 +309,7 @@ def _until(stream: Iterator[tuple[int, np.ndarray]], end: int) -> Iterator[tuple
 
 
 def from_list(job: Job, pace: Pace) -> list[Piece]:
-    """The pieces that a metadata list names, in frames and pixels of the video at hand."""
+    """The pieces that a metadata list names, in frame numbers and pixels of this video."""
     parts = []
     for line in job.listed:
         left, top, right, bottom = (float(v) for v in line["bbox"].split("-"))
@@ -323,7 +326,7 @@ def from_list(job: Job, pace: Pace) -> list[Piece]:
 def manifest_row(
     job: Job, name: str, tar: str, piece: Piece, frames: np.ndarray, pace: Pace
 ) -> dict[str, Any]:
-    """A clip's line in the manifest, and its fingerprint."""
+    """A clip's row of the manifest, with its fingerprint."""
     return {
         "file": name,
         "identity": job.identity,
@@ -344,26 +347,27 @@ def manifest_row(
 
 
 def conclude(dest: Path, keys: list[str]) -> Summary:
-    """The manifests of train and val without duplicates, the summary, the contact sheet.
+    """Write the manifests of train and val without duplicates, the summary and the contact sheet.
 
-    A clip that isn't in its manifest isn't read in training, though its shard holds it.
+    Training ignores clips of a shard that are not in the manifest.
     """
     summary = Summary()
-    seen: list[tuple[str, str, str]] = []  # video, clip, fingerprint; those of one don't overlap
+    # video, clip, fingerprint; clips of the same video don't overlap and aren't compared
+    kept_prints: list[tuple[str, str, str]] = []
     rows: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
     for key in keys:
-        told = json.loads((dest / "done" / f"{key}.json").read_text())
-        summary.dropped.update(told["dropped"])
-        summary.notes += [told["why"]] if told["why"] else []
-        for line in told["rows"]:
-            print_of = line.pop("fingerprint")
-            like = [c for video, c, other in seen if video != key and alike(print_of, other)]
-            if like:
+        record = json.loads((dest / "done" / f"{key}.json").read_text())
+        summary.dropped.update(record["dropped"])
+        summary.notes += [record["why"]] if record["why"] else []
+        for line in record["rows"]:
+            own = line.pop("fingerprint")
+            copies = [c for video, c, other in kept_prints if video != key and alike(own, other)]
+            if copies:
                 summary.dropped["duplicate"] += 1
-                summary.notes.append(f"{line['file']} is a copy of {like[0]}")
+                summary.notes.append(f"{line['file']} is a copy of {copies[0]}")
                 continue
-            seen.append((key, line["file"], print_of))
-            rows[told["split"]].append(line)
+            kept_prints.append((key, line["file"], own))
+            rows[record["split"]].append(line)
     for split, lines in rows.items():
         with (dest / split / MANIFEST).open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, COLUMNS)
@@ -381,7 +385,7 @@ def conclude(dest: Path, keys: list[str]) -> Summary:
 
 
 def _sheet(dest: Path, chosen: list[tuple[str, dict[str, Any]]]) -> list[list[str]]:
-    """A marked picture of the middle frames of some clips, six in a row; their names."""
+    """Publish a picture of the clips' middle frames, six in a row; returns their names by row."""
     cells = {}
     for split, line in chosen:
         frames = shard(dest / split / line["shard"])[line["file"]]

@@ -1,4 +1,4 @@
-"""Where the frames of training clips lie: in the files of a data folder, or on a GPU."""
+"""Open training clips, and fetch their frames from files or from a device's memory."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def open_clips(
     by_length: bool = False,
     augment: Augment | None = None,
 ) -> Clips:
-    """The clips of a folder in any layout (`folders`); `cache` is for decoded videos.
+    """Open the clips of a folder in any layout (`folders`); `cache` is a folder for decoded videos.
 
     by_person: draw a person first, then one of their clips (`identity_of`). teacher: an npz that
     maps a clip's name to (T, 478, 2) landmarks in pixels (scripts/teach_landmarks.py). person: a
-    folder of masks, NAME.npy (T, S, S), for those clips that have them (scripts/teach_person.py).
-    by_length: see `Clips`. Raises AnimateError for an empty folder, a file that can't be read, a
-    manifest that names a missing one, and frames that are not square or of several sizes.
+    folder of masks, NAME.npy (T, S, S), for the clips that have one (scripts/teach_person.py).
+    by_length: see `Clips`. Raises AnimateError for an empty folder, an unreadable file, a manifest
+    that names a missing file, and frames that are not square or of several sizes.
     """
     from animate.data.pairs import Clips
 
@@ -45,7 +45,9 @@ def open_clips(
         if isinstance(stored.frames, Frames):
             frames[stored.name] = stored.frames
         elif cache is None:
-            raise AnimateError(f"{folder} holds videos: name a folder for their frames, cache=")
+            raise AnimateError(
+                f"{folder} holds videos: name a folder for their decoded frames with data.cache="
+            )
         else:
             frames[stored.name] = decoded(stored.name, stored.frames, Path(cache))
     if not frames:
@@ -55,8 +57,8 @@ def open_clips(
         if clip[0].shape != (side, side, 3):
             height, width = clip[0].shape[:2]
             raise AnimateError(
-                f"{folder}/{name} is {width}x{height}, others {side}x{side}: bring all to one "
-                "square with `animate prepare`"
+                f"{folder}/{name} is {width}x{height}, others {side}x{side}: make all one square "
+                "size with `animate prepare`"
             )
     people = [identity_of(folder, name) for name in frames] if by_person else None
     return Clips(
@@ -71,7 +73,7 @@ def open_clips(
 
 
 def decoded(name: str, clip: Iterable[np.ndarray], cache: Path) -> np.ndarray:
-    """The frames of one clip, from the cache if they are there."""
+    """The frames of one clip as a memory-mapped array of the cache, decoded on first use."""
     stored = cache / f"{name}.npy"
     if not stored.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,7 @@ def decoded(name: str, clip: Iterable[np.ndarray], cache: Path) -> np.ndarray:
 
 
 def load_landmarks(teacher: Path | None, frames: dict[str, Frames]) -> list[np.ndarray] | None:
-    """Taught landmarks (T, K, 2) in [-1, 1] of every clip; None without a teacher."""
+    """The taught landmarks (T, K, 2) in [-1, 1] of every clip; None without a teacher."""
     if teacher is None:
         return None
     if not Path(teacher).exists():
@@ -97,14 +99,15 @@ def load_landmarks(teacher: Path | None, frames: dict[str, Frames]) -> list[np.n
                     f"{teacher} has no landmarks for the {len(clip)} frames of {name}: make them "
                     "again with scripts/teach_landmarks.py"
                 )
-            found = table[name][:, list(mesh.TAUGHT)]
-            # MediaPipe's pixels run from edge to edge, ours from centre to centre of the corners
-            points.append(((found - 0.5) * 2 / (clip[0].shape[1] - 1) - 1).astype(np.float32))
+            taught = table[name][:, list(mesh.TAUGHT)]
+            # MediaPipe measures from the image's edge; -1 and 1 are centres of the corner pixels
+            points.append(((taught - 0.5) * 2 / (clip[0].shape[1] - 1) - 1).astype(np.float32))
     return points
 
 
 def masks(folder: Path | None, frames: dict[str, Frames]) -> list[np.ndarray | None] | None:
-    """Where the person is, uint8 (T, S, S), for the clips whose masks are there; None for none."""
+    """The person's mask of each clip, uint8 (T, S, S), None for a clip without; None without a
+    folder."""
     if folder is None:
         return None
     if not Path(folder).is_dir():
@@ -114,29 +117,31 @@ def masks(folder: Path | None, frames: dict[str, Frames]) -> list[np.ndarray | N
         path = Path(folder) / f"{name}.npy"
         mask = np.load(path, mmap_mode="r") if path.exists() else None
         if mask is not None and mask.shape != (len(clip), *clip[0].shape[:2]):
-            raise AnimateError(f"{path} is not of the frames of {name}: make it again")
+            raise AnimateError(
+                f"{path} is not of the frames of {name}: make it again with scripts/teach_person.py"
+            )
         found.append(mask)
     return found
 
 
 class Store:
-    """Fetches frames from the files; one that can't be read gives way to the next of its clip.
+    """Fetches frames from the files; an unreadable one is replaced by the next of its clip.
 
-    `skipped` counts those; each is warned of once.
+    `skipped` counts the replacements; each unreadable frame gives one warning.
     """
 
     def __init__(self, names: Sequence[str], frames: Sequence[Frames]) -> None:
         self.names, self.frames = names, frames
         self.skipped = 0
-        self.told: set[tuple[int, int]] = set()
+        self.warned: set[tuple[int, int]] = set()
 
     def fetch(self, clip: np.ndarray, frame: np.ndarray, device: torch.device | str) -> Tensor:
         """Frames frame[i] of clips clip[i]: uint8 (n, S, S, 3) on a device."""
         pixels = [self._one(int(c), int(t)) for c, t in zip(clip, frame, strict=True)]
-        found = torch.from_numpy(np.stack(pixels))
+        batch = torch.from_numpy(np.stack(pixels))
         if torch.device(device).type == "cuda":
-            found = found.pin_memory().to(device, non_blocking=True)
-        return found
+            batch = batch.pin_memory().to(device, non_blocking=True)
+        return batch
 
     def _one(self, clip: int, frame: int) -> np.ndarray:
         frames = self.frames[clip]
@@ -146,18 +151,18 @@ class Store:
                 return frames[t]
             except (AnimateError, OSError) as error:
                 self.skipped += 1
-                if (clip, t) not in self.told:
-                    self.told.add((clip, t))
+                if (clip, t) not in self.warned:
+                    self.warned.add((clip, t))
                     warnings.warn(
                         f"frame {t} of {self.names[clip]} is skipped ({error}); "
-                        f"{len(self.told)} such frames so far",
+                        f"{len(self.warned)} such frames so far",
                         stacklevel=2,
                     )
         raise AnimateError(f"no frame of {self.names[clip]} can be read: remove this clip")
 
 
 class Resident:
-    """Every frame in the memory of one device: fetching is a gather, and no file is read."""
+    """Holds every frame in the memory of one device: fetching is a gather, and reads no file."""
 
     skipped = 0
 

@@ -1,1 +1,1 @@
-"""Measuring motion models: one declared protocol, metrics that name their models, a report."""
+"""Measure motion models: declared protocols, metrics that name their models, a report."""

@@ -1,90 +1,89 @@
-"""Evaluation of one checkpoint: every case through the model, every frame measured, one report."""
+"""Evaluate a checkpoint: move every case, measure every frame, write one report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from itertools import repeat, tee
 from pathlib import Path
+from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from animate import checkpoints
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record
 from animate.evaluation.report import Report, write
 from animate.inference.compose import fitted
 from animate.inference.predictor import Predictor
-from animate.system.device import find_device, find_threads
+from animate.inference.session import Session
+from animate.options import Evaluation, Options
+from animate.system.observer import QUIET, Observer
 from animate.system.parallel import chunks
 
-BASELINES = ("photo", "driver")
 CHUNK = 8  # frames measured at a time
+OPTIONS, EVALUATION = Options(), Evaluation()
+HONOURED = {"motion.name", "motion.checkpoint", "device", "precision", "threads"}
 
 
 def evaluate(
-    checkpoint: str | Path,
-    data: Path,
-    out: Path,
+    data: str | Path,
+    out: str | Path,
+    options: Options = OPTIONS,
+    evaluation: Evaluation = EVALUATION,
     *,
-    pairs: Path | None = None,
-    every: int = 1,
-    limit: int | None = None,
-    baselines: Sequence[str] = ("photo",),
-    landmarks: str = "auto",
-    landmarks_file: Path | None = None,
-    identity: str = "dlib",
-    identity_every: int = 5,
-    lpips: Path | None = None,
-    inception: Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: bool = False,
+    observer: Observer = QUIET,
+    **settings: Any,
 ) -> Report:
     """Measure a checkpoint on the clips of `data` and write the report into the folder `out`.
 
-    Without `pairs` each clip's first frame is moved to its others; with it, each photo of the list
-    by each clip (`protocol`). Frames 0, `every`, 2 `every`, ... are measured, at most `limit` of a
-    clip; the identity of every `identity_every`-th of those. Metrics whose model is not there are
-    missing, with the reason. Raises AnimateError for what the caller can mend.
+    Without `evaluation.pairs` each clip's first frame is moved to its other frames. With it, each
+    photo of the list is moved by each clip (`protocol`). Frames 0, `every`, 2 `every`, ... are
+    measured. `settings` change some of `options` and `evaluation` by keyword
+    (`checkpoint="..."`, `every=2`). A metric whose model is not installed is missing from the
+    report, with the reason. Raises AnimateError for user errors, such as an option that an
+    evaluation can't honour.
     """
-    check(every, limit, identity_every, baselines)
+    own = {one.name for one in fields(evaluation)}
+    evaluation = replace(evaluation, **{k: v for k, v in settings.items() if k in own})
+    options = options.changed(**{k: v for k, v in settings.items() if k not in own})
+    options.refuse_others(HONOURED, "an evaluation")
     if find_spec("torchmetrics") is None or find_spec("matplotlib") is None:
         raise AnimateError("evaluation needs more packages: pip install 'animate[evaluate]'")
+    data, pairs = Path(data), evaluation.pairs
     cases = protocol.cross(data, pairs) if pairs else protocol.reconstruction(data)
-    place = find_device(device)
-    network, info = checkpoints.load(checkpoint, device=str(place))
-    predictor = Predictor.of(network, precision, find_threads("auto", place))
+    session = Session.open(options)
+    predictor, info, size = session.predictor, session.info, session.predictor.model.size
     meter = Meter(
         same=pairs is None,
-        size=network.size,
-        landmarks=landmarks,
-        landmarks_file=landmarks_file,
-        identity=identity,
-        identity_every=identity_every,
-        lpips=lpips,
-        inception=inception,
+        size=size,
+        landmarks=evaluation.landmarks,
+        landmarks_file=evaluation.landmarks_file,
+        identity=evaluation.identity,
+        identity_every=evaluation.identity_every,
+        lpips=evaluation.lpips,
+        inception=evaluation.inception,
     )
-    methods = ("model", *baselines)
-    torch.manual_seed(seed)
-    shown = tqdm(cases, unit="clip", disable=None if progress else True)
+    methods = ("model", *evaluation.baselines)
+    torch.manual_seed(evaluation.seed)
     try:
-        results = [run(case, predictor, meter, methods, every, limit) for case in shown]
+        with closing(observer.watch(cases, len(cases), "clip")) as watched:
+            results = [run(case, predictor, meter, methods, evaluation) for case in watched]
     finally:
         meter.close()
     pooled = meter.pooled()
     report = Report(
         protocol=protocol.RECONSTRUCTION if pairs is None else protocol.CROSS,
         settings={
-            "checkpoint": str(checkpoint), "model": info.model, "model_sha256": info.sha256,
-            "data": Path(data).name, "pairs": pairs and Path(pairs).name,
-            "size": network.size, "every": every, "limit": limit, "identity_every": identity_every,
-            "precision": str(predictor.precision), "device": place.type,
+            "checkpoint": str(options.motion.checkpoint), "model": info.model,
+            "model_sha256": info.sha256, "data": data.name, "pairs": pairs and pairs.name,
+            "size": size, "every": evaluation.every, "limit": evaluation.limit,
+            "identity_every": evaluation.identity_every, "precision": str(predictor.precision),
+            "device": predictor.model.device.type,
             "landmarks": meter.landmarker and meter.landmarker.name,
-            "identity": meter.identity and meter.identity.name, "seed": seed,
+            "identity": meter.identity and meter.identity.name, "seed": evaluation.seed,
         },
         missing=meter.missing,
         methods=methods,
@@ -95,28 +94,17 @@ def evaluate(
     return report
 
 
-def check(every: int, limit: int | None, identity_every: int, baselines: Sequence[str]) -> None:
-    """Raise AnimateError for numbers and names that make no sense."""
-    for name, value in (("every", every), ("limit", limit), ("identity_every", identity_every)):
-        if value is not None and value < 1:
-            raise AnimateError(f"{name} is {value}: use 1 or more")
-    unknown = [name for name in baselines if name not in BASELINES]
-    if unknown:
-        raise AnimateError(f"there is no baseline {unknown[0]}: use {', '.join(BASELINES)}")
-
-
 def run(
     case: protocol.Case,
     predictor: Predictor,
     meter: Meter,
     methods: Sequence[str],
-    every: int,
-    limit: int | None,
+    evaluation: Evaluation,
 ) -> ClipResult:
-    """Move the photo of one case by its clip, and measure every method beside the driver."""
+    """Move the photo of one case by its clip, and measure every method against the driver."""
     size = predictor.model.size
     photo = protocol.photo(case, size)
-    ours, theirs, pasted = tee(protocol.driving(case, size, every, limit), 3)
+    ours, theirs, pasted = tee(protocol.driving(case, size, evaluation.every, evaluation.limit), 3)
     source = predictor.encode(photo)
     moved = predictor.frames(source, ours, None, relative=not meter.same, adapt_scale=True)
     moved = (fitted(frame, size) for frame in moved)  # a model's pictures may be larger

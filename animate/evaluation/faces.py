@@ -1,7 +1,7 @@
-"""Landmark and identity models that the metrics of a face rest on; each says its name.
+"""Landmark and identity models for the metrics of faces; each has a name for the report.
 
 None is part of the toolkit: landmarks come from MediaPipe, face-alignment or dlib, identity from
-dlib. A model whose package or weights are not there raises Missing, saying how to get it.
+dlib. A model without its package or weights raises Missing, which says how to get it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ LANDMARKS = ("mediapipe", "face_alignment", "dlib")  # in the order in which `au
 
 
 class Missing(AnimateError):
-    """A model that is not there; its metrics are reported as missing."""
+    """A model is not available; its metrics are reported as missing."""
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """Which landmark is what. "Right" is the person's own right."""
+    """Indices of a landmark model's points. "Right" is the person's own right."""
 
-    points: int
-    lips: tuple[tuple[int, int], ...]  # pairs above each other on the inner lips
-    lids: tuple[tuple[tuple[int, int], ...], ...]  # the same on each eye: right, left
+    points: int  # how many there are
+    lips: tuple[tuple[int, int], ...]  # pairs of upper and lower point on the inner lips
+    lids: tuple[tuple[tuple[int, int], ...], ...]  # such pairs on each eye: right, left
     corners: tuple[tuple[int, int], ...]  # outer and inner corner of each eye: right, left
-    nose: int  # its base
+    nose: int  # base of the nose
 
 
 MESH = Scheme(
@@ -51,29 +51,29 @@ SIXTY_EIGHT = Scheme(  # Sagonas et al. 2013 (300-W), counted from 0
 
 @dataclass(frozen=True)
 class Landmarker:
-    """Finds the landmarks of the first face in a frame uint8 (H, W, 3): (K, 2) pixels or None."""
+    """Finds the landmarks of one face in a frame uint8 (H, W, 3): (K, 2) pixels, or None."""
 
     name: str
     scheme: Scheme
     find: Callable[[np.ndarray], np.ndarray | None]
-    close: Callable[[], None] = lambda: None  # to be called before the interpreter ends
+    close: Callable[[], None] = lambda: None  # call before the interpreter ends
 
     def track(self, frames: list[np.ndarray]) -> np.ndarray:
-        """(T, K, 2) of frames, NaN where no face was found."""
-        lost = np.full((self.scheme.points, 2), np.nan, np.float32)
-        found = [self.find(frame) for frame in frames]
-        return np.stack([lost if points is None else points for points in found])
+        """Landmarks (T, K, 2) of T frames, NaN where no face was found."""
+        missing = np.full((self.scheme.points, 2), np.nan, np.float32)
+        tracked = [self.find(frame) for frame in frames]
+        return np.stack([missing if points is None else points for points in tracked])
 
 
 def landmarker(name: str, file: Path | None = None) -> Landmarker:
-    """The landmark model called `name`, or with "auto" the first one that is there.
+    """The landmark model called `name`; "auto" is the first one available.
 
     file: MediaPipe's face_landmarker.task, or the folder of face-alignment's weights. Raises
-    Missing where it can't be had.
+    Missing if no such model is available.
     """
     makers = {
         "mediapipe": lambda: _mediapipe(file),
-        # in auto, the file is MediaPipe's
+        # with "auto" the file is MediaPipe's
         "face_alignment": lambda: _face_alignment(None if name == "auto" else file),
         "dlib": _dlib_landmarks,
     }
@@ -94,7 +94,7 @@ def _mediapipe(file: Path | None) -> Landmarker:
     if file is None:
         raise Missing("MediaPipe needs its file: landmarks_file=face_landmarker.task")
     if not Path(file).is_file():
-        raise AnimateError(f"there is no landmark model at {file}: check landmarks_file=")
+        raise AnimateError(f"landmarks_file={file} does not exist: give a face_landmarker.task")
     try:
         import mediapipe as mp
         from mediapipe.tasks.python import BaseOptions, vision
@@ -127,7 +127,10 @@ def _face_alignment(folder: Path | None) -> Landmarker:
     there = all(any((place / name).is_file() for name in names) for names in NEEDED)
     if importlib.util.find_spec("face_alignment") is None or not there:
         files = ", ".join(names[0] for names in NEEDED)
-        raise Missing(f"face-alignment needs its package and, in {place}, the weights {files}")
+        raise Missing(
+            f"face-alignment needs the weights {files} in {place}, and its package: pip install "
+            "face-alignment"
+        )
     network = FaceAlignment(place)
 
     def find(frame: np.ndarray) -> np.ndarray | None:
@@ -153,20 +156,20 @@ def _dlib_landmarks() -> Landmarker:
 
 @dataclass(frozen=True)
 class Identity:
-    """Tells people apart: a vector for each face, aligned by its landmarks."""
+    """A face recognition model: a vector for each face, which is aligned by its landmarks."""
 
     name: str
     embed: Callable[[np.ndarray, np.ndarray], np.ndarray]  # frame, its landmarks (K, 2) -> (128,)
 
 
 def identity(name: str, scheme: Scheme) -> Identity:
-    """The identity model called `name`; "dlib" is the only one. Raises Missing without it."""
+    """The identity model called `name`; there is only "dlib". Raises Missing without it."""
     if name != "dlib":
         raise AnimateError(f"identity is {name}: use dlib or none")
     dlib, files = _dlib()
     net = dlib.face_recognition_model_v1(str(files / "dlib_face_recognition_resnet_model_v1.dat"))
     (right, left), everywhere = scheme.corners, dlib.rectangle(0, 0, 1, 1)
-    order = [*left, *right, scheme.nose]  # of dlib's own five landmarks
+    order = [*left, *right, scheme.nose]  # in the order of dlib's five landmarks
 
     def embed(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
         parts = [dlib.point(round(float(x)), round(float(y))) for x, y in points[order]]
@@ -177,7 +180,7 @@ def identity(name: str, scheme: Scheme) -> Identity:
 
 
 def _dlib():  # type: ignore[no-untyped-def]
-    """dlib and the folder of its models, found without running the package that carries them."""
+    """dlib and the folder of its models, found without importing the package that holds them."""
     spec = importlib.util.find_spec("face_recognition_models")
     try:
         import dlib

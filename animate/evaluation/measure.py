@@ -1,4 +1,4 @@
-"""The models that measure, as far as they are there, and what they find in a clip."""
+"""Compute the metrics of clips with the measuring models that are available."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from torch import Tensor
 from animate.evaluation import faces, motion, pixels
 from animate.evaluation.metrics import METRICS, Needs, named
 
-OTHER = "another person drives: there is no true picture to compare with"
+OTHER = "the driver is another person: there is no ground truth to compare with"
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame of a result that is worth showing."""
+    """One measured frame of a result, with its error and the driver's frame."""
 
     error: float
     index: int  # among the measured frames
-    driver: np.ndarray
-    result: np.ndarray
+    driver: np.ndarray  # (S, S, 3) uint8
+    result: np.ndarray  # (S, S, 3) uint8
 
 
 @dataclass
 class Record:
-    """What was seen of one clip by one method."""
+    """Measurements of one clip by one method, which grow chunk by chunk."""
 
-    distances: dict[str, list[float]] = field(default_factory=dict)  # for every frame
-    tracks: list[np.ndarray] = field(default_factory=list)  # (t, K, 2) of each chunk
-    vectors: dict[int, np.ndarray] = field(default_factory=dict)  # of identity, by frame
-    followed: int = 0  # frames
-    errors: list[float | None] = field(default_factory=list)  # that the worst are chosen by
-    worst: Moment | None = None
+    distances: dict[str, list[float]] = field(default_factory=dict)  # by metric, for every frame
+    tracks: list[np.ndarray] = field(default_factory=list)  # landmarks (t, K, 2) of each chunk
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)  # identity vectors by frame
+    followed: int = 0  # frames in `tracks`
+    errors: list[float | None] = field(default_factory=list)  # by frame, to rank them
+    worst: Moment | None = None  # the frame with the largest error
 
 
 @dataclass
 class ClipResult:
-    """One clip: for each method its numbers and its error frame by frame, and the worst moment."""
+    """Results of one clip: each method's numbers and errors by frame, and the worst frame."""
 
     name: str
     identity: str
-    frames: int
-    numbers: dict[str, dict[str, float | None]]
-    errors: dict[str, list[float | None]]
+    frames: int  # how many were measured
+    numbers: dict[str, dict[str, float | None]]  # by method, by metric
+    errors: dict[str, list[float | None]]  # by method, for every frame
     photo: np.ndarray
     worst: Moment | None
 
 
 class Meter:
-    """Measures frames; `missing` names each metric that can't be had, with the reason.
+    """Measures frames; `missing` maps each unavailable metric to the reason.
 
-    size: side of the frames. same: the driver is the person of the photo, so that there is a true
-    picture to compare with.
+    size: side of the frames in pixels. same: the driver is the person in the photo, so its frames
+    are the ground truth.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Meter:
             lambda: faces.landmarker(landmarks, landmarks_file),
         )
         scheme: Any = self.landmarker and self.landmarker.scheme
-        unaligned = "faces are aligned by landmarks, and there are none"
+        unaligned = "faces are aligned by landmarks, which are missing"
         self.identity = self._get(
             named(Needs.IDENTITY, Needs.IDENTITIES),
             "switched off" if identity == "none" else None if scheme else unaligned,
@@ -100,7 +100,7 @@ class Meter:
             self.missing |= {name: OTHER for name, m in METRICS.items() if m.true_picture}
 
     def _get(self, metrics: Sequence[str], absent: str | None, make: Callable[[], Any]) -> Any:
-        """What `make` makes, or None, with the reason noted for its metrics."""
+        """What `make` returns; None if `absent` or Missing, with that reason for its metrics."""
         try:
             if absent is None:
                 return make()
@@ -110,44 +110,45 @@ class Meter:
         return None
 
     def had(self, *needs: Needs) -> list[str]:
-        """The metrics that need one of these and can be had."""
+        """The available metrics that need one of these."""
         return [name for name in named(*needs) if name not in self.missing]
 
     def pool(self, frames: list[np.ndarray], targets: list[np.ndarray]) -> None:
-        """Add the model's next frames and the true ones to the metrics over all clips."""
+        """Add the model's next frames and the target frames to the metrics over all clips."""
         if names := self.had(Needs.POOL):
             result, target = tensor(frames), tensor(targets)
             for name in names:
                 self.functions[name].add(result, target)
 
     def pooled(self) -> dict[str, float]:
-        """The metrics over all clips; the reason is noted where there is none."""
-        found = {}
+        """The metrics over all clips; one without a value is put into `missing`."""
+        values = {}
         for name in self.had(Needs.POOL):
             try:
-                found[name] = self.functions[name].value()
+                values[name] = self.functions[name].value()
             except faces.Missing as reason:
                 self.missing[name] = str(reason)
-        return found
+        return values
 
     def close(self) -> None:
         if self.landmarker:
             self.landmarker.close()
 
     def vector(self, photo: np.ndarray) -> np.ndarray | None:
-        """The identity of a photo, None where it shows no face or there is no model."""
+        """The identity vector of a photo; None without a face or an identity model."""
         points = self.landmarker.find(photo) if self.identity else None
         return None if points is None else self.identity.embed(photo, points)
 
     def follow(self, record: Record, frames: list[np.ndarray]) -> None:
-        """Find the face in the next frames of a method, and now and then whose it is."""
+        """Track landmarks in the next frames of a method; each `identity_every`-th frame gets an
+        identity vector."""
         if self.landmarker is None:
             return
         track = self.landmarker.track(frames)
         for i, frame in enumerate(frames):
-            at = record.followed + i
-            if self.identity and at % self.identity_every == 0 and np.isfinite(track[i]).all():
-                record.vectors[at] = self.identity.embed(frame, track[i])
+            t = record.followed + i
+            if self.identity and t % self.identity_every == 0 and np.isfinite(track[i]).all():
+                record.vectors[t] = self.identity.embed(frame, track[i])
         record.tracks.append(track)
         record.followed += len(frames)
 
@@ -158,8 +159,8 @@ class Meter:
         targets: list[np.ndarray],
         photo: np.ndarray | None,
     ) -> None:
-        """Compare the next frames, already followed, with the driver's of the same moments; where
-        another person drives, with the identity in the photo."""
+        """Compare the next frames, after `follow`, with the driver's at the same times; where the
+        driver is another person, with the photo's identity vector."""
         start = len(record.errors)
         errors: list[float | None] = []
         if self.same:
@@ -181,29 +182,31 @@ class Meter:
     def numbers(
         self, record: Record, target: Record, photo: np.ndarray | None, side: int
     ) -> dict[str, float | None]:
-        """The numbers of one clip and method; those in `missing` are left out."""
-        found: dict[str, float | None] = {k: float(np.mean(v)) for k, v in record.distances.items()}
+        """The metrics of one clip and method, without those in `missing`."""
+        values: dict[str, float | None] = {
+            k: float(np.mean(v)) for k, v in record.distances.items()
+        }
         if self.landmarker:
             ours, theirs = (np.concatenate(r.tracks) for r in (record, target))
             tracks = motion.Tracks(ours, theirs, self.landmarker.scheme, side)
-            found |= {name: self.functions[name](tracks) for name in self.had(Needs.TRACKS)}
+            values |= {name: self.functions[name](tracks) for name in self.had(Needs.TRACKS)}
         if self.identity:
             both = sorted(set(record.vectors) & set(target.vectors))
             ours, theirs = (np.array([r.vectors[i] for i in both]) for r in (record, target))
             known = bool(both) and photo is not None
             for need, others in ((Needs.IDENTITY, photo), (Needs.IDENTITIES, theirs)):
                 for name in self.had(need):
-                    found[name] = self.functions[name](ours, others) if known else None
-        return found
+                    values[name] = self.functions[name](ours, others) if known else None
+        return values
 
 
 def strangeness(vector: np.ndarray | None, photo: np.ndarray | None) -> float | None:
-    """Cosine distance of an identity to the photo's, where both are known."""
+    """Cosine distance of a frame's identity vector to the photo's; None if either is unknown."""
     if vector is None or photo is None:
         return None
     return float(1 - vector @ photo / np.linalg.norm(vector) / np.linalg.norm(photo))
 
 
 def tensor(frames: list[np.ndarray]) -> Tensor:
-    """(T, 3, S, S) in [0, 1] of frames uint8 (S, S, 3)."""
+    """Convert T frames uint8 (S, S, 3) to (T, 3, S, S) in [0, 1]."""
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float().div(255)

@@ -1,7 +1,7 @@
-"""The table of metrics: what each is computed from, by which function, and how it is told.
+"""The table of metrics: the inputs, the function and the presentation of each.
 
-A report's columns and explanations, the command's printed line and the reasons for what is missing
-follow from it, so that another metric is one row: `METRICS["name"] = Metric(...)`.
+A report's columns and explanations, the command's printed line and the reasons for missing metrics
+follow from it. To add a metric, add one row: `METRICS["name"] = Metric(...)`.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from animate.evaluation.pixels import Setup
 
 
 class Needs(Enum):
-    """What a metric's function is given and what it returns, None where there is no number.
+    """Arguments and result of a metric's function; None is the result where there is no number.
 
-    A clip's numbers are listed in this order, each in that of the table.
+    A clip's metrics are listed in this order, and within it in that of the table.
     """
 
-    FRAMES = "result and true frames (B, 3, S, S) in [0, 1], to (B,): the mean over a clip counts"
-    TRACKS = "`motion.Tracks`: landmarks of a clip's result and driver, to a number"
-    IDENTITY = "identity vectors of a clip's result (n, D) and the photo's (D,), to a number"
-    IDENTITIES = "identity vectors (n, D) of a clip's result and true frames, to a number"
-    POOL = "no function but a `pixels.Pool`, to which the frames of all clips are added"
+    FRAMES = "result and target frames (B, 3, S, S) in [0, 1] -> (B,), averaged over a clip"
+    TRACKS = "`motion.Tracks`: landmarks of a clip's result and driver -> a number"
+    IDENTITY = "identity vectors (n, D) of a clip's result, and the photo's (D,) -> a number"
+    IDENTITIES = "identity vectors (n, D) of a clip's result and target frames -> a number"
+    POOL = "a `pixels.Pool` instead of a function; the frames of all clips are added to it"
 
 
 @dataclass(frozen=True)
 class Metric:
     """A row of the table.
 
-    about: what it is, with units and source, for the report. better: "lower" or "higher", where the
-    report is to say so. load: in place of `compute`, for what has weights: makes it from `Setup`,
-    or raises `faces.Missing` with what to do. own: tracks are only compared where the driver is the
-    photo's own person. smallest: pixels a side that it needs. printed: on the command's line.
-    digits: behind the point.
+    about: explanation for the report, with units and source. better: "lower" or "higher", if the
+    report should say so. load: instead of `compute`, for a metric with weights: makes the function
+    from `Setup`, or raises `faces.Missing` with what to do. own: for tracks, compare only where the
+    driver is the person in the photo. smallest: least side of the frames in pixels. printed: shown
+    in the command's line. digits: decimal places.
     """
 
     needs: Needs
@@ -51,21 +51,22 @@ class Metric:
 
     @property
     def true_picture(self) -> bool:
-        """Whether it makes sense only where the driver shows what the result should be."""
+        """Whether the metric needs ground truth: a driver that is the person in the photo."""
         return self.own or self.needs in (Needs.FRAMES, Needs.IDENTITIES, Needs.POOL)
 
     @property
     def explained(self) -> str:
+        """The explanation, with the better direction if there is one."""
         return f"{self.about}; {self.better} is better" if self.better else self.about
 
     def text(self, value: float | None) -> str:
-        """A value for a table: `digits` places, two less from 10 on, "-" for None."""
+        """A value for a table: `digits` decimal places, two fewer from 10 on; "-" for None."""
         if value is None:
             return "-"
         return f"{value:.{self.digits if abs(value) < 10 else max(self.digits - 2, 0)}f}"
 
 
-METRICS: dict[str, Metric] = {  # in the order of the tables
+METRICS: dict[str, Metric] = {  # in the order of the report's tables
     "l1": Metric(
         Needs.FRAMES, "L1, mean absolute error, images in [0, 1]", pixels.l1, "lower", printed=True
     ),
@@ -104,13 +105,13 @@ METRICS: dict[str, Metric] = {  # in the order of the tables
     ),
     "aed": Metric(
         Needs.IDENTITIES,
-        "AED, Euclidean distance of identities to the true frame",
+        "AED, Euclidean distance of identity vectors between result and target frames",
         motion.aed,
         "lower",
     ),
     "csim": Metric(
         Needs.IDENTITY,
-        "CSIM, cosine similarity of identities to the photo",
+        "CSIM, cosine similarity of identity vectors to the photo's",
         motion.csim,
         "higher",
         printed=True,
@@ -135,7 +136,7 @@ METRICS: dict[str, Metric] = {  # in the order of the tables
     ),
     "jitter": Metric(
         Needs.TRACKS,
-        "second difference of landmarks over the driver's own; 1 is as steady as the driver",
+        "second difference of landmarks over the driver's; 1 is as steady as the driver",
         motion.unsteadiness,
     ),
     "lost": Metric(
@@ -147,5 +148,5 @@ METRICS: dict[str, Metric] = {  # in the order of the tables
 
 
 def named(*needs: Needs) -> list[str]:
-    """The metrics that need one of these, need by need, each in the order of the table."""
+    """The metrics with one of these needs, grouped by need, each group in the table's order."""
     return [name for need in needs for name, metric in METRICS.items() if metric.needs is need]

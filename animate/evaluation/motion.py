@@ -1,7 +1,7 @@
-"""What landmarks and identities of a result say beside the driver's and the photo's.
+"""Landmark and identity metrics: the result against the driver and the photo.
 
-Tracks are (T, K, 2) in pixels, NaN where no face was found. A number that can't be had (no frame
-with a face, a mouth that never opens) is None, never 0.
+Tracks are (T, K, 2) in pixels, NaN where no face was found. A number that can't be computed (no
+frame with a face, a mouth that never opens) is None, never 0.
 """
 
 from __future__ import annotations
@@ -12,42 +12,43 @@ import numpy as np
 
 from animate.evaluation.faces import Scheme
 
-SAME_PERSON = 0.6  # dlib's own threshold for the distance of two of its vectors
-STILL = 0.01  # a deviation below it is no movement: of the eyes' distance, or an eye's width
-FEWEST = 8  # frames that a correlation over time needs
+SAME_PERSON = 0.6  # dlib's threshold: vectors of one person are closer than this
+STILL = 0.01  # least standard deviation of movement, in distances between the eyes or eye widths
+FEWEST = 8  # least number of frames for a correlation over time
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """Landmarks of a clip, the result's and the driver's, (T, K, 2) each, in frames of one side."""
+    """Landmarks of a clip's result and driver, (T, K, 2) each, in frames of the same side."""
 
     result: np.ndarray
-    target: np.ndarray
+    target: np.ndarray  # the driver's
     scheme: Scheme
     side: int  # pixels
 
 
 def akd(tracks: Tracks) -> float | None:
-    """AKD in pixels of a 256 pixel image: the mean of |dx| and |dy| over all coordinates, what the
-    code behind the tables of Siarohin et al. 2019 and later computes."""
-    away = _away(tracks)
-    return float(np.abs(away).mean()) if len(away) else None
+    """AKD in pixels of a 256 pixel image: the mean of |dx| and |dy| over all coordinates, as in the
+    code behind the tables of Siarohin et al. 2019 and later papers."""
+    offset = _offset(tracks)
+    return float(np.abs(offset).mean()) if len(offset) else None
 
 
 def akd_euclidean(tracks: Tracks) -> float | None:
-    """AKD as the mean distance, in pixels of a 256 pixel image."""
-    away = _away(tracks)
-    return float(np.linalg.norm(away, axis=-1).mean()) if len(away) else None
+    """AKD as the mean Euclidean distance, in pixels of a 256 pixel image."""
+    offset = _offset(tracks)
+    return float(np.linalg.norm(offset, axis=-1).mean()) if len(offset) else None
 
 
-def _away(tracks: Tracks) -> np.ndarray:
-    """(t, K, 2) from the driver's landmarks to the result's, where both faces were found."""
+def _offset(tracks: Tracks) -> np.ndarray:
+    """(t, K, 2) from the driver's landmarks to the result's, in frames where both are found, in
+    pixels of a 256 pixel image."""
     both = _found(tracks.result) & _found(tracks.target)
     return (tracks.result - tracks.target)[both] * (256 / tracks.side)
 
 
 def jitter(track: np.ndarray, scheme: Scheme) -> float | None:
-    """Mean norm of the landmarks' second difference in time, in distances between the eyes."""
+    """Mean norm of the landmarks' second difference in time, in mean distances between the eyes."""
     second = track[2:] - 2 * track[1:-1] + track[:-2]
     second = second[np.isfinite(second).all((1, 2))]
     size = np.nanmean(_eye_distance(track, scheme)) if _found(track).any() else np.nan
@@ -57,13 +58,13 @@ def jitter(track: np.ndarray, scheme: Scheme) -> float | None:
 
 
 def mouth_opening(track: np.ndarray, scheme: Scheme) -> np.ndarray:
-    """How far the inner lips are apart, in distances between the eyes, (T,)."""
-    apart = [_length(track, *pair) for pair in scheme.lips]
-    return np.mean(apart, 0) / _eye_distance(track, scheme)
+    """Mean gap between the inner lips, in distances between the eyes, (T,)."""
+    gaps = [_length(track, *pair) for pair in scheme.lips]
+    return np.mean(gaps, 0) / _eye_distance(track, scheme)
 
 
 def eye_opening(track: np.ndarray, scheme: Scheme) -> np.ndarray:
-    """How far the lids are apart, in widths of the eye, mean of both eyes, (T,).
+    """Mean gap between the lids in widths of the eye, averaged over both eyes, (T,).
 
     The eye aspect ratio of Soukupova and Cech 2016.
     """
@@ -75,10 +76,9 @@ def eye_opening(track: np.ndarray, scheme: Scheme) -> np.ndarray:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Pearson's r of two courses over time (T,), where both are known.
+    """Pearson's r of the result's series `a` and the driver's `b`, (T,), over frames with both.
 
-    None with fewer than 8 such frames or where the driver's, b, hardly moves; 0 where only the
-    result's does not.
+    None for fewer than FEWEST such frames, or if b hardly moves; 0 if only a doesn't move.
     """
     known = np.isfinite(a) & np.isfinite(b)
     a, b = a[known], b[known]
@@ -88,13 +88,13 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def mouth_r(tracks: Tracks) -> float | None:
-    """The correlation over time of how far the mouths are open."""
+    """The correlation over time of the mouth openings of result and driver."""
     ours, theirs = (mouth_opening(t, tracks.scheme) for t in (tracks.result, tracks.target))
     return correlation(ours, theirs)
 
 
 def eyes_r(tracks: Tracks) -> float | None:
-    """The correlation over time of how far the eyes are open."""
+    """The correlation over time of the eye openings of result and driver."""
     ours, theirs = (eye_opening(t, tracks.scheme) for t in (tracks.result, tracks.target))
     return correlation(ours, theirs)
 
@@ -106,24 +106,24 @@ def unsteadiness(tracks: Tracks) -> float | None:
 
 
 def lost(tracks: Tracks) -> float | None:
-    """The share of frames with the driver's face in which the result's is not found."""
-    seen = _found(tracks.target)
-    return float((~_found(tracks.result))[seen].mean()) if seen.any() else None
+    """The share of frames without the result's face, among those with the driver's."""
+    shown = _found(tracks.target)
+    return float((~_found(tracks.result))[shown].mean()) if shown.any() else None
 
 
 def csim(vectors: np.ndarray, photo: np.ndarray) -> float:
-    """Mean cosine similarity of identities (n, D) to the photo's (D,)."""
+    """Mean cosine similarity of identity vectors (n, D) to the photo's (D,)."""
     cosine = vectors @ photo / np.linalg.norm(vectors, axis=1) / np.linalg.norm(photo)
     return float(cosine.mean())
 
 
 def recognised(vectors: np.ndarray, photo: np.ndarray) -> float:
-    """The share of identities (n, D) nearer to the photo's (D,) than dlib's threshold."""
+    """The share of identity vectors (n, D) closer to the photo's (D,) than SAME_PERSON."""
     return float((np.linalg.norm(vectors - photo, axis=1) < SAME_PERSON).mean())
 
 
 def aed(vectors: np.ndarray, targets: np.ndarray) -> float:
-    """Mean Euclidean distance of identities (n, D) to those of the true frames (n, D)."""
+    """Mean Euclidean distance of identity vectors (n, D) to those of the target frames (n, D)."""
     return float(np.linalg.norm(vectors - targets, axis=1).mean())
 
 
@@ -136,5 +136,5 @@ def _length(track: np.ndarray, a: int, b: int) -> np.ndarray:
 
 
 def _eye_distance(track: np.ndarray, scheme: Scheme) -> np.ndarray:
-    """Between the outer corners of the eyes, (T,)."""
+    """Distance between the outer corners of the eyes, (T,)."""
     return _length(track, scheme.corners[0][0], scheme.corners[1][0])

@@ -1,4 +1,4 @@
-"""Distances between pictures. Images are (B, 3, S, S) float in [0, 1]; one number for each."""
+"""Image metrics of (B, 3, S, S) floats in [0, 1]: one number for each image, or one for all."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from torch.nn import functional as F
 from animate.errors import AnimateError
 from animate.evaluation.faces import Missing
 
-SMALLEST = 161  # pixels a side that five scales of an 11 pixel window need
+SMALLEST = 161  # pixels: least side for five scales of an 11 pixel window
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a metric may be made from: the side of the frames and files that the user gives."""
+    """What a metric is made from: the side of the frames, and weights that the user provides."""
 
-    size: int
-    lpips: Path | None = None
+    size: int  # pixels
+    lpips: Path | None = None  # AlexNet
     inception: Path | None = None
 
 
 def l1(result: Tensor, target: Tensor) -> Tensor:
-    """(B,) the mean absolute error."""
+    """Mean absolute error, (B,)."""
     return (result - target).abs().mean((1, 2, 3))
 
 
 def psnr(result: Tensor, target: Tensor) -> Tensor:
-    """(B,) dB, at most 100."""
+    """PSNR in dB, at most 100, (B,)."""
     squared = (result - target).square().mean((1, 2, 3)).clamp(min=1e-10)
     return -10 * squared.log10()
 
 
 def ssim(result: Tensor, target: Tensor) -> Tensor:
-    """(B,) Wang et al. 2004, 11 pixel Gaussian window of deviation 1.5, mean over the colours."""
+    """SSIM (Wang et al. 2004), (B,): 11 pixel Gaussian window, deviation 1.5, mean over colours."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     value = structural_similarity_index_measure(result, target, data_range=1.0, reduction="none")
@@ -46,7 +46,7 @@ def ssim(result: Tensor, target: Tensor) -> Tensor:
 
 
 def ms_ssim(result: Tensor, target: Tensor) -> Tensor:
-    """(B,) Wang et al. 2003, five scales; at SMALLEST pixels a side or more."""
+    """MS-SSIM (Wang et al. 2003), (B,): five scales, for SMALLEST pixels a side or more."""
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
     value = multiscale_structural_similarity_index_measure(
@@ -56,10 +56,10 @@ def ms_ssim(result: Tensor, target: Tensor) -> Tensor:
 
 
 class Lpips(nn.Module):
-    """Learned perceptual distance (Zhang et al. 2018), version 0.1 over AlexNet.
+    """LPIPS, the learned perceptual distance (Zhang et al. 2018), version 0.1 with AlexNet.
 
     alexnet: torchvision's alexnet-owt-7be5be79.pth, which the user provides. The linear weights
-    come with torchmetrics. Images in [0, 1] are taken to [-1, 1] as the paper's own code does.
+    come with torchmetrics. Images in [0, 1] are scaled to [-1, 1] as in the paper's code.
     """
 
     shift: Tensor
@@ -89,12 +89,12 @@ class Lpips(nn.Module):
         self.eval().requires_grad_(False)
 
     def taps(self, image: Tensor) -> list[Tensor]:
-        """Features of the five layers, of unit length at every place."""
-        x, found = (2 * image - 1 - self.shift) / self.scale, []
+        """Features of the five layers, normalised to unit length at every position."""
+        x, layers = (2 * image - 1 - self.shift) / self.scale, []
         for i, conv in enumerate(self.features.values()):
             x = F.relu(conv(F.max_pool2d(x, 3, 2) if i in (1, 2) else x))
-            found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-8))
-        return found
+            layers.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-8))
+        return layers
 
     def forward(self, result: Tensor, target: Tensor) -> Tensor:
         layers = zip(self.taps(result), self.taps(target), self.linear, strict=True)
@@ -123,23 +123,23 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise AnimateError(f"{path} holds no weights that can be read: check the path") from error
+        raise AnimateError(f"{path} holds no readable weights: check the path") from error
 
 
 class Pool(Protocol):
-    """A metric over the frames of all clips together; images as everywhere here."""
+    """A metric over the frames of all clips together."""
 
     def add(self, result: Tensor, target: Tensor) -> None: ...
 
     def value(self) -> float:
-        """The number; raises Missing where there can be none."""
+        """The value of the metric. Raises Missing if there can be none."""
 
 
 class Fid:
-    """Frechet distance between features of results and of targets (Heusel et al. 2017).
+    """FID: the Frechet distance between features of results and targets (Heusel et al. 2017).
 
     features: a network from uint8 (B, 3, S, S) to (B, `num_features`); see `inception`. Pictures
-    are added as they come; torchmetrics keeps the sums and computes the distance.
+    are added in any number; torchmetrics keeps sums and computes the distance.
     """
 
     def __init__(self, features: nn.Module) -> None:
@@ -154,30 +154,32 @@ class Fid:
             self.metric.update((images * 255).round().to(torch.uint8), real=real)
 
     def value(self) -> float:
-        """Raises Missing for fewer than two pictures."""
+        """The distance. Raises Missing for fewer than two pictures."""
         if self.count < 2:
-            raise Missing("it needs two pictures at least")
+            raise Missing("it needs at least two pictures")
         return float(self.metric.compute())
 
 
 def load_fid(setup: Setup) -> Fid:
-    """FID over the user's Inception weights. Raises Missing without them."""
+    """FID with the user's Inception weights. Raises Missing without them."""
     if not setup.inception:
         raise Missing("give inception=pt_inception-2015-12-05-6726825d.pth")
     return Fid(inception(Path(setup.inception)))
 
 
 def inception(weights: Path) -> nn.Module:
-    """The Inception network of the original FID, as torch-fidelity rebuilds it.
+    """The Inception network of the original FID, as rebuilt by torch-fidelity.
 
     weights: pt_inception-2015-12-05-6726825d.pth, which the user provides. Raises Missing without
-    the package.
+    that package.
     """
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
-        raise Missing(f"FID needs torch-fidelity and torchvision ({error})") from error
-    _read(weights)  # torch-fidelity would unpickle anything: let it see nothing but tensors
+        raise Missing(
+            f"FID needs torch-fidelity and torchvision ({error}): pip install both"
+        ) from error
+    _read(weights)  # refuses files with more than tensors, which torch-fidelity would unpickle
 
     class Features(nn.Module):
         num_features = 2048

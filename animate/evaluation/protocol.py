@@ -1,4 +1,4 @@
-"""Which photo is moved by which clip, in which way: the two declared protocols."""
+"""The two evaluation protocols: which clip drives which photo, and by what kind of motion."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ RECONSTRUCTION = (
     "(Siarohin et al. 2019, section 4); the first frame itself is not counted"
 )
 CROSS = (
-    "cross-identity: each photo of the list is moved by each clip of another person, by motion "
+    "cross-identity: each photo of the list is moved by its clip of another person, by motion "
     "relative to the clip's first frame, scaled to the photo's face"
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """One photo and the clip that drives it; `photo` is None for the clip's own first frame."""
+    """A photo and the clip that drives it; `photo` None is the clip's own first frame."""
 
     name: str
     identity: str  # of the person in the photo
@@ -36,10 +36,10 @@ class Case:
 
 
 def reconstruction(data: Path) -> list[Case]:
-    """Every clip of a folder with its own first frame.
+    """A case for every clip of a folder: the clip drives its own first frame.
 
-    Any layout of a data folder will do, and the identity is as in training (training/folders.py).
-    Raises AnimateError for an empty folder.
+    Any layout of a data folder will do; layouts and identities are those of training
+    (data/folders.py). Raises AnimateError for an empty folder.
     """
     data = Path(data)
     cases = [Case(c.name, identity_of(data, c.path.name), c.path) for c in stored_clips(data)]
@@ -49,15 +49,15 @@ def reconstruction(data: Path) -> list[Case]:
 
 
 def cross(data: Path, pairs: Path) -> list[Case]:
-    """The rows of a CSV with the columns source and driving: paths from the folder `data`.
+    """A case for each row of a CSV with the columns source and driving: paths within `data`.
 
-    A source is a photo, or a clip whose first frame is taken. Raises AnimateError for a missing
+    A source is a photo, or a clip whose first frame is used. Raises AnimateError for a missing
     column or file, naming the line.
     """
     data, cases = Path(data), []
     columns, rows = read_table(pairs, "use columns source, driving")
     if not {"source", "driving"} <= set(columns):
-        raise AnimateError(f"{pairs} lacks a column: it needs source and driving")
+        raise AnimateError(f"{pairs} lacks a column: use the columns source and driving")
     for line, row in enumerate(rows, 2):
         photo, clip = (data / row[key] for key in ("source", "driving"))
         for path in (photo, clip):
@@ -71,11 +71,11 @@ def cross(data: Path, pairs: Path) -> list[Case]:
 
 
 def square(frame: np.ndarray, size: int, path: Path) -> np.ndarray:
-    """A square frame at `size` pixels; AnimateError for one that is not square."""
+    """Resize a square frame to `size` pixels. Raises AnimateError for one that is not square."""
     height, width = frame.shape[:2]
     if height != width:
         raise AnimateError(
-            f"{path} is {width}x{height}, not square: cut it around the face with `animate prepare`"
+            f"{path} is {width}x{height}, not square: crop it to the face with `animate prepare`"
         )
     return frame if width == size else cut(frame, Box(0, 0, width), size)
 
@@ -88,7 +88,7 @@ def driving(case: Case, size: int, every: int, limit: int | None) -> Iterator[np
 
 
 def photo(case: Case, size: int) -> np.ndarray:
-    """The photo that is moved, at `size` pixels."""
+    """The photo that is animated, at `size` pixels."""
     path = case.photo or case.clip
     if path.is_file() and files.kind_of(path) == files.PICTURE:
         return square(clips.read_photo(path), size, path)

@@ -1,4 +1,4 @@
-"""The report of an evaluation: JSON for machines, Markdown for people, curves, the worst clips."""
+"""Report an evaluation: JSON for machines, Markdown for people, error curves, the worst clips."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from animate.publish import sheets
 from animate.publish.sheets import Line
 from animate.system.environment import environment
 
-WORST = 10  # clips on the sheet
-CELL = 192  # pixels of a picture on it
+WORST = 10  # clips on the sheet of worst frames
+CELL = 192  # pixels: side of each picture on that sheet
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that was measured; `settings` say of what and by what."""
+    """All measurements, and the `settings` that they were made with."""
 
     protocol: str
     settings: dict[str, Any]
-    missing: dict[str, str]  # metric: why
+    missing: dict[str, str]  # metric: reason
     methods: Sequence[str]
     clips: Sequence[ClipResult]
-    pooled: dict[str, float]  # metrics over all clips together, of the model
+    pooled: dict[str, float]  # the model's metrics over all clips together
 
     def column(self, method: str, metric: str) -> list[float | None]:
         return [clip.numbers[method].get(metric) for clip in self.clips]
 
     def mean(self, method: str, metric: str) -> Estimate | None:
-        """The mean over clips with its interval; None where nothing was measured."""
+        """The mean over clips with its interval; None if nothing was measured."""
         if METRICS[metric].needs is Needs.POOL:
             known = metric in self.pooled and method == "model"
             return Estimate(self.pooled[metric], None, None, len(self.clips)) if known else None
@@ -45,19 +45,19 @@ class Report:
         return estimate(self.column(method, metric), who, self.settings["seed"])
 
     def frame_weighted_l1(self, method: str) -> float | None:
-        """L1 over all frames of all clips alike, as the original reconstruction script has it."""
+        """L1 with equal weight for every frame, as in the original reconstruction script."""
         values, frames = self.column(method, "l1"), [clip.frames for clip in self.clips]
         if any(v is None for v in values):
             return None
         return float(np.average(np.array(values, float), weights=frames))
 
     def frame(self, index: int) -> int:
-        """The clip's own number of the frame that was measured as number `index`."""
+        """The number, within the clip, of the measured frame `index`."""
         first = 0 if self.settings["pairs"] else 1
         return (index + first) * self.settings["every"]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers for JSON; a metric that is missing is null, and `missing` says why."""
+        """The report as plain containers for JSON; a missing metric is null, `missing` says why."""
         who = [clip.identity for clip in self.clips]
         methods = {}
         for method in self.methods:
@@ -87,7 +87,9 @@ def write(report: Report, out: Path, inputs: Sequence[Path]) -> None:
         (out / "report.json").write_text(json.dumps(report.as_dict(), indent=1) + "\n")
         (out / "report.md").write_text(markdown(report))
     except OSError as error:
-        raise AnimateError(f"{out} can't be written to ({error}): use another out=") from error
+        raise AnimateError(
+            f"out={out} can't be written to ({error}): use another folder"
+        ) from error
     made = {key: report.settings[key] for key in ("model", "model_sha256")}
     panels = curves(report)
     if any(panels.values()):
@@ -99,7 +101,7 @@ def write(report: Report, out: Path, inputs: Sequence[Path]) -> None:
 
 
 def markdown(report: Report) -> str:
-    """The tables: all clips, each person, each clip."""
+    """The report as Markdown, with tables over all clips, by person and by clip."""
     measured = [m for m in METRICS if any(report.mean(name, m) for name in report.methods)]
     lines = ["# Evaluation", "", f"Protocol: {report.protocol}.", ""]
     lines += [f"- {key}: {value}" for key, value in report.settings.items()]
@@ -129,7 +131,7 @@ def markdown(report: Report) -> str:
 
 
 def summary_line(report: Report, method: str) -> str:
-    """The means of one method that the command prints: "l1 0.0123, csim 0.9876"."""
+    """The means of one method, as the command prints them: "l1 0.0123, csim 0.9876"."""
     means = {m: report.mean(method, m) for m, metric in METRICS.items() if metric.printed}
     return ", ".join(
         f"{m} {mean.value:.{METRICS[m].digits}f}" for m, mean in means.items() if mean is not None
@@ -152,7 +154,7 @@ def _cell(metric: str, value: Estimate | None, clips: int) -> str:
 
 
 def curves(report: Report) -> dict[str, dict[str, Line]]:
-    """The error frame by frame, the mean over clips for each method and each clip of the model."""
+    """Errors by frame for two panels: each method's mean over clips, and the model's clips."""
     means: dict[str, Line] = {}
     for method in report.methods:
         errors = [clip.errors[method] for clip in report.clips]
@@ -171,14 +173,14 @@ def curves(report: Report) -> dict[str, dict[str, Line]]:
 
 
 def error_kind(report: Report) -> str:
-    """What clips are ranked by."""
+    """The name of the error by which clips and frames are ranked."""
     if "csim" in report.missing or "l1" not in report.missing:
         return "LPIPS" if "lpips" not in report.missing else "L1"
     return "identity, 1 - CSIM"
 
 
 def ranked(report: Report) -> list[ClipResult]:
-    """Clips from worst to best by their mean error."""
+    """The clips from worst to best, by the model's mean error."""
 
     def error(clip: ClipResult) -> float:
         known = [v for v in clip.errors["model"] if v is not None]
@@ -188,8 +190,8 @@ def ranked(report: Report) -> list[ClipResult]:
 
 
 def worst(report: Report) -> np.ndarray | None:
-    """The worst clips at their worst frame: photo, driver, result, and difference where the
-    driver is the true picture."""
+    """A picture of the worst clips at their worst frames: photo, driver, result, and the difference
+    where the driver's frame is the ground truth."""
     same = "l1" not in report.missing
     rows, labels = [], []
     for clip in ranked(report)[:WORST]:

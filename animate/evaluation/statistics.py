@@ -1,4 +1,4 @@
-"""From numbers of clips to a mean and how far it can be trusted."""
+"""Means over clips, with confidence intervals from a bootstrap over people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean over clips, its 95 % interval (None for one person), and how many clips counted."""
+    """The mean over clips, its 95 % interval (None for one person), and the number of clips."""
 
     value: float
     low: float | None
@@ -23,17 +23,17 @@ def estimate(
 ) -> Estimate | None:
     """The mean over clips, with a percentile bootstrap over people (Efron and Tibshirani 1993, 13).
 
-    People are drawn, not clips: clips of one person are alike. A clip without a value is left out
-    and not counted; None where no clip has one.
+    It draws people, not clips, because clips of one person are alike. Clips without a value are
+    left out; None if no clip has one.
     """
-    known = [(v, who) for v, who in zip(values, identities, strict=True) if v is not None]
+    known = [(v, person) for v, person in zip(values, identities, strict=True) if v is not None]
     if not known:
         return None
-    people = sorted({who for _, who in known})
+    people = sorted({person for _, person in known})
     sums, counts = np.zeros(len(people)), np.zeros(len(people))
-    for value, who in known:
-        sums[people.index(who)] += value
-        counts[people.index(who)] += 1
+    for value, person in known:
+        sums[people.index(person)] += value
+        counts[people.index(person)] += 1
     value = float(sums.sum() / counts.sum())
     if len(people) == 1:
         return Estimate(value, None, None, len(known))
@@ -46,9 +46,9 @@ def estimate(
 def by_identity(
     values: Sequence[float | None], identities: Sequence[str]
 ) -> dict[str, float | None]:
-    """The mean over each person's clips."""
-    found: dict[str, float | None] = {}
-    for who in sorted(set(identities)):
-        own = [v for v, i in zip(values, identities, strict=True) if i == who and v is not None]
-        found[who] = float(np.mean(own)) if own else None
-    return found
+    """The mean over the clips of each person; None for a person without values."""
+    means: dict[str, float | None] = {}
+    for person in sorted(set(identities)):
+        own = [v for v, i in zip(values, identities, strict=True) if i == person and v is not None]
+        means[person] = float(np.mean(own)) if own else None
+    return means

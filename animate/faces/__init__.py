@@ -1,4 +1,4 @@
-"""Find a face, follow it, cut it out, put it back."""
+"""Find a face, track it, cut it out, paste it back."""
 
 from animate.faces.crop import Box, cut
 from animate.faces.detect import Detector, Face

@@ -1,4 +1,4 @@
-"""A square around a face, and how to cut it out of a picture."""
+"""The square around a face, and cutting it out of a picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Box:
-    """A square in pixels: left and top edge, and side; pixel (0, 0) covers [0, 1) x [0, 1)."""
+    """A square in pixels: left edge, top edge and side; pixel (0, 0) covers [0, 1) x [0, 1)."""
 
     left: float
     top: float
@@ -19,14 +19,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Framing:
-    """The square around a face that a motion model wants, in heights of the detector's box.
+    """The square around a face that a motion model takes, in heights of the detector's box.
 
-    The defaults are those of models trained on faces cut as VoxCeleb's are: medians over the
-    training clips.
+    The defaults suit models trained on faces cropped like VoxCeleb's: medians over the training
+    clips.
     """
 
     scale: float = 1.57  # the square's side
-    raised: float = 0.05  # how far its middle lies above the box's
+    raised: float = 0.05  # how far the square's middle lies above that of the box
 
 
 FRAMING = Framing()
@@ -35,7 +35,7 @@ FRAMING = Framing()
 def cut(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
     """The box of frame (H, W, 3), resized to (size, size, 3) with antialiasing; both uint8.
 
-    Where the box leaves the frame, the frame's edge pixels go on.
+    Where the box leaves the frame, the frame's edge pixels are repeated.
     """
     from PIL import Image
 
@@ -52,9 +52,9 @@ def cut(frame: np.ndarray, box: Box, size: int) -> np.ndarray:
 def _covered(
     start: float, side: float, size: int, length: int
 ) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Which of `size` pixels over [start, start + side) lie within [0, length), and over what.
+    """The pixels, of `size` over [start, start + side), that lie in [0, length), and their span.
 
-    At least one does: of a box that is beyond an edge that edge is seen.
+    There is at least one pixel: a box beyond an edge shows that edge.
     """
     step = side / size
     first = min(max(0, math.ceil(-start / step - 1e-6)), size - 1)

@@ -1,4 +1,4 @@
-"""Every face in a picture, with five marks each: found by YuNet, which OpenCV runs."""
+"""A detected face with its five marks, and a detector that caches its results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from animate.faces.crop import FRAMING, Box, Framing
 
 @dataclass(frozen=True)
 class Face:
-    """A face in pixels of its picture; marks are right eye, left eye, nose, corners of the mouth.
+    """A face in pixels of its picture; marks are right eye, left eye, nose, mouth corners.
 
-    Right and left are the person's own.
+    Right and left are the person's own. `score` is the detector's, in [0, 1].
     """
 
     left: float
@@ -31,9 +31,10 @@ class Face:
 
     @property
     def turn(self) -> float:
-        """How far the head is turned: its nose's distance from the middle of eyes and mouth.
+        """How far the head is turned: the nose's offset from the middle of eyes and mouth.
 
-        In distances between the eyes, along them; 0 from the front, positive to the viewer's right.
+        Measured along the line of the eyes, in distances between them; 0 from the front, positive
+        to the viewer's right.
         """
         right, left, nose, *mouth = self.marks
         across = left - right
@@ -41,7 +42,7 @@ class Face:
         return float((nose - middle) @ across / max(across @ across, 1e-6))
 
     def square(self, framing: Framing = FRAMING) -> Box:
-        """The square that holds the face as a motion model wants it."""
+        """The square around the face in a motion model's framing."""
         side, (x, y) = framing.scale * self.height, self.centre
         return Box(x - side / 2, y - side / 2 - framing.raised * self.height, side)
 
@@ -50,9 +51,9 @@ Detector = Callable[[np.ndarray], list[Face]]  # a picture (H, W, 3) uint8 -> it
 
 
 class Remembered:
-    """A detector that knows again the last pictures it saw: for a clip that is read twice.
+    """A detector that caches its results by picture hash, for a clip that is read twice.
 
-    It holds what was found in `count` of them, and no picture.
+    It keeps the faces of the last `count` pictures, but not the pictures.
     """
 
     def __init__(self, detector: Detector, count: int = 4096) -> None:

@@ -1,4 +1,4 @@
-"""Faces by face-alignment (Bulat & Tzimiropoulos 2017), for those who have its weights."""
+"""Detect faces with face-alignment (Bulat & Tzimiropoulos 2017), whose weights the user brings."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces.detect import Face
 
-# What face-alignment would download otherwise; from version 1.5 on, and before.
+# Weight files that face-alignment would download otherwise; its version 1.5 changed a name.
 NEEDED = (("s3fd-619a316812.pth",), ("2DFAN4-11f355bf06.pth.tar", "2DFAN4-cd938726ad.zip"))
-# Of the 68 points (Sagonas et al. 2013): the person's right and left eye, nose, mouth corners.
+# Marks among the 68 points (Sagonas et al. 2013): the person's right eye, left eye, nose, mouth
+# corners.
 MARKS = (slice(36, 42), slice(42, 48), slice(30, 31), slice(48, 49), slice(54, 55))
-# The points end at the brows, as YuNet's box does not: its height in theirs, and its middle's.
+# YuNet's box extends above the brows, where the points end: how many times higher it is, and how
+# far its middle is raised, in heights of the points.
 TALLER, HIGHER = 1.25, 0.08
 
 
 class FaceAlignment:
-    """A detector (S3FD) and 68 landmarks, from weights in `folder` or in torch's own cache.
+    """A detector (S3FD) with 68 landmarks, from weights in `folder` or in torch's own cache.
 
-    Nothing is downloaded. Raises AnimateError where the package or its weights are missing or
-    damaged.
+    Nothing is downloaded. Raises AnimateError if the package or its weights are missing or damaged.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
@@ -41,7 +42,7 @@ class FaceAlignment:
         kinds = face_alignment.LandmarksType
         options: dict[str, Any] = {"device": "cpu", "flip_input": False}
         if "compile" in inspect.signature(face_alignment.FaceAlignment).parameters:
-            options["compile"] = False  # minutes of waiting, for a run of seconds
+            options["compile"] = False  # it takes minutes, a run only seconds
         flat = kinds.TWO_D if hasattr(kinds, "TWO_D") else kinds._2D
         with _weights(folder) as place:
             options["face_detector_kwargs"] = {"path_to_detector": str(place / NEEDED[0][0])}
@@ -49,15 +50,15 @@ class FaceAlignment:
                 self.network = face_alignment.FaceAlignment(flat, **options)
             except (RuntimeError, UnpicklingError, OSError, EOFError) as error:
                 raise AnimateError(
-                    f"the weights of face-alignment in {place} can't be loaded: they are damaged, "
-                    "or of another version"
+                    f"the weights of face-alignment in {place} can't be loaded (damaged, or of "
+                    "another version): replace them, or use faces=auto"
                 ) from error
 
     def __call__(self, picture: np.ndarray) -> list[Face]:
         return [_face(points, score) for points, score in self.points(picture)]
 
     def points(self, picture: np.ndarray) -> list[tuple[np.ndarray, float]]:
-        """The 68 points (68, 2) of each face in pixels, and its score; the clearest first."""
+        """The 68 points (68, 2) of each face in pixels, and its score; the best score first."""
         boxes = self.network.face_detector.detect_from_image(picture)
         if len(boxes) == 0:
             return []
@@ -67,7 +68,7 @@ class FaceAlignment:
 
 
 def _face(points: np.ndarray, score: float) -> Face:
-    """A face of 68 points (68, 2), its box as YuNet would draw it."""
+    """The face of 68 points (68, 2), with a box like YuNet's."""
     low, high = points.min(0), points.max(0)
     width, height = (high - low).tolist()
     marks = np.stack([points[part].mean(0) for part in MARKS])
@@ -77,7 +78,7 @@ def _face(points: np.ndarray, score: float) -> Face:
 
 @contextmanager
 def _weights(folder: str | Path | None) -> Iterator[Path]:
-    """The folder with the weights, while torch.hub takes it for its cache."""
+    """The folder with the weights, which torch.hub uses as its cache within the context."""
     import torch
 
     place = Path(folder) if folder else Path(torch.hub.get_dir()) / "checkpoints"
@@ -85,7 +86,7 @@ def _weights(folder: str | Path | None) -> Iterator[Path]:
     if lacking:
         raise AnimateError(
             f"faces=landmarks finds no {' and no '.join(lacking)} in {place}: put face-alignment's "
-            "weights there, or name their folder by faces.weights=, or use faces=auto"
+            "weights there, name their folder with faces.weights=, or use faces=auto"
         )
     before = torch.hub.get_dir()
     with tempfile.TemporaryDirectory() as hub:

@@ -1,4 +1,4 @@
-"""The way of finding faces that the options name."""
+"""Make the locator and the detector that the options name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from animate.faces.detect import Detector, Remembered
 from animate.faces.locate import Centre, Detected, Given, Locator
 from animate.options import Faces
 
-# Detectors by the name of their choice in configs/faces: module and attribute. Called with what
-# faces.weights says, they give a `Detector`.
+# Detectors by their name in configs/faces, as module:attribute; called with faces.weights, each
+# returns a `Detector`.
 DETECTORS = {
     "auto": "animate.faces.yunet:YuNet",
     "landmarks": "animate.faces.fan:FaceAlignment",
@@ -21,18 +21,17 @@ DETECTORS = {
 
 
 def photo_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
-    """Finds the face in a photo that the options choose, or all of them (`Detected.faces`).
+    """A locator of the photo's face that the options choose, or of all faces (`Detected.faces`).
 
-    `framing` is the motion model's.
-    Raises AnimateError where the box is no rectangle, or something that the detector needs is
-    missing.
+    `framing` is the motion model's. Raises AnimateError for an invalid faces.box, and for a
+    detector whose package or weights are missing.
     """
     which = "largest" if faces.which == "all" else faces.which
     return _locator(faces, faces.box, which, framing)
 
 
 def clip_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
-    """Finds the face in each frame of a clip that the options choose; errors as `photo_locator`."""
+    """A locator of the clip's face that the options choose; errors as in `photo_locator`."""
     return _locator(faces, faces.clip_box, faces.clip_which, framing)
 
 
@@ -50,7 +49,7 @@ def detector(faces: Faces) -> Detector:
     """The detector that the options name. Raises AnimateError for an unknown one."""
     if faces.name not in DETECTORS:
         known = ", ".join([*DETECTORS, "centre"])
-        raise AnimateError(f"there is no faces={faces.name}: use one of {known}")
+        raise AnimateError(f"unknown faces={faces.name}: use one of {known}")
     module, attribute = DETECTORS[faces.name].split(":")
     made: Callable[..., Any] = getattr(import_module(module), attribute)
     return made(faces.weights)

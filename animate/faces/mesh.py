@@ -1,4 +1,4 @@
-"""The landmarks that are used of MediaPipe's face mesh, by index, and their mirror images."""
+"""The landmarks in use of MediaPipe's face mesh: their indices, groups and mirror images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ NOSE = (168, 197, 1, 2, 98, 327)
 OUTER_LIPS = (61, 291, 0, 37, 267, 40, 270, 17, 84, 314, 91, 321)
 INNER_LIPS = (78, 308, 13, 82, 312, 14, 87, 317)
 CHEEKS = (50, 280, 205, 425, 151, 9)
+# The mesh indices in use, in the order of a model's taught points.
 TAUGHT = OVAL + BROWS + RIGHT_EYE + LEFT_EYE + NOSE + OUTER_LIPS + INNER_LIPS + CHEEKS
-# The rim of the face, in order.
+# The outline of the face, in order.
 RIM = tuple(
     TAUGHT.index(n)
     for n in (10, 297, 284, 356, 323, 288, 365, 378, 152, 149, 136, 58, 93, 127, 54, 67)
 )
-# The rims of the mouth's and the eyes' openings, in order.
+# The outlines of the openings of mouth, right eye and left eye, in order.
 OPENINGS = tuple(
     tuple(TAUGHT.index(n) for n in rim)
     for rim in (
@@ -25,13 +26,13 @@ OPENINGS = tuple(
         (263, 387, 386, 385, 362, 380, 374, 373),
     )
 )
-# Points that hardly move with an expression: they carry the pose of the head.
+# Points that hardly move with expression, for the pose of the head.
 STEADY = tuple(
     TAUGHT.index(n) for n in (10, 67, 297, 54, 284, 127, 356, 33, 133, 263, 362, 168, 197, 1, 2)
 )
 EYES = tuple(TAUGHT.index(n) for n in RIGHT_EYE + LEFT_EYE)
 MOUTH = tuple(TAUGHT.index(n) for n in OUTER_LIPS + INNER_LIPS)
-# What moves with a region: the brows with the eyes, the jaw and the cheeks with the mouth.
+# Regions that `retarget` amplifies: eyes with brows, mouth with jaw and cheeks.
 JAW = (58, 288, 136, 365, 149, 378, 152, 50, 280, 205, 425)
 REGIONS = {
     "eyes": EYES + tuple(TAUGHT.index(n) for n in BROWS),
@@ -45,8 +46,8 @@ _PAIRS = (
     (78, 308), (82, 312), (87, 317), (50, 280), (205, 425),
 )  # fmt: skip
 _TWIN = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
-MIRROR = tuple(TAUGHT.index(_TWIN.get(n, n)) for n in TAUGHT)  # of a flipped image
-# Where lips and lids meet: the point above and the one below.
+MIRROR = tuple(TAUGHT.index(_TWIN.get(n, n)) for n in TAUGHT)  # order of points in a flipped image
+# Pairs of points, upper and lower, that meet when lips or lids close.
 MEETING = tuple(
     (TAUGHT.index(a), TAUGHT.index(b))
     for a, b in (

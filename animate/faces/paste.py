@@ -1,4 +1,4 @@
-"""Put a moved face back into its photo: sharp, without a seam, and with nothing else touched."""
+"""Paste an animated face back into its photo: sharp, without a seam, the rest unchanged."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from animate import options
 from animate.errors import AnimateError
 from animate.faces.crop import Box
 
-# From here to twice as much the photo's own detail gives way to the crop's:
-TEAR = 0.5  # of the flow, pixels from one pixel to the next
-LEFT = 15  # grey levels that the flow leaves unexplained
-BETWEEN = 0.1  # sides of a square: how much nearer to a face a pixel is that is all its own
+# The crop begins to replace the photo's own detail here, and does so fully at twice the value:
+TEAR = 0.5  # pixels: difference of the flow between neighbouring pixels
+LEFT = 15  # grey levels: what the flow leaves unexplained
+BETWEEN = 0.1  # sides of a square: a pixel this much nearer to a face belongs to that face alone
 
 
 def window(
     paste: options.Paste, size: int, open_sides: tuple[bool, bool, bool, bool]
 ) -> np.ndarray:
-    """(size, size) in [0, 1]; left, top, right and bottom are not faded where `open_sides`."""
+    """A window (size, size) in [0, 1] that fades to 0 at its sides, except the `open_sides` of
+    (left, top, right, bottom)."""
     at = (np.arange(size) + 0.5) / size
     far = np.full(size, 1.0)
     left, top, right, bottom = (
@@ -38,14 +39,15 @@ def window(
 
 
 class Spot:
-    """A face's square in a photo (H, W, 3), and how the small crop says that it moves."""
+    """A face's square in a photo (H, W, 3), which turns a small crop into a change of the photo."""
 
     def __init__(
         self, box: Box, still: np.ndarray, shape: Sequence[int], paste: options.Paste
     ) -> None:
-        """The crop `still` (S, S, 3) uint8 in the photo's own pose, its box, and the photo's shape.
+        """`still` (S, S, 3) uint8 is the crop as rendered in the photo's own pose; `shape` is the
+        photo's.
 
-        Raises AnimateError where the box lies outside.
+        Raises AnimateError for a box outside the photo.
         """
         import cv2
 
@@ -59,14 +61,14 @@ class Spot:
             raise AnimateError("the face's square lies outside the photo: give another faces.box")
         self.part = Part(left, top, right, bottom)
         self.size = right - left, bottom - top
-        outside = (  # beyond the photo's edge nothing has to join
+        outside = (  # a side at the photo's edge needs no fading
             box.left < 1,
             box.top < 1,
             box.left + box.side > width - 1,
             box.top + box.side > height - 1,
         )
         self.window = window(paste, size, outside)[..., None]
-        # from pixels of the part to those of the crop: u = s (x + 0.5 - offset) - 0.5
+        # from the part's pixels x to the crop's pixels u: u = s (x + 0.5 - offset) - 0.5
         self.scale = scale = float(size / box.side)
         self.place = np.array(
             [
@@ -77,15 +79,17 @@ class Spot:
         self.grid = np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), -1)
 
     def change(self, crop: np.ndarray, window: np.ndarray) -> Change:
-        """What a crop (S, S, 3) uint8 asks of the photo within a window (S, S, 1) in [0, 1]."""
+        """The change that a crop (S, S, 3) uint8 makes within a window (S, S, 1) in [0, 1]."""
         import cv2
 
         grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # one for each thread
+        search = cv2.DISOpticalFlow.create(
+            cv2.DISOPTICAL_FLOW_PRESET_FAST
+        )  # threads can't share one
         flow = search.calc(grey, self.grey, None)  # (S, S, 2), pixels of the crop
         rim = cv2.BORDER_REPLICATE
-        seen = cv2.remap(self.still, self.grid + flow, None, cv2.INTER_LINEAR, None, rim)
-        rest = crop.astype(np.float32) - seen
+        warped = cv2.remap(self.still, self.grid + flow, None, cv2.INTER_LINEAR, None, rim)
+        rest = crop.astype(np.float32) - warped
         new = novel(flow, rest)[..., None]
         return Change(
             self._enlarge(window * flow * (2 / self.scale)),
@@ -95,7 +99,7 @@ class Spot:
         )
 
     def _enlarge(self, field: np.ndarray) -> np.ndarray:
-        """A field over the crop, over its part of the photo."""
+        """Resample a field from the crop to its part of the photo."""
         import cv2
 
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -104,41 +108,40 @@ class Spot:
 
 @dataclass(frozen=True)
 class Change:
-    """What one crop asks of its part of the photo, each (h, w) or (h, w, channels)."""
+    """The change of one part of the photo; fields are (h, w) or (h, w, channels)."""
 
-    move: np.ndarray  # where from, in half pixels from each
-    alone: np.ndarray  # in [0, 1]: where the crop stands alone
-    crop: np.ndarray  # as large as the part
-    rest: np.ndarray  # what is added to the moved photo
+    move: np.ndarray  # offset to where each pixel comes from, in half pixels
+    alone: np.ndarray  # in [0, 1]: share of the crop, which replaces the photo there
+    crop: np.ndarray  # enlarged to the part
+    rest: np.ndarray  # residual that is added to the moved photo
 
 
 class Paster:
-    """Moves the photo itself, at its own resolution, as the small animated crops show.
+    """Warps the photo itself, at its own resolution, like the small animated crops.
 
-    With the crop in the photo's own pose as the model renders it, R, and the crop of a frame, Q,
-    optical flow f (Kroeger et al. 2016) says where each pixel of Q comes from in R. The photo P
-    moves by the same flow, and what the flow doesn't explain (a shadow, a wrinkle) is added:
+    R is the crop as the model renders it in the photo's own pose, Q the crop of a frame. Optical
+    flow f (Kroeger et al. 2016) says where in R each pixel of Q comes from. The photo P moves by
+    the same flow, and what the flow doesn't explain (a shadow, a wrinkle) is added:
 
         P(z + w f) + w (Q - R(z + f)),
 
     where the window w fades from 1 to 0 towards the rim of the crop. So the photo keeps its detail
-    and its colours, what moves at the rim comes to rest before it, and the rest of the picture
-    stays as it is, bit for bit; the photo's own pose gives the photo. Where the flow tears or finds
-    nothing alike (a mouth that opens, what a head uncovers) the photo has no detail to give: there
-    Q stands alone.
+    and colours, motion fades out before the rim, and all pixels outside stay bit for bit the same;
+    the photo's own pose gives the photo. Where the flow tears or finds no match (an opening mouth,
+    background behind a moved head) the photo has no detail to show: there Q replaces it.
 
-    Where squares of several faces overlap, each pixel goes with the nearest of them (`parted`), and
-    the photo is moved once, by the sum of their w f: moving what has been moved would blur it.
+    Where squares of several faces overlap, each pixel follows the nearest face (`parted`). The
+    photo is warped once, by the sum of their w f: warping it twice would blur it.
     """
 
     def __init__(self, spots: Sequence[Spot], photo: np.ndarray) -> None:
-        """The faces that move, and the photo (H, W, 3) uint8."""
+        """`spots` are the faces that move, `photo` is (H, W, 3) uint8."""
         self.spots, self.photo = spots, photo
         self.areas = [Area(photo, part, some) for part, some in joined(spots)]
         self.windows = parted(spots)
 
     def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """The photo with its faces as in the crops, (S, S, 3) uint8, one for each spot."""
+        """The photo with its faces moved like the crops, (S, S, 3) uint8, one for each spot."""
         faces = zip(self.spots, self.windows, crops, strict=True)
         changes = [spot.change(crop, window) for spot, window, crop in faces]
         result = self.photo.copy()
@@ -150,7 +153,7 @@ class Paster:
 
 @dataclass(frozen=True)
 class Part:
-    """A rectangle of whole pixels, without its right and bottom ends."""
+    """A rectangle of whole pixels; `right` and `bottom` are excluded."""
 
     left: int
     top: int
@@ -162,7 +165,7 @@ class Part:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def within(self, other: Part) -> tuple[slice, slice]:
-        """The slices of this part in one that holds it."""
+        """The slices of this part within one that contains it."""
         x, y = other.left, other.top
         return slice(self.top - y, self.bottom - y), slice(self.left - x, self.right - x)
 
@@ -171,7 +174,7 @@ class Part:
         return across and self.top < other.bottom and other.top < self.bottom
 
     def around(self, other: Part) -> Part:
-        """The rectangle around both."""
+        """The smallest rectangle that contains both."""
         return Part(
             min(self.left, other.left),
             min(self.top, other.top),
@@ -181,7 +184,7 @@ class Part:
 
 
 class Area:
-    """A part of a photo that is moved as one, for the spots of these numbers."""
+    """A part of the photo that is warped in one step, for the spots with these numbers."""
 
     def __init__(self, photo: np.ndarray, part: Part, spots: list[int]) -> None:
         self.part, self.spots, self.fine = part, spots, doubled(photo[part.slices])
@@ -189,7 +192,7 @@ class Area:
         self.here = 2 * np.stack([x, y], -1)  # in pixels of `fine`
 
     def moved(self, changes: Sequence[tuple[Part, Change]]) -> np.ndarray:
-        """This part, changed in the parts of each spot."""
+        """This part of the photo, changed within the parts of its spots."""
         import cv2
 
         where = self.here.copy()
@@ -205,7 +208,7 @@ class Area:
 
 
 def joined(spots: Sequence[Spot]) -> list[tuple[Part, list[int]]]:
-    """The parts of a photo to be moved as one, and the numbers of the spots in each."""
+    """The parts of a photo to warp, overlapping ones merged, and the numbers of their spots."""
     found: list[tuple[Part, list[int]]] = []
     for index, spot in enumerate(spots):
         part, some = spot.part, [index]
@@ -218,10 +221,10 @@ def joined(spots: Sequence[Spot]) -> list[tuple[Part, list[int]]]:
 
 
 def parted(spots: Sequence[Spot]) -> list[np.ndarray]:
-    """The spots' windows (S, S, 1), each given up where another's face is nearer.
+    """The spots' windows (S, S, 1), each reduced where another spot's face is nearer.
 
-    Nearer is counted in sides of each square from its middle, and over BETWEEN of them the one
-    fades into the other: there their windows add up to what both cover.
+    Distance is from the middle of each square, in its sides. Where distances differ by less than
+    BETWEEN, one window fades into the other: their sum stays what both cover.
     """
     windows = []
     for spot in spots:
@@ -234,7 +237,7 @@ def parted(spots: Sequence[Spot]) -> list[np.ndarray]:
 
 
 def _given_up(spot: Spot, other: Spot) -> np.ndarray:
-    """(S, S, 1) in [0, 1]: how far pixels of a spot's crop belong to another."""
+    """(S, S, 1) in [0, 1]: how far the pixels of a spot's crop belong to the other spot."""
     import cv2
 
     size, there = spot.grid.shape[0], other.grid.shape[0]
@@ -247,15 +250,15 @@ def _given_up(spot: Spot, other: Spot) -> np.ndarray:
     theirs = at * step + np.array(gap, np.float32)
     nearer = np.linalg.norm(at, axis=-1) - np.linalg.norm(theirs, axis=-1)
     share = np.clip(0.5 + nearer / (2 * BETWEEN), 0, 1)
-    seen = ((theirs + 0.5) * there - 0.5).astype(np.float32)
-    window = cv2.remap(other.window, seen, None, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT)
+    place = ((theirs + 0.5) * there - 0.5).astype(np.float32)
+    window = cv2.remap(other.window, place, None, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT)
     return (window * share * share * (3 - 2 * share))[..., None].astype(np.float32)
 
 
 def doubled(picture: np.ndarray) -> np.ndarray:
-    """(2 H - 1, 2 W - 1, 3) uint8: pixels between those of a picture (H, W, 3), cubic (a = -0.75).
+    """Upsample a picture (H, W, 3) to (2 H - 1, 2 W - 1, 3) uint8, by cubics (a = -0.75).
 
-    Linear samples of it are as sharp as cubic ones of the picture, and taken five times as fast.
+    Linear samples of it are as sharp as cubic samples of the picture, and five times as fast.
     """
     import cv2
 
@@ -271,9 +274,9 @@ def doubled(picture: np.ndarray) -> np.ndarray:
 
 
 def novel(flow: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """(S, S) in [0, 1]: how far a crop shows what a flow (S, S, 2) can't bring from another.
+    """(S, S) in [0, 1]: how far a crop shows content that a flow (S, S, 2) can't warp from another.
 
-    That is where neighbours come from places apart, or `rest` (S, S, 3) is left between them.
+    That is where the flow differs between neighbours, or leaves a large residual `rest` (S, S, 3).
     """
     import cv2
 

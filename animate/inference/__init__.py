@@ -1,1 +1,1 @@
-"""One run: photo and driver in, published video out."""
+"""A run: a photo and a driver become a published file."""

@@ -1,4 +1,4 @@
-"""Say before the work what will look bad, and what to do about it."""
+"""Warn before a run about what will look bad, each time with a remedy."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
 )  # fmt: skip
 
-SMALL = 90  # pixels of height below which a face is made of guesses
-TURNED = 0.6  # of the distance between the eyes, where a nose is in a profile
-APART = 0.35  # of it: how differently two heads may be turned
-CLEAR = 0.89  # the detector's score of human faces seen so: 0.90 at least in clips, 0.91 in photos
-ASTRAY = 0.18  # of its height: marks of 334 portraits are at most 0.11 apart
+SMALL = 90  # pixels: a face less high than this has too little detail
+TURNED = 0.6  # `Face.turn` of a profile, in distances between the eyes
+APART = 0.35  # largest harmless difference of `Face.turn` between two heads
+CLEAR = 0.89  # detector score: large frontal human faces get 0.90 or more in clips, 0.91 in photos
+ASTRAY = 0.18  # face heights from model's to detector's marks; 334 portraits reach at most 0.11
 
 
 def named(face: Face, faces: Sequence[Face]) -> str | None:
-    """What to call a face among those of its photo; None where it is the only one."""
+    """The name of a face among those of its photo; None for an only face."""
     if len(faces) < 2:
         return None
     number = 1 + sum(other.centre[0] < face.centre[0] for other in faces)
@@ -47,67 +47,73 @@ def of_photo(
     name: str | None = None,
     framing: Framing = FRAMING,
 ) -> list[str]:
-    """What to know of a face in a photo (H, W, ...) that has `others` to choose from."""
+    """Warnings about a face in a photo of `shape` (H, W, ...) with `others` more faces."""
     place, name, lines = name or "the face", name or THE_FACE, []
     if face.height < SMALL:
         lines.append(
-            f"{name} is {face.height:.0f} pixels high and will look soft: use one of {SMALL} or "
-            "more"
+            f"{name} is {face.height:.0f} pixels high and will look soft: use a face of {SMALL} "
+            "pixels or more"
         )
     if abs(face.turn) > TURNED:
-        lines.append(f"{name} is seen from the side, and hardly moves: use one from the front")
+        lines.append(f"{name} is seen from the side and will hardly move: use one from the front")
     box = face.square(framing)
     height, width = shape[:2]
     over = max(-box.left, -box.top, box.left + box.side - width, box.top + box.side - height)
     if over > 0.2 * box.side:
-        lines.append(f"{place} is at the edge of the photo, what is missing is made up")
+        lines.append(
+            f"{place} is cut off by the edge of the photo and its missing part is invented: use a "
+            "photo that shows it whole"
+        )
     elif face.score < CLEAR and abs(face.turn) <= APART and face.height >= SMALL:
         lines.append(
-            f"{name} is no clear human face (an animal's, a cartoon's, or hidden in part?) and may "
-            "look bad, its mouth first: use a person's, seen whole"
+            f"{name} is not clearly human (an animal, a cartoon, or partly covered?) and may look "
+            "bad, above all its mouth: use a fully visible human face"
         )
     if others > 0:
         lines.append(
-            f"the photo shows {others + 1} faces: faces.which=1 to {others + 1} names another, "
-            "from the left, faces.which=all moves them all"
+            f"the photo shows {others + 1} faces: choose another with faces.which=1 to "
+            f"{others + 1}, counted from the left, or move all with faces.which=all"
         )
     return lines
 
 
-def of_marks(face: Face, seen: np.ndarray | None, name: str | None = None) -> list[str]:
-    """What to know where a motion model has its `seen` marks (5, 2) elsewhere than the detector."""
-    if seen is None:
+def of_marks(face: Face, marks: np.ndarray | None, name: str | None = None) -> list[str]:
+    """Warn where the motion model's marks (5, 2) of a face are far from the detector's."""
+    if marks is None:
         return []
-    away = np.linalg.norm(seen - face.marks, axis=1).max() / face.height
+    away = np.linalg.norm(marks - face.marks, axis=1).max() / face.height
     if not away > ASTRAY:
         return []
     return [
-        f"{name or THE_FACE} is no clear human face to the motion model, which takes its parts for "
-        "others and will distort it: use one that is seen whole, from the front"
+        f"the motion model misplaces the features of {name or THE_FACE} and will distort it: use a "
+        "fully visible human face, from the front"
     ]
 
 
 def of_pair(photo: Face, driver: Face) -> list[str]:
-    """What to know of the photo's face beside the driver's in the reference frame."""
+    """Warnings about the photo's face and the driver's in its reference frame."""
     lines = []
     if driver.height < SMALL / 2:
-        lines.append(f"the driver's face is {driver.height:.0f} pixels high: its motion is vague")
+        lines.append(
+            f"the driver's face is {driver.height:.0f} pixels high, too few for exact motion: use "
+            "a clip with a larger face"
+        )
     if abs(photo.turn - driver.turn) > APART:
         lines.append(
-            "the driver's reference frame looks another way than the photo: use "
-            "retarget.reference=auto, or a driver that starts like the photo"
+            "the driver's head is turned differently in its reference frame than in the photo: use "
+            "retarget.reference=auto, or a driver that starts in the photo's pose"
         )
     return lines
 
 
 def of_reference(distance: float, far: float) -> list[str]:
-    """What to know where the driver's pose most like the photo's is that far from it; from `far` on
-    features drift (`MotionModel.far`)."""
+    """Warn where the driver's pose most like the photo's is at a `distance` beyond `far`
+    (`MotionModel.far`): there features drift."""
     if not distance > far:
         return []
     return [
-        "the driver never looks the way the photo does, so features may drift: use a driver, or a "
-        "photo, that is turned like the other"
+        "the driver's head is never turned like the photo's, so features may drift: use a driver "
+        "and a photo in which both can face the same way"
     ]
 
 
@@ -118,14 +124,14 @@ def foreseen(
     drivers: Sequence[Driver],
     how: Retarget,
 ) -> list[str]:
-    """What will look bad, and what to do about it."""
+    """All warnings about a run's photos, and about the first photo with the first driver."""
     lines, remaining = [], iter(faces)
     for photo in photos:
         if files.kind_of(photo.path) == files.CLIP:
-            lines.append(f"{photo.path} moves: its first frame is the photo here")
+            lines.append(f"{photo.path} is animated: its first frame is used as the photo")
         others = len(photo.faces) - len(photo.boxes)
         for index, face in enumerate(islice(remaining, len(photo.boxes))):
-            if not photo.faces:  # a box was given
+            if not photo.faces:  # no detector was used
                 lines += predictor.model.remarks(face.own, source=face.source)
                 continue
             detected = photo.faces[index]

@@ -1,4 +1,4 @@
-"""Compose the frames of a result: moved faces in their photo, as tiles, compared, or in a video."""
+"""Compose a result's frames: faces pasted back, as tiles, in a comparison, or in a source video."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ from animate.options import Options, Paste, Retarget
 from animate.system.parallel import map_in_order
 from animate.watermark.label import apart
 
-REACH = 0.15  # half crops: how far from its own place a head may be shown before its neck tears
-PANEL = 256  # pixels of a picture's side, at least, where several are compared
+REACH = 0.15  # half crops: the farthest a video's head may move before its neck tears
+PANEL = 256  # pixels: least side of each picture in a comparison
 
 
 @dataclass(frozen=True)
 class SourceFace:
-    """A face of a photo, ready to move."""
+    """A face of a photo, encoded and tracked."""
 
     box: Box
     crop: np.ndarray  # (S, S, 3) uint8
-    source: Any  # the model's
-    own: Motion  # the face's own pose, of one
+    source: Any  # what the model's `encode` returns
+    own: Motion  # the face's own pose, T = 1
 
     @classmethod
     def of(cls, predictor: Predictor, photo: np.ndarray, box: Box) -> SourceFace:
@@ -56,7 +56,8 @@ class SourceFace:
         return cls(box, crop, predictor.encode(crop), predictor.track([crop]))
 
     def marks(self, predictor: Predictor) -> np.ndarray | None:
-        """Where the model sees eyes, nose and corners of the mouth, (5, 2) pixels of the photo."""
+        """The model's right eye, left eye, nose and mouth corners: (5, 2) in pixels of the photo;
+        None from a model without them."""
         marks = predictor.model.marks(self.own)
         if marks is None:
             return None
@@ -67,28 +68,28 @@ class SourceFace:
 
 @dataclass(frozen=True)
 class SourcePhoto:
-    """A photo and the faces in it that are to move, from left to right."""
+    """A photo and the boxes of the faces to animate, from left to right."""
 
     path: Path
     pixels: np.ndarray  # (H, W, 3) uint8, sRGB
     boxes: list[Box]
-    faces: list[Face]  # as detected: those that move, then the others; none where a box is given
+    faces: list[Face]  # as detected: those to animate, then the others; empty without a detector
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Who is moved: faces of photos, or the person of a video."""
+    """What is animated: the faces of photos, or the person in a video."""
 
     paths: list[Path]
     photos: list[SourcePhoto]
     video: Clip | None = None
 
     def check(self, drivers: int, options: Options) -> None:
-        """Raise AnimateError for what these photos, or this video, can't be shown as."""
+        """Raise AnimateError for a layout or number of drivers that this subject doesn't allow."""
         everyone, layout = options.faces.which == "all", options.layout
         if self.video and (layout.compare or everyone or drivers > 1):
             raise AnimateError(
-                f"{self.paths[0]} is a video, where one driver moves one face: leave out "
+                f"{self.paths[0]} is a video, in which one driver moves one face: leave out "
                 "--compare, --also and faces.which=all"
             )
         faces = sum(len(photo.boxes) for photo in self.photos)
@@ -98,7 +99,7 @@ class Subject:
             )
 
     def encode_faces(self, predictor: Predictor) -> list[SourceFace]:
-        """The faces of the photos, ready to move, from left to right."""
+        """The faces of the photos, encoded and tracked, from left to right."""
         return [
             SourceFace.of(predictor, photo.pixels, box)
             for photo in self.photos
@@ -109,9 +110,9 @@ class Subject:
 def open_subject(
     paths: Sequence[Path], drivers: Sequence[Path], options: Options, framing: Framing
 ) -> Subject:
-    """Read photos and find their faces, in the model's framing, or open the one video.
+    """Read photos and find their faces, in the model's `framing`, or open the one video.
 
-    Raises AnimateError where there is no face, or what is no photo.
+    Raises AnimateError for a photo without a face and a file that is no photo.
     """
     locator = photo_locator(options.faces, framing)
     others = options.layout.compare or options.faces.which == "all" or len(drivers) > 1
@@ -125,10 +126,10 @@ def open_subject(
 
 
 def is_video(paths: Sequence[Path], alone: bool = True) -> bool:
-    """Whether the one thing to animate is a video.
+    """Whether the subject is one video, or one folder of frames.
 
-    A picture that moves (GIF, WebP, PNG) is one, unless it is not `alone`: beside what only a photo
-    can be combined with, it is a photo, its first frame.
+    An animated picture (GIF, WebP, PNG) is a video if `alone`. Otherwise its first frame is used as
+    a photo: it is combined with something that needs one.
     """
     if len(paths) != 1 or files.kind_of(paths[0]) not in (files.CLIP, files.FOLDER):
         return False
@@ -136,15 +137,17 @@ def is_video(paths: Sequence[Path], alone: bool = True) -> bool:
 
 
 def read_source(path: Path, locator: Locator, everyone: bool) -> SourcePhoto:
-    """Read a photo and find the face the locator chooses, or `everyone`'s.
+    """Read a photo and find the face that the locator chooses, or all faces for `everyone`.
 
-    Raises AnimateError where there is none.
+    Raises AnimateError for a photo without one.
     """
     photo = read_photo(path)
     try:
         if not isinstance(locator, Detected):
             if everyone:
-                raise AnimateError("which face is which? use faces=auto, and no faces.box, for all")
+                raise AnimateError(
+                    "faces.which=all needs a detector: use faces=auto and leave out faces.box"
+                )
             return SourcePhoto(path, photo, [locator.locate(photo)], [])
         found = locator.faces(photo)
         if everyone:
@@ -164,9 +167,9 @@ def compose(
     options: Options,
     stats: DriverStats,
 ) -> tuple[Iterator[np.ndarray], list[str]]:
-    """The frames of the result, and what the search for the reference frame has to say.
+    """The frames of the result, and warnings about the driver's reference frame.
 
-    `stats` counts a source video's frames without a face.
+    `stats` counts a source video's frames, and those without a face.
     """
     how, layout, paste = options.retarget, options.layout, options.paste
     if subject.video:
@@ -181,7 +184,7 @@ def compose(
     else:
         return in_photo(predictor, photos[0], faces, crops, paste), notes
     if (layout.compare or len(faces) > 1) and options.visible_label is not None:
-        frames = apart(options.visible_label, frames)  # there are faces up to the corners
+        frames = apart(options.visible_label, frames)  # a label inside would cover a face
     return frames, notes
 
 
@@ -192,10 +195,10 @@ def reenact(
     rate: Fraction,
     how: Retarget,
 ) -> list[Iterator[tuple[np.ndarray, Pose]]]:
-    """For each face the crops to show and the poses they are in: driven together by one driver, or
-    each by its own; other drivers' poses are resampled to `rate`.
+    """The crops of each face and the poses they show: one driver moves all, or each has its own.
 
-    Raises AnimateError where the numbers don't match.
+    Poses of several drivers are resampled to `rate` a second. Raises AnimateError where the number
+    of drivers is neither 1 nor that of the faces.
     """
     if len(drivers) == 1:
         reference = drivers[0].reference_pose(predictor, faces[0].own) if how.relative else None
@@ -206,8 +209,8 @@ def reenact(
         ]
     if len(drivers) != len(faces):
         raise AnimateError(
-            f"{len(drivers)} drivers for {len(faces)} faces: give one, or one for each face from "
-            "the left, with faces.which=all"
+            f"{len(drivers)} drivers for {len(faces)} faces: give one driver, or with "
+            "faces.which=all one for each face, from the left"
         )
     return [
         _moved(
@@ -228,8 +231,8 @@ def _moved(
     reference: Motion | None,
     how: Retarget,
 ) -> Iterator[tuple[np.ndarray, Pose]]:
-    one, other = tee(poses)
-    return zip(predictor.animate(face.source, one, reference, how), other, strict=True)
+    poses, shown = tee(poses)
+    return zip(predictor.animate(face.source, poses, reference, how), shown, strict=True)
 
 
 Crops = Iterator[tuple[np.ndarray, Pose]]
@@ -242,9 +245,9 @@ def in_photo(
     crops: Sequence[Crops],
     paste: Paste,
 ) -> Iterator[np.ndarray]:
-    """The photo, at most `paste.size` pixels a side, with every face moved.
+    """The photo, at most `paste.size` pixels a side, with every moved face pasted back.
 
-    Ends with the first driver that ends.
+    Ends with the shortest driver.
     """
     photo = shrunk(source.pixels, paste.size)
     scale = photo.shape[1] / source.pixels.shape[1], photo.shape[0] / source.pixels.shape[0]
@@ -262,7 +265,7 @@ def in_photo(
 
 
 def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray]:
-    """The plain crops, in rows of `columns` (as square as it gets where there are many)."""
+    """The crops in rows of `columns`; None makes about as many columns as rows."""
     across = min(columns or math.ceil(math.sqrt(len(crops))), len(crops))
     for moved in zip(*crops, strict=False):
         yield tiled([crop for crop, _ in moved], across)
@@ -271,14 +274,15 @@ def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray
 def compared(
     predictor: Predictor, faces: Sequence[SourceFace], crops: Crops, points: bool
 ) -> Iterator[np.ndarray]:
-    """Photo, driver and result side by side, with keypoints on the driver where asked for.
+    """Photo, driver and result side by side; `points` draws keypoints on photo and driver.
 
-    Raises AnimateError where the driver has no pictures.
+    Raises AnimateError for a driver without pictures: a template, or a clip played again.
     """
     for crop, pose in crops:
         if pose.crop is None:
             raise AnimateError(
-                "there is no picture of the driver to compare with: use a video, played once"
+                "--compare has no picture of the driver to show: use a video, and clip.times=1 "
+                "without clip.pingpong"
             )
         side = max(PANEL, crop.shape[0])
         driver, photo, crop = (fitted(p, side) for p in (pose.crop, faces[0].crop, crop))
@@ -295,13 +299,13 @@ def on_video(
     options: Options,
     stats: DriverStats,
 ) -> Iterator[np.ndarray]:
-    """A video's person moved, frame by frame; with `paste=crop` as a crop.
+    """The frames of a source video whose person is animated; with `paste=crop` only the crops.
 
-    With the head amplified by 0 the person keeps their own head movement and takes only the
-    expression. Otherwise the driver's head movement replaces theirs, limited to REACH from their
-    own pose, because neck and shoulders stay as filmed. Frames without a face, or whose pose can't
-    be trusted, stay as they are; they and the limited ones are counted in `stats`. A video that was
-    turned upright for reading is turned back. Ends with the shorter of the two.
+    With retarget.head=0 the person keeps their own head movement and takes only the expression.
+    Otherwise the driver's head movement replaces theirs, limited to REACH from their own pose,
+    because neck and shoulders stay as filmed. Frames without a face, or whose pose can't be
+    trusted, stay unchanged; `stats` counts them and the limited ones. A video that was turned
+    upright for reading is turned back. Ends with the shorter of video and driver.
     """
     how, paste = options.retarget.of_video("head" in predictor.model.regions), options.paste
     keeps = how.keeps_head
@@ -319,7 +323,7 @@ def on_video(
         people = map_in_order(seen, locator.track(clip.frames(), clip.rate), predictor.threads)
         start: SourceFace | None = None
         references = References(None)
-        new_scene = False  # a cut came since the person was last seen well
+        new_scene = False  # there was a cut since the last trusted frame
         for ((tracked, face), sure), pose in zip(judged(people, clip.rate), poses, strict=False):
             stats.count(tracked)
             new_scene = new_scene or tracked.scene_start
@@ -345,7 +349,7 @@ def on_video(
                     kept = predictor.retarget(face.source, pose.motion, reference, still)
                 motion = kept.toward(motion, REACH / far)
             elif how.relative and not keeps:
-                motion = face.own.toward(motion, 1)  # seen with what is around the face now
+                motion = face.own.toward(motion, 1)  # with the pictures of the current frame
             yield tracked, face, motion
 
     def shown(move: tuple[TrackedFrame, SourceFace | None, Motion | None]) -> np.ndarray:
@@ -363,14 +367,14 @@ def on_video(
 
 
 def side_by_side(panels: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one height in a row, a thin white line between them."""
+    """Pictures of one height in a row, with a white line of 4 pixels between them."""
     line = np.full((panels[0].shape[0], 4, 3), 255, np.uint8)
     parts = [piece for panel in panels for piece in (panel, line)][:-1]
     return np.concatenate(parts, 1)
 
 
 def tiled(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures of one size in rows; what is left of the last row is white."""
+    """Pictures of one size in rows of `columns`; the last row is filled up with white."""
     white = np.full_like(tiles[0], 255)
     filled = [*tiles, *[white] * (-len(tiles) % columns)]
     rows = [np.concatenate(filled[i : i + columns], 1) for i in range(0, len(filled), columns)]
@@ -378,7 +382,7 @@ def tiled(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
 
 
 def shrunk(photo: np.ndarray, side: int | None) -> np.ndarray:
-    """A photo whose longer side is at most `side` pixels; None leaves it alone."""
+    """Shrink a photo to at most `side` pixels on its longer side; None keeps its size."""
     import cv2
 
     if side is None or max(photo.shape[:2]) <= side:
@@ -388,7 +392,7 @@ def shrunk(photo: np.ndarray, side: int | None) -> np.ndarray:
 
 
 def fitted(picture: np.ndarray, side: int) -> np.ndarray:
-    """A square picture at another side."""
+    """Resize a square picture to `side` pixels."""
     import cv2
 
     if picture.shape[0] == side:
@@ -398,7 +402,7 @@ def fitted(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def dotted(crop: np.ndarray, points: np.ndarray | None) -> np.ndarray:
-    """A crop with points (K, 2) in [-1, 1] drawn on it; None are none."""
+    """A crop with points (K, 2) in [-1, 1] drawn on it; None draws nothing."""
     import cv2
 
     picture = crop.copy()

@@ -1,4 +1,4 @@
-"""Which poses of a stream can be trusted, and what takes the place of the others."""
+"""Decide which tracked poses can be trusted, and replace the others by interpolation or holding."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from animate.inference.predictor import Pose
 
 Item = TypeVar("Item")
 
-LOST = 1.0  # a doubt from which on a pose is never used
-DOUBTFUL = 0.5  # ... is not used beside lost ones, nor where it came suddenly
-SUDDEN = 1.5  # times the doubt before: heads turn into profile more slowly, hands come faster
-MOMENT = Fraction(1, 25)  # seconds within which that is sudden
-EDGE = Fraction(1, 5)  # seconds of doubtful poses that are given up before a lost one
-MARGIN = Fraction(2, 25)  # seconds of poses that are given up beside any that is not trusted
-PATIENCE = Fraction(1)  # seconds after which what is doubtful, not lost, is taken as it is
-BRIDGE = Fraction(1)  # seconds between two good poses that are bridged; longer gaps are held
-COVERED = Fraction(1, 5)  # seconds before and after it is lost that a face is not to be trusted
+# Doubt is `MotionModel.doubt`; times are in seconds.
+LOST = 1.0  # doubt: from here on a pose is lost, and never trusted
+DOUBTFUL = 0.5  # doubt: from here on a pose is not trusted near a lost one or after a sudden rise
+SUDDEN = 1.5  # factor of a sudden rise of doubt: hands come faster than heads turn into profile
+MOMENT = Fraction(1, 25)  # the time in which doubt rises by that factor
+EDGE = Fraction(1, 5)  # doubtful poses up to this long before a lost one are not trusted
+MARGIN = Fraction(2, 25)  # all poses up to this long beside an untrusted one are not trusted
+PATIENCE = Fraction(1)  # doubtful poses are trusted again after this long
+BRIDGE = Fraction(1)  # longest gap that is interpolated; over a longer one the last pose is held
+COVERED = Fraction(1, 5)  # a face is not trusted this long before and after it is out of sight
 
 
 @dataclass(frozen=True)
 class Seen(Generic[Item]):
-    """Something of a stream, with the doubt of what is seen in it; infinite where nothing is."""
+    """An item of a stream and the doubt of its pose; infinite for a frame without a face."""
 
     item: Item
     doubt: float
@@ -37,14 +38,14 @@ class Seen(Generic[Item]):
 def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item, bool]]:
     """The items, `rate` a second, and whether each can be trusted.
 
-    What is lost can't, nor what is doubtful right before and after it, at the start of a scene, or
-    from a sudden rise of doubt on; nor what is within MARGIN of these: a hand that comes is there
-    before the doubt is. A doubt that lasts, or that has risen slowly, is a face seen from the side.
-    At most EDGE and MARGIN of the stream wait.
+    Not trusted are lost items; doubtful ones next to a lost one, at the start of a scene or after
+    a sudden rise of doubt; and all within MARGIN of these: a hand is there before doubt rises.
+    Doubt that lasts, or that rose slowly, belongs to a face seen from the side and is trusted.
+    Delays the stream by at most EDGE plus MARGIN.
     """
     margin = max(1, round(MARGIN * rate))
     waiting: deque[tuple[Seen[Item], bool]] = deque()
-    near = 0  # how many to come are too near
+    near = 0  # how many of the next items are within MARGIN of an untrusted one
     for seen, sure in _doubted(stream, rate):
         if seen.scene_start:
             yield from ((other.item, mark) for other, mark in waiting)
@@ -63,11 +64,11 @@ def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item,
 
 
 def _doubted(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Seen[Item], bool]]:
-    """Everything, and whether its doubt lets it be trusted."""
+    """The items, and whether each can be trusted by its doubt alone, without MARGIN."""
     moment, edge, patience = (max(1, round(t * rate)) for t in (MOMENT, EDGE, PATIENCE))
-    before: deque[float] = deque(maxlen=moment)  # the doubts last trusted
-    waiting: deque[Seen[Item]] = deque()  # trusted, unless the next is lost
-    left = edge  # how many doubtful ones in a row are not to be trusted
+    before: deque[float] = deque(maxlen=moment)  # doubts of the last trusted items
+    waiting: deque[Seen[Item]] = deque()  # doubtful: trusted unless a lost one follows
+    left = edge  # how many more doubtful items in a row are not trusted
     for seen in stream:
         if seen.scene_start:
             before.clear()
@@ -88,7 +89,7 @@ def _doubted(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[See
         if seen.doubt >= LOST or left:
             yield seen, False
             left = max(0, left - (seen.doubt < LOST))
-            if not left:  # nothing is sudden after so long a doubt
+            if not left:  # PATIENCE is over: compare no later doubt with an older one
                 before.clear()
             continue
         before.append(seen.doubt)
@@ -102,16 +103,16 @@ def _doubted(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[See
 
 
 def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[Pose | None]:
-    """Poses, with good ones in place of those that can't be trusted; a missing one stays None.
+    """Replace the poses that can't be trusted; a missing one stays None.
 
-    Between two good poses of a scene at most `longest` are bridged. Before the first of a scene it
-    is used backwards, otherwise the one before is held. Nothing comes out but None where no pose
-    can be trusted. At most `longest` poses wait.
+    A gap of at most `longest` poses within a scene is interpolated; in a longer one the last
+    trusted pose is held. Poses before the first trusted one of a scene are replaced by it. Where no
+    pose can be trusted, only None comes out. Delays the stream by at most `longest` poses.
     """
     last: Pose | None = None
-    ahead = 0  # poses before the first good one
+    ahead = 0  # poses before the first trusted one
     gap: list[Pose] = []
-    holding = cut = False  # the gap is too long to bridge; a scene has begun in what was given
+    holding = cut = False  # the gap is too long to bridge; a scene began within poses already sent
     for pose, sure in poses:
         if pose is not None and sure:
             good = replace(pose, scene_start=True) if cut else pose
@@ -142,12 +143,12 @@ def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[
 
 
 def _held(good: Pose, pose: Pose) -> Pose:
-    """A good pose in another's place."""
+    """A trusted pose in the place of another, whose crop it shows."""
     return replace(good, scene_start=False, crop=pose.crop)
 
 
 def _bridged(before: Pose, gap: list[Pose], after: Pose) -> Iterator[Pose]:
-    """What comes in the place of a gap: half-way poses, or those of the scene that each is in."""
+    """The poses that fill a gap: interpolated, or held within each scene where it has a cut."""
     starts = [index for index, pose in enumerate(gap) if pose.scene_start]
     if starts or after.scene_start:
         start = starts[-1] if starts else len(gap)
@@ -161,10 +162,10 @@ def _bridged(before: Pose, gap: list[Pose], after: Pose) -> Iterator[Pose]:
 
 
 def trusted(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:
-    """Poses, without the `edge` before and after `edge` or more that are missing (None).
+    """Drop `edge` poses before and after a gap of `edge` or more missing ones (None).
 
-    There the face is half covered, and a pose to be held would be none of a face. After a cut, and
-    where no pose has been given yet, they stay.
+    The face is partly covered there, so these poses must not be held. Poses after a cut stay, and
+    so do those beside a gap at the start of the stream.
     """
     waiting: deque[Pose | None] = deque()
     gone, doubtful, given = 0, 0, False

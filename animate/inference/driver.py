@@ -1,4 +1,4 @@
-"""A driver of any kind (video, folder of frames, picture, motion template) as a stream of poses."""
+"""Turn a driver (video, folder of frames, picture, motion template) into a stream of poses."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ from animate.system.parallel import map_in_order
 
 Frame = TypeVar("Frame", TrackedFrame, Pose)
 
-EVERY = 5  # frames: how finely the reference frame is searched
-SEARCHED = 20  # seconds of the driver in which the reference frame is searched
+EVERY = 5  # the search for the reference frame looks at each fifth frame
+SEARCHED = 20  # seconds at the driver's start that this search covers
 
 DEFAULTS = Options()
 
 NO_FACE = (
     "give its place as faces.clip_box=[x,y,width,height], use faces=centre if the clip is cropped "
-    "around it, or another span of it"
+    "around it, or choose another span with clip.start and clip.end"
 )
 
 
 @dataclass
 class DriverStats:
-    """What a pass over a driver met."""
+    """Counts of one pass: frames, frames without a face or with an untrusted pose, scene cuts."""
 
     frames: int = 0
-    missing: int = 0
-    first_missing: int | None = None
-    doubted: int = 0  # with a face, and a pose that can't be trusted
-    first_doubted: int | None = None
-    hopeless: bool = False  # all of them are: they were used as they are
+    missing: int = 0  # frames without a face
+    first_missing: int | None = None  # number of the first one
+    doubted: int = 0  # frames with a face whose pose can't be trusted
+    first_doubted: int | None = None  # number of the first one
+    hopeless: bool = False  # no pose can be trusted: all are used unchanged
     cuts: int = 0
     turns: int = 0  # quarter turns to the left that make it upright
-    held: int = 0  # frames in which the head could not go as far as it was asked to
-    distance: float = 0.0  # how far the reference pose is from the photo's, where one was searched
+    held: int = 0  # frames whose head movement was limited
+    distance: float = 0.0  # from the reference pose to the photo's, where one was searched
 
     def count(self, tracked: TrackedFrame, first: int = 0) -> None:
-        """One more frame, of a pass that began with number `first`."""
+        """Count one frame of a pass that began with frame number `first`."""
         if not tracked.found:
             self.missing += 1
             if self.first_missing is None:
@@ -66,17 +66,17 @@ class DriverStats:
         self.cuts += tracked.scene_start
 
     def doubt(self, number: int) -> None:
-        """The pose of a frame of this number can't be trusted."""
+        """Count the frame of this number as one whose pose can't be trusted."""
         self.doubted += 1
         if self.first_doubted is None:
             self.first_doubted = number
 
     def words(self, whose: str = "clip") -> list[str]:
-        """What is worth telling."""
+        """Notes for the user; `whose` names the video, such as "clip" or "source video"."""
         found = []
         if self.turns:
             how = "upside down" if self.turns == 2 else "on its side"
-            found.append(f"the {whose} lies {how}, and was turned upright to be read")
+            found.append(f"the {whose} is {how} and was turned upright for reading")
         if self.missing:
             found.append(
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
@@ -84,8 +84,8 @@ class DriverStats:
             )
         if self.hopeless:
             found.append(
-                f"no pose of the {whose}'s {self.frames} frames could be trusted: they are used as "
-                "they are"
+                f"no pose of the {whose}'s {self.frames} frames could be trusted: all are used "
+                "unchanged"
             )
         elif self.doubted:
             found.append(
@@ -94,8 +94,8 @@ class DriverStats:
             )
         if self.held:
             found.append(
-                f"{self.held} of the {whose}'s {self.frames} frames with the head held near its "
-                "own place, where it would be cut off (retarget.head=auto keeps its own movement)"
+                f"{self.held} of the {whose}'s {self.frames} frames with limited head movement, "
+                "which would tear the neck (retarget.head=auto keeps the head's own movement)"
             )
         if self.cuts:
             found.append(f"{self.cuts} scene cut" + "s" * (self.cuts > 1))
@@ -104,31 +104,31 @@ class DriverStats:
 
 @dataclass(frozen=True)
 class Driver:
-    """Where poses come from; made by `open_driver`."""
+    """An opened driver, which yields poses; made by `open_driver`."""
 
     path: Path
     rate: Fraction
-    length: int | None  # poses in all, as far as is known
+    length: int | None  # number of poses; None: unknown
     sound: Sound | None
     sha256: str
     media: Clip | np.ndarray | Template
     locator: Locator
     options: Options
-    silent: str | None = None  # why the sound that there is can't be played
+    silent: str | None = None  # why the driver's sound is left out, where it has some
     stats: DriverStats = field(default_factory=DriverStats)
 
     @property
     def first(self) -> int:
-        """The number in the clip of the frame that it begins with."""
+        """The number, within the clip, of the first frame that is used."""
         return 0 if isinstance(self.media, np.ndarray) else self.media.first
 
     @property
     def still(self) -> bool:
-        """Whether it is one picture."""
+        """Whether the driver is a single picture."""
         return isinstance(self.media, np.ndarray)
 
     def tracked_frames(self) -> Iterator[TrackedFrame]:
-        """The frames, with the face in each; a template has none."""
+        """The frames, with the face in each; not for a template."""
         assert not isinstance(self.media, Template)
         frames = iter([self.media]) if isinstance(self.media, np.ndarray) else self.media.frames()
         return self.locator.track(frames, self.rate)
@@ -136,16 +136,16 @@ class Driver:
     def poses(self, predictor: Predictor) -> Iterator[Pose]:
         """Every pose of a run. Raises AnimateError where no frame shows a face."""
         how, clip = self.options.retarget, self.options.clip
-        poses = numbered(self._once(predictor))
+        poses = numbered(self._one_pass(predictor))
         poses = smooth(poses, self.rate, how.smoothing, predictor.model.smoothing_speed)
-        if isinstance(how.reference, int) and how.reference > 0:  # for all scenes
+        if isinstance(how.reference, int) and how.reference > 0:  # one reference for all scenes
             poses = (replace(pose, scene=0) for pose in poses)
         return play(poses, clip.times, clip.pingpong)
 
     def reference_pose(self, predictor: Predictor, own: Motion) -> Motion | None:
-        """The pose that relative motion starts from; None is the first there is.
+        """The pose that relative motion starts from; None: the driver's first pose.
 
-        A picture has no other frame: what it differs in from the photo's `own` pose is its motion.
+        For a picture it is the photo's `own` pose: the difference to it is the motion.
         """
         index = self.options.retarget.reference
         if self.still:
@@ -156,27 +156,26 @@ class Driver:
             self._most_like(predictor, own) if index == "auto" else self._nth(predictor, int(index))
         )
 
-    def _once(self, predictor: Predictor) -> Iterator[Pose]:
+    def _one_pass(self, predictor: Predictor) -> Iterator[Pose]:
         if isinstance(self.media, Template):
             return self.media.poses(predictor.model)
-        return self._followed(predictor)
+        return self._frame_poses(predictor)
 
-    def _followed(self, predictor: Predictor) -> Iterator[Pose]:
-        """The poses of frames, trusted ones in place of the others; all as they are where there is
-        none to be trusted."""
+    def _frame_poses(self, predictor: Predictor) -> Iterator[Pose]:
+        """The poses of all frames, untrusted ones replaced; unchanged where none is trusted."""
         longest = max(1, round(BRIDGE * self.rate))
         pose = None
-        for pose in self._held(mended(self._judged(self._seen(predictor)), longest)):
+        for pose in self._without_gaps(mended(self._judged(self._raw_poses(predictor)), longest)):
             yield pose
         if pose is None and self.stats.doubted:
             self.stats.hopeless = True
             again = replace(self, stats=DriverStats())
-            yield from again._held(again._seen(predictor))
+            yield from again._without_gaps(again._raw_poses(predictor))
         elif pose is None:
-            raise AnimateError(f"{self.path} shows no face that can be found: {NO_FACE}")
+            raise AnimateError(f"{self.path} shows no face: {NO_FACE}")
 
     def _judged(self, poses: Iterable[Pose | None]) -> Iterator[tuple[Pose | None, bool]]:
-        """Poses and whether each can be trusted; those that can't are counted."""
+        """Poses, and whether each can be trusted; counts those that can't."""
         stream = (
             Seen(pose, pose.doubt, pose.scene_start) if pose else Seen(pose, math.inf)
             for pose in poses
@@ -186,21 +185,22 @@ class Driver:
                 self.stats.doubt(number)
             yield pose, sure
 
-    def _seen(self, predictor: Predictor) -> Iterator[Pose | None]:
-        """The pose of each frame; None where there is no face, or one that is half covered."""
+    def _raw_poses(self, predictor: Predictor) -> Iterator[Pose | None]:
+        """The pose of each frame; None without a face, or where it is partly covered."""
 
-        def seen(some: list[TrackedFrame]) -> list[Pose | None]:
-            crops = [cut(s.frame, s.box, predictor.model.size) for s in some if s.found]
+        def pose_batch(batch: list[TrackedFrame]) -> list[Pose | None]:
+            crops = [cut(s.frame, s.box, predictor.model.size) for s in batch if s.found]
             poses = iter(predictor.seen(crops))
             return [
-                replace(next(poses), scene_start=s.scene_start) if s.found else None for s in some
+                replace(next(poses), scene_start=s.scene_start) if s.found else None for s in batch
             ]
 
-        batches = map_in_order(seen, parallel.chunks(self._counted(), BATCH), predictor.threads)
+        frames = parallel.chunks(self._counted(), BATCH)
+        batches = map_in_order(pose_batch, frames, predictor.threads)
         return trusted(chain.from_iterable(batches), round(COVERED * self.rate))
 
-    def _held(self, poses: Iterable[Pose | None]) -> Iterator[Pose]:
-        """Poses, without any that is missing (None): it is held, or left out."""
+    def _without_gaps(self, poses: Iterable[Pose | None]) -> Iterator[Pose]:
+        """Poses without gaps: for a missing one (None) the last is held, or it is skipped."""
         last: Pose | None = None
         waiting = 0  # frames before the first face
         for pose in poses:
@@ -213,7 +213,7 @@ class Driver:
             elif last is None:
                 waiting += 1
             else:
-                yield replace(last, scene_start=False)  # held
+                yield replace(last, scene_start=False)
 
     def _counted(self) -> Iterator[TrackedFrame]:
         for tracked in self.tracked_frames():
@@ -221,16 +221,16 @@ class Driver:
                 number = self.first + self.stats.frames
                 raise AnimateError(
                     f"frame {number} ({float(number / self.rate):.2f} s) of {self.path} shows no "
-                    "face: use faces.missing=hold or skip, or another span of it"
+                    "face: use faces.missing=hold or skip, or another clip.start or clip.end"
                 )
             self.stats.count(tracked, self.first)
             yield tracked
 
     def _most_like(self, predictor: Predictor, own: Motion) -> Motion:
-        """The pose most like the photo's `own`, of every fifth frame; stops early at a good one.
+        """The pose most like the photo's `own` among each fifth frame; stops early at a near one.
 
-        One that can't be trusted is none where any other can. The crops are those of a run, so that
-        relative motion starts where the run starts.
+        Lost poses count only if there is no other. The crops are those of a run, so that relative
+        motion starts from one of the run's own poses.
         """
         poses: Iterator[Pose]
         if isinstance(self.media, Template):
@@ -246,40 +246,43 @@ class Driver:
             return predictor.distance(own, pose.motion)
 
         best: tuple[float, Motion] = math.inf, own
-        lost: tuple[float, Motion] = math.inf, own  # of those that can't be trusted
+        lost: tuple[float, Motion] = math.inf, own  # the best among lost poses
         for pose in poses:
-            much = away(pose) * (1 if pose.doubt < DOUBTFUL else 2)  # rather one that is sure
+            cost = away(pose) * (1 if pose.doubt < DOUBTFUL else 2)  # prefers poses without doubt
             if pose.doubt >= LOST:
-                lost = min(lost, (much, pose.motion), key=itemgetter(0))
+                lost = min(lost, (cost, pose.motion), key=itemgetter(0))
                 continue
-            best = min(best, (much, pose.motion), key=itemgetter(0))
-            if much < predictor.model.near:
+            best = min(best, (cost, pose.motion), key=itemgetter(0))
+            if cost < predictor.model.near:
                 break
         if best[0] == math.inf:
-            alone = replace(self, stats=DriverStats())
-            first = next(alone._once(predictor))
-            best = lost if alone.stats.hopeless else (away(first), first.motion)
+            uncounted = replace(self, stats=DriverStats())
+            first = next(uncounted._one_pass(predictor))
+            best = lost if uncounted.stats.hopeless else (away(first), first.motion)
         self.stats.distance = predictor.distance(own, best[1])
         return best[1]
 
     def _first_scene(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Frames up to the first cut, behind which there may be another person."""
+        """Frames of the first SEARCHED seconds, up to a cut, which may show another person."""
         for index, frame in enumerate(islice(frames, int(SEARCHED * self.rate))):
             if index and frame.scene_start:
                 return
             yield frame
 
     def _nth(self, predictor: Predictor, index: int) -> Motion:
-        """The pose of frame `index`, from 0. Raises AnimateError when it isn't there."""
-        pose = next(islice(replace(self, stats=DriverStats())._once(predictor), index, None), None)
+        """The pose of frame `index`, from 0. Raises AnimateError where there is none."""
+        pose = next(
+            islice(replace(self, stats=DriverStats())._one_pass(predictor), index, None), None
+        )
         if pose is None:
             raise AnimateError(
-                f"{self.path} has no frame {index}: use a smaller retarget.reference"
+                f"retarget.reference={index} is beyond the last frame of {self.path}: use a "
+                "smaller number"
             )
         return pose.motion
 
     def first_face(self) -> Face | None:
-        """The first frame's face, where a detector looks for it."""
+        """The detected face of the first frame; None for a template or without a detector."""
         if isinstance(self.media, Template):
             return None
         first = next(self.tracked_frames(), None)
@@ -287,10 +290,10 @@ class Driver:
 
 
 def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAMING) -> Driver:
-    """A video, a folder of frames, a picture, or a template of `animate motion save`.
+    """Open a video, a folder of frames, a picture, or a template of `animate motion save`.
 
-    What the file holds decides which, not its name. `framing` is the motion model's: what it wants
-    to see around a face. Raises AnimateError for what is none of them.
+    The file's content decides which, not its name. `framing` is the motion model's: the square it
+    needs around a face. Raises AnimateError for any other file.
     """
     path, locator = Path(path), clip_locator(options.faces, framing)
     kind = files.kind_of(path)
@@ -314,7 +317,7 @@ def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAM
     if sound and codec:
         sound, silent = None, f"it is {codec}, which can't be decoded"
     elif sound and (options.faces.missing == "skip" or not options.clip.once):
-        sound, silent = None, "it can't follow frames that are skipped or played again"
+        sound, silent = None, "it can't follow frames that are skipped or repeated"
     digest = clips.sha256(path)
     stats = DriverStats(turns=clip.turns)
     return Driver(path, clip.rate, length, sound, digest, clip, locator, options, silent, stats)
@@ -326,10 +329,10 @@ def _played(length: int | None, clip: Playback) -> int | None:
 
 
 def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Iterator[Pose]:
-    """The poses `times` over, with `pingpong` each time there and back.
+    """Play the poses `times` over; with `pingpong` each time forwards and then backwards.
 
-    They are kept on disk for what comes after the first pass, so that memory doesn't grow. The end
-    poses of a ping-pong aren't repeated.
+    Poses are kept on disk after the first pass, so memory doesn't grow. A ping-pong doesn't repeat
+    the first and the last pose where it turns.
     """
     if times == 1 and not pingpong:
         yield from poses
@@ -345,7 +348,7 @@ def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Itera
 
 
 def numbered(poses: Iterable[Pose]) -> Iterator[Pose]:
-    """Poses with the number of their scene; the first one begins scene 0."""
+    """Number the scenes that poses belong to, from 0."""
     scene = 0
     for index, pose in enumerate(poses):
         scene += bool(index and pose.scene_start)
@@ -355,10 +358,10 @@ def numbered(poses: Iterable[Pose]) -> Iterator[Pose]:
 def smooth(
     poses: Iterable[Pose], rate: Fraction, cutoff: float | None, speed: float
 ) -> Iterator[Pose]:
-    """Poses through one-euro filters (Casiez et al. 2012), one per number; a new scene starts anew.
+    """Smooth poses by one-euro filters (Casiez et al. 2012), one per number; a cut resets them.
 
-    `cutoff` is in Hz: movement slower than it stays, faster movement opens the filter, by `speed`
-    Hz for each unit a second. None leaves the poses alone.
+    `cutoff` in Hz lets slower movement pass; fast movement raises it by `speed` Hz for each unit a
+    second. None leaves the poses unchanged.
     """
     if cutoff is None:
         yield from poses
@@ -370,12 +373,14 @@ def smooth(
         numbers = pose.motion.numbers()
         if pose.scene_start or not filters:
             filters = [OneEuroFilter(float(rate), cutoff, speed) for _ in numbers]
-        calm = [one(number) for one, number in zip(filters, numbers.tolist(), strict=True)]
-        yield replace(pose, motion=pose.motion.with_numbers(calm))
+        smoothed = [
+            filter_(number) for filter_, number in zip(filters, numbers.tolist(), strict=True)
+        ]
+        yield replace(pose, motion=pose.motion.with_numbers(smoothed))
 
 
 def resample(poses: Iterable[Pose], rate: Fraction, to: Fraction) -> Iterator[Pose]:
-    """Poses at `rate` a second as poses at `to` a second, each the latest there is."""
+    """Resample poses from `rate` to `to` a second; each is the latest of its time."""
     count = 0
     for index, pose in enumerate(poses):
         while count * rate < (index + 1) * to:

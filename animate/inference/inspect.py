@@ -1,4 +1,4 @@
-"""Look inside a run: keypoints, deformation, what is moved and what is painted, as one picture."""
+"""Draw the inside of a run as one picture: keypoints, deformation, and moved or painted parts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from animate.publish.sheets import grid
 DEFAULTS = Options()
 SIDE = 256  # pixels of each picture's side
 HEADS = ("driver", "photo", "photo, moved", "deformation", "photo's share", "result")
-LINES = 16  # of the deformation grid, across
-HEEDED = {
+LINES = 16  # cells across the deformation grid
+HEEDED = {  # settings that have an effect here
     "motion.name", "motion.checkpoint", "faces.name", "faces.which", "faces.clip_which",
     "faces.missing", "faces.box", "faces.clip_box", "faces.weights", "retarget.relative",
     "retarget.adapt_scale", "retarget.reference", "retarget.head", "retarget.mouth",
@@ -44,23 +44,24 @@ def inspect(
     force: bool = False,
     **settings: Any,
 ) -> Published:
-    """Publish a picture with a row for each of `frames` frames, spread over the driver's span.
+    """Publish a picture with a row for each of `frames` frames, spread evenly over the driver.
 
-    Columns: the driver and the photo with their keypoints, the photo with the points it is moved
-    to, the grid that the motion makes of a square one, the share of the photo in each pixel (dark
-    where the model paints: occlusion or gate), the result. The other arguments are those of
-    `animate.portrait`; a setting that a picture of single frames can't heed is refused. Raises
-    AnimateError for a user error.
+    Columns: the driver and the photo with their keypoints; the result with its target keypoints;
+    a square grid deformed by the motion; the photo's share in each pixel (dark where the model
+    paints: occlusion or gate); the result. The other arguments are those of `animate.portrait`;
+    a changed setting without effect here is refused. Raises AnimateError for a user error.
     """
     options = options.changed(**settings)
-    options.refuse_others(HEEDED, "an inspection, which draws single frames")
+    options.refuse_others(HEEDED, "an inspection of single frames")
     if not 1 <= frames <= 32:
-        raise AnimateError(f"{frames} frames to inspect: use 1 to 32")
+        raise AnimateError(f"frames is {frames}: inspect 1 to 32")
     photo, out = Path(photo), Path(out)
     session = Session.open(options)
     subject = session.subject([photo], [Path(driver)])
     if subject.video:
-        raise AnimateError(f"{photo} is a video: inspect one of its frames, as a photo")
+        raise AnimateError(
+            f"{photo} is a video: save one of its frames and inspect that as a photo"
+        )
     if options.faces.which == "all":
         raise AnimateError("an inspection shows one face: use faces.which=largest, or a number")
     opened = session.driver(Path(driver))
@@ -82,16 +83,16 @@ def inspect(
         claim=claim,
         rate=None,
         signer=session.signer,
-        label=None,  # a drawing that says itself what it shows
+        label=None,  # the column heads already say what is shown
         force=force,
     )
 
 
 def spread(driver: Driver, predictor: Predictor, count: int) -> list[tuple[int, Pose]]:
-    """`count` poses spread over a driver, with their numbers; each is seen once, few are kept.
+    """`count` poses spread evenly over a driver, with their numbers, in one pass.
 
-    Where the length isn't known, a pose is kept whenever twice as many have gone by, so that those
-    kept stay evenly spread.
+    A driver of unknown length is thinned while it is read: whenever more than 2 `count` poses are
+    kept, every other one is dropped and the step doubles.
     """
     kept: list[tuple[int, Pose]] = []
     step = max(1, (driver.length or count) // count)
@@ -107,7 +108,7 @@ def _row(
     predictor: Predictor, face: SourceFace, pose: Pose, reference: Motion, how: Retarget
 ) -> list[np.ndarray]:
     moved = predictor.retarget(face.source, pose.motion, reference, how)
-    seen = predictor.explain(face.source, moved)
+    insight = predictor.explain(face.source, moved)
     blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
     photo = fitted(face.crop, SIDE)
     driver = blank if pose.crop is None else fitted(pose.crop, SIDE)
@@ -116,14 +117,14 @@ def _row(
         dotted(driver, predictor.points(pose.motion)),
         dotted(photo, predictor.points(face.own)),
         dotted(result, predictor.points(moved)),
-        deformed(result, resize_flow(seen.flow.float(), SIDE, SIDE)[0].cpu().numpy()),
-        shares(seen.share[0, 0].float().cpu().numpy()),
+        deformed(result, resize_flow(insight.flow.float(), SIDE, SIDE)[0].cpu().numpy()),
+        shares(insight.share[0, 0].float().cpu().numpy()),
         result,
     ]
 
 
 def deformed(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """A square grid as a flow (S, S, 2) deforms it, over a faded picture (S, S, 3)."""
+    """Draw a square grid, deformed by a flow (S, S, 2), over a faded picture (S, S, 3)."""
     import cv2
 
     side = picture.shape[0]
@@ -138,7 +139,7 @@ def deformed(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def shares(share: np.ndarray) -> np.ndarray:
-    """A map in [0, 1] as a picture: white 1, black 0."""
+    """A map (h, w) in [0, 1] as a grey picture of SIDE pixels: black 0, white 1."""
     import cv2
 
     wide = cv2.resize(share, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR).clip(0, 1)

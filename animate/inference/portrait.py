@@ -1,4 +1,4 @@
-"""One run: a photo and a driving video become one published, marked and verified file."""
+"""Run the whole pipeline: a photo and a driver become one published, marked and verified file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ DEFAULTS = Options()
 
 @dataclass
 class Animated(Published):
-    """What was published, and what the run met on the way."""
+    """The published file, with the run's counts and notes."""
 
     stats: DriverStats = field(default_factory=DriverStats)  # of the first driver
-    met: list[str] = field(default_factory=list)  # in words, of every driver and a source video
-    advice: list[str] = field(default_factory=list)
+    met: list[str] = field(default_factory=list)  # notes on every driver and the source video
+    advice: list[str] = field(default_factory=list)  # warnings about what will look bad
 
 
 @through_pipes("photos", "drivers")
@@ -49,17 +49,17 @@ def portrait(
     observer: Observer = QUIET,
     **settings: Any,
 ) -> Animated:
-    """Animate the face in a photo like the one in a driver, and publish the marked video `out`.
+    """Animate the face in a photo like the one in a driver, and publish the marked file `out`.
 
-    `photos` is a photo, a video whose person then moves, or several photos that move in step as
-    tiles; `drivers` a video, a folder of frames, a picture (for a still) or a motion template;
-    several are for the faces of `which="all"`, from left to right.
+    `photos` is a photo, a video whose person is animated, or several photos that move in step as
+    tiles. `drivers` is a video, a folder of frames, a picture (for a still) or a motion template;
+    several drive the faces of `which="all"`, from left to right.
 
-    Every setting is explained in `animate.options`; `settings` change some of the `options` by
-    keyword, as `Options.changed` says: `retarget=Retarget(mouth=1.3)`, `mouth=1.3`,
-    `consent="..."`. `observer` is told before the work what will look bad, and how far the work is.
-    With `force` an existing `out` is replaced. Raises AnimateError for a user error, and
-    VerificationError when the finished draft does not carry its mark; neither leaves a file behind.
+    `animate.options` explains every setting. `settings` change some of the `options` by keyword
+    (`Options.changed`): `retarget=Retarget(mouth=1.3)`, `mouth=1.3`, `consent="..."`. `observer`
+    receives warnings before the work, and its progress. `force` replaces an existing `out`. Raises
+    AnimateError for a user error and VerificationError for a draft that does not carry its mark;
+    neither leaves a file behind.
     """
     options = options.changed(**settings)
     photos, paths, out = _paths(photos), _paths(drivers), Path(out)
@@ -83,7 +83,7 @@ def portrait(
     claim = session.claim(
         [clips.sha256(path) for path in photos], [driver.sha256 for driver in playing]
     )
-    pictured = options.paste.name == "crop" or options.layout.compare  # nothing of the photo around
+    all_synthetic = options.paste.name == "crop" or options.layout.compare  # no photo around it
     length = playing[0].length if subject.video is None else subject.video.length
     with closing(observer.watch(trim_heap(frames), length)) as counted:
         done = publish(
@@ -96,7 +96,7 @@ def portrait(
             label=options.visible_label,
             ingredients=made_of.result(),
             producer=options.statement.producer,
-            source=SYNTHETIC if pictured else COMPOSITE,
+            source=SYNTHETIC if all_synthetic else COMPOSITE,
             sound=sound,
             force=force,
         )
@@ -104,13 +104,13 @@ def portrait(
     for number, driver in enumerate(playing, 1):
         met += driver.stats.words("clip" if len(playing) == 1 else f"clip {number}")
     if done.louder > 1:
-        met.append(f"marked {done.louder:g} times as strongly, for less was not read back")
+        met.append(f"watermark made {done.louder:g} times as strong: a weaker one was not readable")
     notes = [*lines, *lost, *late]
     return Animated(done.path, done.frames, done.report, done.louder, playing[0].stats, met, notes)
 
 
 def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:
-    """The result's sound, the driver's or else a source video's; and what is said of any lost."""
+    """The result's sound (the driver's, else the source video's), and notes on sound left out."""
     sound, silent = driver.sound, driver.silent
     lines = [f"the driver's sound is left out: {silent}"] if silent else []
     if sound is None and video is not None:
@@ -119,12 +119,12 @@ def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, 
             sound = None
             lines.append(f"the video's sound is left out: it is {codec}, which can't be decoded")
     if sound is not None and not holds_sound(out):
-        return None, [*lines, f"the result has no sound: a {out.suffix[1:].upper()} holds none"]
+        return None, [*lines, f"the result has no sound: {out.suffix[1:].upper()} can't hold any"]
     return sound, lines
 
 
 def ingredients(photos: Sequence[Path], drivers: Sequence[Path]) -> list[Ingredient]:
-    """The inputs, as the signed manifest names them, with what they say of their own making."""
+    """The inputs as ingredients of the signed manifest, each with its own provenance history."""
     found = []
     for role, paths in (("photo", photos), ("driving video", drivers)):
         for number, path in enumerate(paths, 1):

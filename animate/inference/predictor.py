@@ -1,4 +1,4 @@
-"""A motion model at work on frames: on which device, how precisely, how many at a time."""
+"""Run a motion model on frames: device, precision, batches and threads."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from animate.options import Retarget
 from animate.system.device import find_precision
 from animate.system.parallel import SINGLE_THREADED, chunks, map_in_order
 
-BATCH = 4  # frames that the network sees at once, always: how it rounds depends on their number
+BATCH = 4  # frames in every batch, padded if need be: rounding depends on the batch size
 
 
 @dataclass(frozen=True)
 class Pose:
-    """One pose of a driver; with a `scene_start` one a new scene begins."""
+    """One pose of a driver."""
 
-    motion: Motion  # of one
-    scene_start: bool = False
-    scene: int = 0  # of the driver, counted from 0: relative motion has a reference for each
-    crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was found in
-    doubt: float = 0.0  # the model's, from 0 to 1 and beyond
+    motion: Motion  # T = 1
+    scene_start: bool = False  # the first pose of a new scene
+    scene: int = 0  # number of the scene, from 0: each has its own reference pose
+    crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was tracked in
+    doubt: float = 0.0  # `MotionModel.doubt`, from 0; from 1 on it is not a face's pose
 
 
 class References:
-    """The reference pose of each scene of a driver, also where scenes are played again."""
+    """The reference pose of each scene of a driver; a scene that is replayed keeps its own."""
 
     def __init__(self, first: Motion | None) -> None:
         self.known = {} if first is None else {0: first}
 
     def of(self, pose: Pose) -> Motion:
-        """The reference of the scene that a pose belongs to."""
+        """The reference pose of the scene of a pose: the scene's first pose unless set."""
         return self.known.setdefault(pose.scene, pose.motion)
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A motion model at work on frames: uint8 (S, S, 3) in and out, `threads` batches at a time.
+    """A motion model on frames: uint8 (S, S, 3) in and out, `threads` batches at a time.
 
-    Rendering may run in bfloat16, and finding points where the model keeps them fine by itself; in
-    int8, as the model is packed. Torch has one thread for each batch, so that a result does not
-    depend on how many there are.
+    In bfloat16 `render` runs under autocast, and `track` only if the model's poses survive that; in
+    int8 the model is packed. Torch uses one thread per batch, so the result does not depend on
+    `threads`.
     """
 
     model: MotionModel
@@ -56,10 +56,10 @@ class Predictor:
 
     @classmethod
     def of(cls, model: MotionModel, precision: str = "auto", threads: int = 1) -> Predictor:
-        """A stage for a model as it was loaded, which is prepared for inference in place.
+        """A predictor for a freshly loaded model, which is prepared for inference in place.
 
-        Normalisation is folded, weights are laid out channels last, or packed. Raises AnimateError
-        where there is no such precision here.
+        Normalisation is folded; weights become channels last, and int8 where that is chosen. Raises
+        AnimateError for a precision that model or machine doesn't support.
         """
         kind = find_precision(precision, model.device, model.supports_int8)
         model = model.eval().fuse()
@@ -69,12 +69,12 @@ class Predictor:
         return cls(model, kind, threads)
 
     def encode(self, photo: np.ndarray) -> Any:
-        """The model's `Source` of a cropped photo."""
+        """What the model's `encode` returns for a cropped photo (S, S, 3)."""
         with SINGLE_THREADED, torch.inference_mode():
             return self.model.encode(self._tensor([photo]))
 
     def track(self, frames: list[np.ndarray]) -> Motion:
-        """The poses of cropped driving frames."""
+        """The poses of cropped driving frames, of any number."""
         with (
             SINGLE_THREADED,
             torch.inference_mode(),
@@ -84,8 +84,8 @@ class Predictor:
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
         """The pose of each cropped driving frame."""
-        for some in map_in_order(self.seen, chunks(frames, BATCH), self.threads):
-            yield from some
+        for batch in map_in_order(self.seen, chunks(frames, BATCH), self.threads):
+            yield from batch
 
     def seen(self, frames: list[np.ndarray]) -> list[Pose]:
         """The poses of at most BATCH cropped driving frames."""
@@ -98,34 +98,37 @@ class Predictor:
         ]
 
     def doubts(self, motion: Motion) -> list[float]:
-        """How far each pose is from being known, as the model says: from 1 on it is no face's."""
+        """How doubtful each pose is (`MotionModel.doubt`): from 1 on it is not a face's."""
         with torch.inference_mode():
             return [float(doubt) for doubt in self.model.doubt(motion)]
 
     def frames(
         self, source: Any, driving: Iterable[np.ndarray], first: Motion | None, **retarget: Any
     ) -> Iterator[np.ndarray]:
-        """The photo moved like each driving frame; `first` is the reference pose, else frame 0."""
+        """The photo moved like each driving frame, relative to `first`, or to frame 0 if None."""
         return self.animate(source, self.poses(driving), first, Retarget(**retarget))
 
     def animate(
         self, source: Any, poses: Iterable[Pose], reference: Motion | None, how: Retarget
     ) -> Iterator[np.ndarray]:
-        """The photo in each pose, relative to `reference` in the driver's first scene, and in each
-        other one (without a reference in the first, too) to the first pose seen of it."""
+        """Render the photo in each pose.
+
+        Motion is relative to `reference` in the driver's first scene. In the others, or where it is
+        None, it is relative to the scene's first pose.
+        """
         references = References(reference)
 
         def with_reference(pose: Pose) -> tuple[Motion, Motion]:
             return references.of(pose), pose.motion
 
-        def rendered(some: list[tuple[Motion, Motion]]) -> np.ndarray:
-            full = some + some[-1:] * (BATCH - len(some))
+        def rendered(batch: list[tuple[Motion, Motion]]) -> np.ndarray:
+            full = batch + batch[-1:] * (BATCH - len(batch))
             scenes = [list(scene) for _, scene in groupby(full, key=lambda pair: id(pair[0]))]
             moved = [
                 self.retarget(source, together([pose for _, pose in scene]), scene[0][0], how)
                 for scene in scenes
             ]
-            return self.render(source, together(moved))[: len(some)]
+            return self.render(source, together(moved))[: len(batch)]
 
         for frames in map_in_order(
             rendered, chunks(map(with_reference, poses), BATCH), self.threads
@@ -133,16 +136,16 @@ class Predictor:
             yield from frames
 
     def retarget(self, source: Any, motion: Motion, reference: Motion, how: Retarget) -> Motion:
-        """Poses carried over to the photo, relative to the one pose `reference`.
+        """Carry poses over to the photo, relative to the single pose `reference`.
 
-        Raises AnimateError where a region is to be amplified that the model doesn't know.
+        Raises AnimateError for amplifying a region that the model doesn't know.
         """
         unknown = [name for name in how.amplify if name not in self.model.regions]
         if unknown:
             known = ", ".join(self.model.regions) or "none"
             raise AnimateError(
-                f"this motion model can't amplify {unknown[0]} by itself (only: {known}): use "
-                f"retarget.{unknown[0]}=1"
+                f"retarget.{unknown[0]} has no effect on this motion model, which can amplify only "
+                f"{known}: use retarget.{unknown[0]}=1"
             )
         with torch.inference_mode():
             return self.model.retarget(
@@ -155,22 +158,22 @@ class Predictor:
             )
 
     def distance(self, own: Motion, motion: Motion) -> float:
-        """How far one pose is from another (`MotionModel.distance`)."""
+        """Distance between two poses (`MotionModel.distance`)."""
         with torch.inference_mode():
             return float(self.model.distance(own, motion))
 
     def head_distance(self, own: Motion, motion: Motion) -> float:
-        """How far the head of one pose is from that of another, in half crops."""
+        """Distance between the heads of two poses, in half crops."""
         with torch.inference_mode():
             return float(self.model.head_distance(own, motion))
 
     def points(self, motion: Motion) -> np.ndarray | None:
-        """Points to draw on the frame of one pose, (K, 2) in [-1, 1], where the model has some."""
+        """Points of one pose to draw on its frame, (K, 2) in [-1, 1]; None from some models."""
         found = self.model.points(motion)
         return None if found is None else found[0].float().cpu().numpy()
 
     def explain(self, source: Any, motion: Motion) -> Insight:
-        """What `render` does with the same arguments, without autocast."""
+        """Flow and shares that `render` uses for the same arguments, without autocast."""
         with torch.inference_mode():
             return self.model.explain(source, motion)
 

@@ -1,4 +1,4 @@
-"""Track a driver once, so that any number of photos can be moved by what was found."""
+"""Track a driver once and save its poses, so that they can drive any number of photos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from animate.options import Options
 from animate.system.observer import QUIET, Observer
 
 DEFAULTS = Options()
-HEEDED = {
+HEEDED = {  # settings that have an effect here
     "motion.name", "motion.checkpoint", "faces.name", "faces.clip_which", "faces.clip_box",
     "faces.missing", "faces.weights", "clip.start", "clip.end", "clip.truncated", "device",
     "threads",
@@ -31,11 +31,11 @@ def save_motion(
     observer: Observer = QUIET,
     **settings: Any,
 ) -> Template:
-    """Write the poses of a driver as the motion template `out`, an .npz file without its sound.
+    """Save the poses of a driver as the motion template `out`, an .npz file without sound.
 
-    Arguments as of `animate.portrait`; a setting that belongs to the run and not to the template
-    is refused. `observer` is told of frames without a face and of scene cuts. Raises AnimateError
-    for a user error.
+    Arguments are those of `animate.portrait`; a changed setting without effect on a template is
+    refused. `observer` receives notes on frames without a face and on scene cuts. Raises
+    AnimateError for a user error.
     """
     options = options.changed(**settings)
     options.refuse_others(HEEDED, "a motion template")
@@ -44,7 +44,7 @@ def save_motion(
     session = Session.open(options, precision="float32")
     opened = session.driver(Path(driver))
     if isinstance(opened.media, Template):
-        raise AnimateError(f"{driver} is a motion template already: use it as it is")
+        raise AnimateError(f"{driver} is already a motion template: use it as the driver of a run")
     with closing(observer.watch(opened.poses(session.predictor), opened.length)) as poses:
         saved = save_template(
             out,

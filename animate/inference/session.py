@@ -1,4 +1,4 @@
-"""What a run works with: a motion model on its device, which weights it has, and who signs."""
+"""Set up a run: load the motion model on its device, and find the key that signs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from animate.watermark import Claim, Mark, Payload
 
 @dataclass(frozen=True)
 class Session:
-    """Opened once for a run of any kind."""
+    """The model, its checkpoint, the signer and the options of a run."""
 
     predictor: Predictor
     info: CheckpointInfo
@@ -32,10 +32,10 @@ class Session:
 
     @classmethod
     def open(cls, options: Options, precision: str | None = None) -> Session:
-        """The model that the options name, ready for inference; `precision` stands for theirs.
+        """Load the model that the options name, for inference; `precision` overrides theirs.
 
-        Raises AnimateError where the checkpoint is not whole or of another model, or device,
-        precision or key are not to be had.
+        Raises AnimateError for a damaged checkpoint, one of another model, and a device, precision
+        or key that is not available.
         """
         compute, motion, key = options.compute, options.motion, options.statement.key
         signer = keys.signer(None if key == "auto" else key)
@@ -45,19 +45,18 @@ class Session:
             raise AnimateError(
                 f"{info.path} holds a {info.model}, not a {motion.name}: use motion={info.model}"
             )
-        lanes = find_threads(compute.threads, device)
-        return cls(
-            Predictor.of(model, precision or compute.precision, lanes), info, signer, options
-        )
+        threads = find_threads(compute.threads, device)
+        predictor = Predictor.of(model, precision or compute.precision, threads)
+        return cls(predictor, info, signer, options)
 
     def subject(self, paths: Sequence[Path], drivers: Sequence[Path] = ()) -> Subject:
-        """The photos, with the faces that are to move, or the video; errors as `open_subject`."""
+        """The photos with the faces to animate, or the video; errors as in `open_subject`."""
         return open_subject(paths, drivers, self.options, self.predictor.model.framing)
 
     def driver(self, path: Path) -> Driver:
-        """A driver that this model can follow.
+        """Open a driver for this model.
 
-        Raises AnimateError for what is none, and for a template of other weights.
+        Raises AnimateError for a file that can't drive, and a template of another checkpoint.
         """
         driver = open_driver(path, self.options, self.predictor.model.framing)
         if isinstance(driver.media, Template):
@@ -65,7 +64,7 @@ class Session:
         return driver
 
     def claim(self, photos: Sequence[str], clips: Sequence[str]) -> Claim:
-        """What a result of files with these SHA-256 says of itself."""
+        """The claim of a result made from photos and clips with these SHA-256 digests."""
         return Claim.now(
             generator=f"animate {__version__}",
             model=self.info.model,
@@ -76,11 +75,11 @@ class Session:
         )
 
     def mark(self, claim: Claim) -> Mark:
-        """The claim's mark, by the signer's key."""
+        """The watermark that carries the claim, under the signer's key."""
         key = self.signer.mark_key
         return Mark(Payload.of(claim, key), key, self.options.watermark.strength)
 
 
 def together(digests: Sequence[str]) -> str:
-    """One SHA-256 for several files: of their own, a line each; of one file its own."""
+    """One SHA-256 for several files: that of their digests, a line each; one file keeps its own."""
     return digests[0] if len(digests) == 1 else sha256("\n".join(digests).encode()).hexdigest()

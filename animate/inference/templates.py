@@ -1,4 +1,4 @@
-"""Motion templates: a tracked driver in a file, so that one pass serves any number of photos."""
+"""Motion templates: files with the poses of a driver, which drive any number of photos."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from animate.inference.predictor import Pose
 from animate.media.files import check_place, existing, shortened
 from animate.models.contract import Motion, MotionModel
 
-FORMAT = 1  # of the file
-NAMED = {"stop": "beyond", "scene_starts": "fresh"}  # fields by another name in the file
+FORMAT = 1  # version of the file format
+NAMED = {"stop": "beyond", "scene_starts": "fresh"}  # field: its different key in the file
 
 
 class PoseSpool:
-    """Poses of one model on disk, in nameless files; read in any order, memory stays the same."""
+    """Poses of one model in temporary files, read in any order; memory use doesn't grow."""
 
     def __init__(self) -> None:
         self.numbers = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
@@ -46,7 +46,7 @@ class PoseSpool:
         return len(self.scenes)
 
     def append(self, pose: Pose) -> None:
-        """Keep one pose, without the crop it was found in."""
+        """Append one pose, without its crop."""
         self.like = pose.motion if self.like is None else self.like
         self.scenes.append(pose.scene)
         for file, row in (
@@ -65,39 +65,41 @@ class PoseSpool:
 
 
 def _row(file: BinaryIO, index: int, like: np.ndarray) -> np.ndarray:
-    """A row of a file of rows."""
+    """Row `index` of a file of equal rows, each shaped as `like`."""
     file.seek(index * like.nbytes)
     return np.frombuffer(file.read(like.nbytes), like.dtype)
 
 
 @dataclass(frozen=True)
 class Template:
-    """The poses that a checkpoint found in a clip, `first` to `stop` of those in the file."""
+    """A template file: poses `first` to `stop` (excluded) that a checkpoint tracked in a clip."""
 
     path: Path
     model: str
     model_sha256: str
     clip_sha256: str
     rate: Fraction
-    numbers: int  # of each pose
+    numbers: int  # floats per pose
     first: int
     stop: int
-    scene_starts: tuple[int, ...]  # where new scenes begin
+    scene_starts: tuple[int, ...]  # numbers of the poses that begin a new scene
 
     def __len__(self) -> int:
         return self.stop - self.first
 
     def span(self, start: float, end: float | None) -> Template:
-        """The part between two times in seconds. Raises AnimateError when it is empty."""
+        """The part between two times in seconds. Raises AnimateError for an empty one."""
         first = self.first + round(Fraction(start) * self.rate)
         last = self.stop if end is None else self.first + round(Fraction(end) * self.rate)
         stop = min(self.stop, last)
         if first >= stop:
-            raise AnimateError(f"{self.path} has no pose from {start} s on: use an earlier span")
+            raise AnimateError(
+                f"{self.path} has no pose after clip.start={start} s: use an earlier span"
+            )
         return replace(self, first=first, stop=stop)
 
     def check(self, model: str, sha256: str) -> None:
-        """Raise AnimateError where another checkpoint is to render the poses."""
+        """Raise AnimateError unless this checkpoint tracked the poses."""
         if (model, sha256) != (self.model, self.model_sha256):
             raise AnimateError(
                 f"{self.path} holds poses of another checkpoint ({self.model}, "
@@ -105,10 +107,13 @@ class Template:
             )
 
     def poses(self, model: MotionModel) -> Iterator[Pose]:
-        """The poses, one at a time, as the model's own."""
+        """Read the poses one at a time, as the model's `Motion`."""
         like = _kind(model)
         if like.numbers().size != self.numbers:
-            raise AnimateError(f"{self.path} holds poses of another shape: save it again")
+            raise AnimateError(
+                f"{self.path} holds poses of another shape: save it again with "
+                "`animate motion save`"
+            )
         with zipfile.ZipFile(self.path) as archive, archive.open("poses.npy") as file:
             np.lib.format.read_magic(file)  # type: ignore[arg-type]
             np.lib.format.read_array_header_1_0(file)  # type: ignore[arg-type]
@@ -117,13 +122,16 @@ class Template:
             for index in range(self.first, self.stop):
                 row = np.frombuffer(file.read(size), "<f4")
                 if row.size != self.numbers:
-                    raise AnimateError(f"{self.path} ends at pose {index}: save it again")
+                    raise AnimateError(
+                        f"{self.path} ends at pose {index}: save it again with "
+                        "`animate motion save`"
+                    )
                 motion = like.with_numbers(row)
                 yield Pose(motion, index in self.scene_starts and index > self.first)
 
 
 def _kind(model: MotionModel) -> Motion:
-    """A pose of a model, for its shape."""
+    """A pose of a grey frame, as an example of the shape of a model's poses."""
     with torch.inference_mode():
         side = model.size
         return model.track(torch.full((1, 3, side, side), 0.5, device=model.device))
@@ -139,24 +147,24 @@ def save_template(
     rate: Fraction,
     force: bool = False,
 ) -> Template:
-    """Write poses as they come to the .npz `out`: an array (T, n) and a line of JSON, no pickle.
+    """Write a stream of poses to the .npz `out`: an array (T, n) and a line of JSON, no pickle.
 
-    Raises AnimateError where `out` exists (without `force`), is no .npz, or can't be written.
+    Raises AnimateError for an `out` that exists (without `force`), is no .npz or can't be written.
     """
     check_template(out, force)
     draft = out.parent / f".{shortened(out.name)}.{secrets.token_hex(4)}.part"
     try:
         with PoseSpool() as spool:
-            scene_start = []
+            scene_starts = []
             for pose in poses:
                 if pose.scene_start:
-                    scene_start.append(len(spool))
+                    scene_starts.append(len(spool))
                 spool.append(pose)
             if spool.like is None:
-                raise AnimateError(f"there are no poses to write to {out}: use another driver")
+                raise AnimateError(f"no pose found to write to {out}: use another driver")
             count, numbers = len(spool), spool.like.numbers().size
             template = Template(
-                out, model, model_sha256, clip_sha256, rate, numbers, 0, count, tuple(scene_start)
+                out, model, model_sha256, clip_sha256, rate, numbers, 0, count, tuple(scene_starts)
             )
             with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
                 with archive.open("poses.npy", "w", force_zip64=True) as file:
@@ -164,7 +172,9 @@ def save_template(
                 archive.writestr("about.json", _about(template))
         os.replace(draft, out)
     except OSError as error:
-        raise AnimateError(f"{out} can't be written ({error.strerror}): use another") from error
+        raise AnimateError(
+            f"{out} can't be written ({error.strerror}): use another path"
+        ) from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -172,9 +182,9 @@ def save_template(
 
 
 def check_template(out: Path, force: bool) -> None:
-    """Raise AnimateError where a template can't be saved as `out`."""
+    """Raise AnimateError for a path where no template can be saved."""
     if out.suffix.lower() != ".npz":
-        raise AnimateError(f"{out}: a motion template ends in .npz")
+        raise AnimateError(f"{out} is no name of a motion template: use one that ends in .npz")
     check_place(out)
     if not os.access(out.parent, os.W_OK):
         raise AnimateError(f"{out.parent} can't be written to: use another folder")
@@ -197,13 +207,15 @@ def _write_rows(file: Any, rows: Any, count: int, numbers: int) -> None:
 
 
 def read_template(path: Path) -> Template:
-    """What a template says of itself; the poses stay on disk. Raises AnimateError for others."""
+    """Read a template's description; the poses stay on disk. Raises AnimateError for others."""
     existing(path)
     try:
         with zipfile.ZipFile(path) as archive:
             about = json.loads(archive.read("about.json"))
             if about.pop("format") != FORMAT:
-                raise AnimateError(f"{path} is of another version: save it again")
+                raise AnimateError(
+                    f"{path} is of another version: save it again with `animate motion save`"
+                )
             with archive.open("poses.npy") as file:
                 shape = _shape(file)  # type: ignore[arg-type]
             for key, name in NAMED.items():

@@ -1,1 +1,1 @@
-"""What the machine gives: folders, memory, threads, devices."""
+"""The machine and the process: folders, memory, threads, devices, settings."""

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, processor, GPU."""
+"""Describe the environment of a run: versions, processor, GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def environment() -> dict[str, str]:
-    """The versions and the machine, for reports."""
+    """Versions and machine, for reports."""
     from animate import __version__
 
     machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads"

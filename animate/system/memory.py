@@ -1,4 +1,4 @@
-"""How a process holds on to memory."""
+"""Tune glibc's allocator."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1  # malloc.h of glibc
-EVERY = 250  # frames
+ARENA_MAX, MMAP_MAX, TRIM_THRESHOLD = -8, -4, -1  # options of mallopt, from glibc's malloc.h
+EVERY = 250  # frames from one malloc_trim to the next
 
 
 def keep_memory() -> None:
-    """Let freed memory wait for what comes next, in one heap for all threads of the process.
+    """Keep freed memory for reuse, in one heap for all threads of the process.
 
-    glibc hands every large tensor back at once, the kernel clears the pages anew, and each thread
-    has a heap of its own: without this a run takes a tenth more time and a fifth more memory on a
-    CPU. Another system or C library is left as it is.
+    By default glibc returns every large tensor to the kernel, which clears the pages again, and
+    gives each thread its own heap. That costs a run on a CPU a tenth more time and a fifth more
+    memory. Does nothing on another system or C library.
     """
     set_option = _glibc("mallopt")
     if set_option is not None:
@@ -27,19 +27,18 @@ def keep_memory() -> None:
 
 
 def trim_heap(frames: Iterable[Item]) -> Iterator[Item]:
-    """The same frames; now and then the pages of the heap's gaps go back to the kernel.
+    """Yield the frames and call malloc_trim every 250, which returns free pages to the kernel.
 
-    In the one heap of `keep_memory` blocks of many sizes and ages leave gaps that later ones don't
-    fit: a run that follows a face uses 250 MiB at a time, and held 600 after half a minute, 1,090
-    after four.
+    The single heap of `keep_memory` becomes fragmented: a run that follows a face uses 250 MiB at a
+    time, but without this held 600 after half a minute and 1,090 after four minutes.
     """
-    sweep = _glibc("malloc_trim")
+    trim = _glibc("malloc_trim")
     for number, frame in enumerate(frames, 1):
         yield frame
-        if sweep is not None and number % EVERY == 0:
-            sweep(0)
+        if trim is not None and number % EVERY == 0:
+            trim(0)
 
 
 def _glibc(name: str) -> Any:
-    """A function of glibc's, None where there is another C library."""
+    """A function of glibc; None with another C library."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

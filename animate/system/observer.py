@@ -1,4 +1,4 @@
-"""Tell whoever watches a run how far it is, and what is worth knowing."""
+"""Report a run's progress and notes to its caller."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ Item = TypeVar("Item")
 
 
 class Observer:
-    """Told of a run's notes and progress; this one keeps quiet.
+    """Receives a run's notes and progress; this base class ignores them.
 
-    A terminal, a notebook, a page or a test shows them by a class of its own with these two
-    methods. They are called from the thread that called the run.
+    A terminal, a notebook, a web page or a test overrides the two methods. They are called in the
+    thread that called the run.
     """
 
     def note(self, words: str) -> None:
-        """One sentence that is worth knowing, such as what will look bad."""
+        """Receive one sentence for the user, such as a warning about what will look bad."""
 
     def watch(
         self, items: Iterable[Item], total: int | None = None, unit: str = "frame"
     ) -> Generator[Item, None, None]:
-        """The same items, counted as they pass; `total` of them where that is known.
+        """Yield the same items and count them; `total` is their number, None if unknown.
 
-        Close what it returns when the work ends early.
+        Close the generator if the work ends early.
         """
         yield from items
 
@@ -32,7 +32,7 @@ QUIET = Observer()
 
 
 class Notes(Observer):
-    """Keeps the notes of a run."""
+    """An observer that collects the notes of a run."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Work on several batches at once and have the results in order, or on something else meanwhile."""
+"""Parallel map that keeps order; a background task; single-threaded sections; batching."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Result = TypeVar("Result")
 def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
-    """work(item) for each item, in order, with `threads` of them at work at a time.
+    """Yield work(item) for each item, in order, computed by `threads` threads.
 
-    Items are asked for in the caller's thread, which goes on with other things meanwhile; at most
-    `threads + 1` results wait. Torch has one thread in each of these: so small networks move more
-    pictures than with all threads on one, which wait for each other at every layer, and the results
-    don't depend on their number.
+    Items are drawn in the caller's thread, which is free meanwhile; at most `threads + 1` results
+    wait. Each thread runs torch single-threaded. For small networks that is faster than all of
+    torch's threads on one batch, which wait for each other at every layer; and results don't depend
+    on `threads`.
     """
     waiting: deque[Future[Result]] = deque()
     with (
@@ -40,12 +40,12 @@ def map_in_order(
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for left in waiting:
-                left.cancel()
+            for unfinished in waiting:
+                unfinished.cancel()
 
 
 def in_background(work: Callable[..., Result], *given: Any) -> Future[Result]:
-    """Begin with work(*given) in a thread of its own; its result, or error, is for whoever asks."""
+    """Start work(*given) in its own thread; the future gives its result or raises its error."""
     pool = ThreadPoolExecutor(1)
     result = pool.submit(work, *given)
     pool.shutdown(wait=False)
@@ -53,11 +53,11 @@ def in_background(work: Callable[..., Result], *given: Any) -> Future[Result]:
 
 
 class _SingleThreaded:
-    """While anyone is inside, torch, numpy and OpenCV use the caller's thread alone.
+    """A section in which torch, numpy and OpenCV use only the caller's thread.
 
-    How torch rounds depends on its threads, and the others' idle ones would spin on a core that is
-    needed. Who comes in first sets the limits, who leaves last takes them away: generators inside
-    one another may end in any order.
+    Torch's rounding depends on its number of threads, and idle threads of numpy and OpenCV would
+    spin on a core that is needed. The first to enter sets the limits, the last to leave lifts them,
+    because nested generators may end in any order.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ T = TypeVar("T")
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one maybe shorter."""
+    """Split items into lists of `size`; the last one may be shorter."""
     iterator = iter(items)
-    while some := list(islice(iterator, size)):
-        yield some
+    while chunk := list(islice(iterator, size)):
+        yield chunk

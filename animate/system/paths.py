@@ -1,4 +1,4 @@
-"""Where files lie: those that ship with the package, and those that it keeps for its user."""
+"""Locate files: those shipped with the package, and those it keeps for the user."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-PACKED = {"configs": "configs", "checkpoints": "bundled"}  # names inside a wheel's package
+PACKED = {"configs": "configs", "checkpoints": "bundled"}  # folder: its name inside a wheel
 
 
 def folder(name: str) -> Path:
-    """The absolute folder "configs" or "checkpoints": <package>/... in a wheel, else <repo>/..."""
+    """The absolute path of "configs" or "checkpoints": in the package of a wheel, else in the
+    repository."""
     packed = PACKAGE / PACKED[name]
     return packed if packed.is_dir() else PACKAGE.parent / name
 
 
 def home() -> Path:
-    """Where keys and ledger are kept: ANIMATE_HOME, or the platform's place for an app's data."""
+    """The folder of keys and ledger: ANIMATE_HOME, or the platform's folder for user data."""
     chosen = os.environ.get("ANIMATE_HOME")
     if chosen:
         return Path(chosen).expanduser().absolute()

@@ -1,4 +1,4 @@
-"""Declare a setting: its default, what it may be, and its explanation, in one place."""
+"""Declare a setting in one place: its default, its allowed values and its explanation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from animate.errors import AnimateError
 
-KINDS = {
+KINDS = {  # types of settings, as error messages name them
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -34,11 +34,11 @@ def setting(
     above: float | None = None,
     verbatim: bool = False,
 ) -> Any:
-    """A field of a `Group`.
+    """Declare a field of a `Group`.
 
-    `about` explains it in the help. Text has to be one of `words`, where there are some; a number
-    lies in [`least`, `most`], or above `above`. A `verbatim` text is taken from the command line as
-    it stands, with its commas, braces and quotes; so is a path.
+    `about` explains it in the help. Text must be one of `words`, if any are given; a number must
+    lie in [`least`, `most`] and above `above`. A `verbatim` text is taken from the command line
+    unchanged, with its commas, braces and quotes; so is a path.
     """
     rule = {"about": about, "words": words, "least": least, "most": most, "above": above,
             "verbatim": verbatim}  # fmt: skip
@@ -47,23 +47,23 @@ def setting(
 
 @dataclass(frozen=True)
 class Group:
-    """Settings that belong together, checked when made. Raises AnimateError for a wrong one."""
+    """Settings that belong together, checked on creation. Raises AnimateError for a wrong one."""
 
-    prefix: ClassVar[str] = ""  # what their names begin with on the command line
+    prefix: ClassVar[str] = ""  # of their names on the command line
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value = checked(self, one)
-            object.__setattr__(self, one.name, value)
+        for declared in fields(self):
+            value = checked(self, declared)
+            object.__setattr__(self, declared.name, value)
         self.check()
 
     def check(self) -> None:
-        """Raise AnimateError where settings don't go together."""
+        """Raise AnimateError for settings that contradict each other."""
 
 
 def rule(group: type[Group], name: str) -> Mapping[str, Any]:
-    """What a group's setting is declared with: its words, bounds and explanation."""
-    return next(one.metadata for one in fields(group) if one.name == name)
+    """The declaration of a group's setting: its words, bounds and explanation."""
+    return next(declared.metadata for declared in fields(group) if declared.name == name)
 
 
 @cache
@@ -72,48 +72,49 @@ def hints(group: type) -> dict[str, Any]:
 
 
 def kinds(group: type, name: str) -> tuple[type, ...]:
-    """The types that a setting may have, without what is in them."""
+    """The types that a setting may have, without their arguments: `tuple`, not `tuple[float]`."""
     hint = hints(group)[name]
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     return tuple(get_origin(part) or part for part in parts)
 
 
-def checked(group: Group, one: Field[Any]) -> Any:
-    """The value of a group's field, as it is kept. Raises AnimateError where it may not be."""
-    value, allowed = getattr(group, one.name), kinds(type(group), one.name)
-    if isinstance(value, (list, tuple)) and tuple in allowed and all(map(is_number, value)):
-        return tuple(value)
+def checked(group: Group, declared: Field[Any]) -> Any:
+    """The converted value of a group's field. Raises AnimateError for one that is not allowed."""
+    value, allowed = getattr(group, declared.name), kinds(type(group), declared.name)
+    if isinstance(value, (list, tuple)) and tuple in allowed:
+        words = declared.metadata["words"]
+        if all(part in words if words else is_number(part) for part in value):
+            return tuple(value)
     if isinstance(value, (str, Path)) and Path in allowed:
         return Path(value)
-    if isinstance(value, Path) and one.metadata["verbatim"]:
+    if isinstance(value, Path) and declared.metadata["verbatim"]:
         return os.fspath(value)
-    if not (_fits(value, allowed) and _keeps(value, one.metadata)):
-        raise AnimateError(
-            f"{group.prefix}{one.name} is {shown(value)}: use {_wanted(allowed, one.metadata)}"
-        )
+    if not (_has_type(value, allowed) and _in_bounds(value, declared.metadata)):
+        wanted = _wanted(allowed, declared.metadata)
+        raise AnimateError(f"{group.prefix}{declared.name} is {shown(value)}: use {wanted}")
     return value
 
 
 def shown(value: Any) -> str:
-    """A value as it is written on the command line and in YAML."""
+    """A value as written on the command line and in YAML."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number, which true and false are not."""
+    """Whether a value is a number; true and false are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _fits(value: Any, allowed: tuple[type, ...]) -> bool:
+def _has_type(value: Any, allowed: tuple[type, ...]) -> bool:
     if isinstance(value, bool):
         return bool in allowed
     return isinstance(value, allowed) or (isinstance(value, int) and float in allowed)
 
 
-def _keeps(value: Any, rule: Mapping[str, Any]) -> bool:
-    """Whether a value of a right type is a right one."""
+def _in_bounds(value: Any, rule: Mapping[str, Any]) -> bool:
+    """Whether a value of an allowed type is one of the words or within the bounds."""
     if isinstance(value, str):
         return not rule["words"] or value in rule["words"]
     if not is_number(value):
@@ -128,8 +129,10 @@ def _keeps(value: Any, rule: Mapping[str, Any]) -> bool:
 
 
 def _wanted(allowed: tuple[type, ...], rule: Mapping[str, Any]) -> str:
-    """What a setting takes, in words."""
+    """The allowed values of a setting, in words."""
     parts = list(rule["words"])
+    if tuple in allowed and parts:
+        return f"a list of {', '.join(parts)}"
     for kind in allowed:
         if kind is str and rule["words"]:
             continue
