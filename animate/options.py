@@ -129,8 +129,8 @@ class Retarget(Group):
     )
     head: float | str = setting(
         "auto",
-        "times the movement of the whole head; auto: 1, or 0 for a video's person, who keeps her "
-        "own",
+        "times the movement of the whole head; auto: 1, but never so far that hair is cut off, and "
+        "0 for the person of a video, whose own movement stays",
         words=("auto",),
     )
     mouth: float = setting(1.0, "times that of mouth, jaw and cheeks")
@@ -149,6 +149,11 @@ class Retarget(Group):
         head = 1.0 if isinstance(self.head, str) else self.head
         gains = {"head": head, "mouth": self.mouth, "eyes": self.eyes}
         return {region: gain for region, gain in gains.items() if gain != 1}
+
+    @property
+    def limits_head(self) -> bool:
+        """Whether the head of a photo stays so near its place that nothing is cut off."""
+        return self.relative and self.head == "auto"
 
     @property
     def keeps_head(self) -> bool:

@@ -254,7 +254,7 @@ out, kind, discriminator = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 torch.set_default_dtype(getattr(torch, kind))
 judged = loss(adversarial=discriminator)
 judged = Wide(judged) if kind == "float64" else judged
-run(out, steps=20, judged=judged, log_every=1, save_every=100, board=Log())
+run(out, steps=20, judged=judged, log_every=1, save_every=100, run_log=Log())
 print(json.dumps(Log.lines))
 """
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import tee
+from itertools import repeat, tee
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from animate.faces.paste import Paster, Spot
 from animate.inference import advice
 from animate.inference.doubt import Seen, judged
 from animate.inference.driver import Driver, DriverStats, resample
-from animate.inference.predictor import Pose, Predictor, References
+from animate.inference.predictor import HeadLimit, Pose, Predictor, References
 from animate.media import files
 from animate.media.clips import Clip, open_clip
 from animate.media.photos import read_photo
@@ -174,15 +174,17 @@ def compose(
     how, layout, paste = options.retarget, options.layout, options.paste
     if subject.video:
         return on_video(predictor, subject.video, drivers[0], options, stats), []
-    crops = reenact(predictor, faces, drivers, drivers[0].rate, how)
+    pasted = not layout.compare and paste.name == "photo" and len(subject.photos) == 1
+    limited = pasted and how.limits_head and "head" in predictor.model.regions
+    crops = reenact(predictor, faces, drivers, drivers[0].rate, how, limited)
     notes = advice.of_reference(drivers[0].stats.distance, predictor.model.far)
     photos = subject.photos
     if layout.compare:
         frames = compared(predictor, faces, crops[0], layout.compare == "keypoints")
-    elif paste.name == "crop" or len(photos) > 1:
-        frames = as_tiles(crops, layout.columns)
-    else:
+    elif pasted:
         return in_photo(predictor, photos[0], faces, crops, paste), notes
+    else:
+        frames = as_tiles(crops, layout.columns)
     if (layout.compare or len(faces) > 1) and options.visible_label is not None:
         frames = apart(options.visible_label, frames)  # a label inside would cover a face
     return frames, notes
@@ -194,18 +196,25 @@ def reenact(
     drivers: Sequence[Driver],
     rate: Fraction,
     how: Retarget,
+    limited: bool = False,
 ) -> list[Iterator[tuple[np.ndarray, Pose]]]:
     """The crops of each face and the poses they show: one driver moves all, or each has its own.
 
-    Poses of several drivers are resampled to `rate` a second. Raises AnimateError where the number
-    of drivers is neither 1 nor that of the faces.
+    Poses of several drivers are resampled to `rate` a second. If `limited`, heads stay near their
+    place, and the driver's stats count the limited frames. Raises AnimateError where the number of
+    drivers is neither 1 nor that of the faces.
     """
     if len(drivers) == 1:
-        reference = drivers[0].reference_pose(predictor, faces[0].own) if how.relative else None
-        streams = tee(drivers[0].poses(predictor), len(faces))
+        driver = drivers[0]
+        reference = driver.reference_pose(predictor, faces[0].own) if how.relative else None
+        streams = tee(driver.poses(predictor), len(faces))
+        counts = [driver.stats.hold, *repeat(None, len(faces) - 1)]  # each frame once
+        limits = [
+            HeadLimit(f.own, n) if limited else None for f, n in zip(faces, counts, strict=True)
+        ]
         return [
-            _moved(predictor, face, poses, reference, how)
-            for face, poses in zip(faces, streams, strict=True)
+            _moved(predictor, face, poses, reference, how, limit)
+            for face, poses, limit in zip(faces, streams, limits, strict=True)
         ]
     if len(drivers) != len(faces):
         raise AnimateError(
@@ -219,6 +228,7 @@ def reenact(
             resample(driver.poses(predictor), driver.rate, rate),
             driver.reference_pose(predictor, face.own) if how.relative else None,
             how,
+            HeadLimit(face.own, driver.stats.hold) if limited else None,
         )
         for face, driver in zip(faces, drivers, strict=True)
     ]
@@ -230,9 +240,10 @@ def _moved(
     poses: Iterable[Pose],
     reference: Motion | None,
     how: Retarget,
+    limit: HeadLimit | None,
 ) -> Iterator[tuple[np.ndarray, Pose]]:
     poses, shown = tee(poses)
-    return zip(predictor.animate(face.source, poses, reference, how), shown, strict=True)
+    return zip(predictor.animate(face.source, poses, reference, how, limit), shown, strict=True)
 
 
 Crops = Iterator[tuple[np.ndarray, Pose]]
@@ -343,7 +354,7 @@ def on_video(
             motion = predictor.retarget(own, pose.motion, reference, how)
             far = 0.0 if keeps else predictor.head_distance(face.own, motion)
             if far > REACH:
-                stats.held += 1
+                stats.hold(1)
                 kept = face.own
                 if "head" in predictor.model.regions:
                     kept = predictor.retarget(face.source, pose.motion, reference, still)

@@ -71,6 +71,10 @@ class DriverStats:
         if self.first_doubted is None:
             self.first_doubted = number
 
+    def hold(self, frames: int) -> None:
+        """Count frames whose head movement was limited."""
+        self.held += frames
+
     def words(self, whose: str = "clip") -> list[str]:
         """Notes for the user; `whose` names the video, such as "clip" or "source video"."""
         found = []
@@ -95,7 +99,7 @@ class DriverStats:
         if self.held:
             found.append(
                 f"{self.held} of the {whose}'s {self.frames} frames with limited head movement, "
-                "which would tear the neck (retarget.head=auto keeps the head's own movement)"
+                "which would cut off hair or tear the neck"
             )
         if self.cuts:
             found.append(f"{self.cuts} scene cut" + "s" * (self.cuts > 1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +18,9 @@ from animate.system.device import find_precision
 from animate.system.parallel import SINGLE_THREADED, chunks, map_in_order
 
 BATCH = 4  # frames in every batch, padded if need be: rounding depends on the batch size
+# How far a pasted head may go from its place in the photo, in half crops: up to FREE as far as the
+# driver's, then ever less, never as far as FULL. From 0.25 on hair is cut off at the crop's edge.
+FREE, FULL = 0.15, 0.22
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,19 @@ class Pose:
     scene: int = 0  # number of the scene, from 0: each has its own reference pose
     crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was tracked in
     doubt: float = 0.0  # `MotionModel.doubt`, from 0; from 1 on it is not a face's pose
+
+
+@dataclass(frozen=True)
+class HeadLimit:
+    """Limits how far a pasted head moves from its place in the photo."""
+
+    own: Motion  # the photo's pose
+    count: Callable[[int], None] | None = None  # called with numbers of limited poses
+
+    def allowed(self, distance: float) -> float:
+        """How far a head goes that the driver moves that far, in half crops."""
+        room = FULL - FREE
+        return min(distance, FREE) + room * (1 - math.exp(-max(distance - FREE, 0.0) / room))
 
 
 class References:
@@ -109,31 +126,67 @@ class Predictor:
         return self.animate(source, self.poses(driving), first, Retarget(**retarget))
 
     def animate(
-        self, source: Any, poses: Iterable[Pose], reference: Motion | None, how: Retarget
+        self,
+        source: Any,
+        poses: Iterable[Pose],
+        reference: Motion | None,
+        how: Retarget,
+        limit: HeadLimit | None = None,
     ) -> Iterator[np.ndarray]:
         """Render the photo in each pose.
 
         Motion is relative to `reference` in the driver's first scene. In the others, or where it is
-        None, it is relative to the scene's first pose.
+        None, it is relative to the scene's first pose. `limit` keeps the head near its place.
         """
         references = References(reference)
 
         def with_reference(pose: Pose) -> tuple[Motion, Motion]:
             return references.of(pose), pose.motion
 
-        def rendered(batch: list[tuple[Motion, Motion]]) -> np.ndarray:
+        def rendered(batch: list[tuple[Motion, Motion]]) -> tuple[np.ndarray, int]:
             full = batch + batch[-1:] * (BATCH - len(batch))
             scenes = [list(scene) for _, scene in groupby(full, key=lambda pair: id(pair[0]))]
-            moved = [
-                self.retarget(source, together([pose for _, pose in scene]), scene[0][0], how)
-                for scene in scenes
-            ]
-            return self.render(source, together(moved))[: len(batch)]
+            moved, held = [], []
+            for scene in scenes:
+                motion = together([pose for _, pose in scene])
+                moved.append(self.retarget(source, motion, scene[0][0], how))
+                if limit is not None:
+                    moved[-1], far = self._limited(
+                        source, moved[-1], motion, scene[0][0], how, limit
+                    )
+                    held += far
+            return self.render(source, together(moved))[: len(batch)], sum(held[: len(batch)])
 
-        for frames in map_in_order(
+        for frames, held in map_in_order(
             rendered, chunks(map(with_reference, poses), BATCH), self.threads
         ):
+            if limit is not None and limit.count and held:
+                limit.count(held)
             yield from frames
+
+    def _limited(
+        self,
+        source: Any,
+        moved: Motion,
+        motion: Motion,
+        reference: Motion,
+        how: Retarget,
+        limit: HeadLimit,
+    ) -> tuple[Motion, list[bool]]:
+        """Retargeted poses with their heads within `limit`, and which of them were beyond it."""
+        with torch.inference_mode():
+            distances = self.model.head_distance(limit.own, moved).tolist()
+        far = [distance > FREE for distance in distances]
+        if not any(far):
+            return moved, far
+        still = self.retarget(source, motion, reference, replace(how, head=0))
+        near = [
+            still[i : i + 1].toward(moved[i : i + 1], limit.allowed(distance) / distance)
+            if far[i]
+            else moved[i : i + 1]
+            for i, distance in enumerate(distances)
+        ]
+        return together(near), far
 
     def retarget(self, source: Any, motion: Motion, reference: Motion, how: Retarget) -> Motion:
         """Carry poses over to the photo, relative to the single pose `reference`.
