@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from animate import checkpoints
 from animate.cli import main
 from animate.errors import AnimateError
 from animate.inference.batch import JOURNAL, REPORT, Job, read_jobs, run_jobs
@@ -153,3 +157,27 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> Non
 def test_a_setting_that_is_wrong_for_every_row_stops_at_once(tmp_path: Path) -> None:
     assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "seed=many"]) == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_opens_its_weights_once_and_again_where_they_have_changed(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "w.safetensors"
+    shutil.copy(world / "tiny.safetensors", weights)
+    real, opened = checkpoints.load, []
+
+    def load(reference: Any, device: str = "cpu") -> Any:
+        opened.append(reference)
+        return real(reference, device)
+
+    monkeypatch.setattr(checkpoints, "load", load)
+    settings = (f"motion.checkpoint={weights}", "clip.end=0.1", "faces=centre", "paste=crop")
+    jobs = [
+        Job(world / "photo.png", world / "clip.mp4", tmp_path / f"{n}.mp4", settings)
+        for n in range(2)
+    ]
+    assert not any(outcome.error for outcome in run_jobs(jobs, tmp_path))
+    assert opened == [str(weights)]
+    os.utime(weights, ns=(1, 1))
+    run_jobs(jobs, tmp_path, force=True)
+    assert opened == [str(weights)] * 2

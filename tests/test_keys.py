@@ -13,22 +13,22 @@ import pytest
 
 from animate.cli import main
 from animate.errors import AnimateError
-from animate.provenance import keys
+from animate.provenance import identity, keys
 from animate.provenance.certificates import certificate, new_key, read_chain, split, to_pem
 from animate.watermark import TOOLKIT_KEY
 
 
 def test_without_a_key_the_toolkits_public_one_is_used(own_home: Path) -> None:
     assert keys.current() is None
-    assert keys.signer() is keys.toolkit()
+    assert keys.signer() is identity.toolkit()
     assert keys.signer().mark_key == TOOLKIT_KEY
     assert not own_home.exists()
 
 
 def test_the_toolkits_identity_is_the_same_on_every_machine(own_home: Path) -> None:
-    other = "from animate.provenance import keys; print(keys.toolkit().public.id)"
+    other = "from animate.provenance import identity; print(identity.toolkit().public.id)"
     said = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == keys.toolkit().public.id
+    assert said.stdout.strip() == identity.toolkit().public.id
 
 
 def test_a_chain_leads_from_the_leaf_to_a_root(own_home: Path) -> None:
@@ -41,9 +41,9 @@ def test_a_chain_leads_from_the_leaf_to_a_root(own_home: Path) -> None:
 def test_what_is_signed_verifies_with_the_certificate(own_home: Path) -> None:
     chain = keys.init("Ada").certificates
     made = keys.signer().sign(b"words")
-    assert keys.signed(chain, made, b"words")
-    assert not keys.signed(chain, made, b"other words")
-    assert not keys.signed(keys.toolkit().public.certificates, made, b"words")
+    assert identity.signed(chain, made, b"words")
+    assert not identity.signed(chain, made, b"other words")
+    assert not identity.signed(identity.toolkit().public.certificates, made, b"words")
 
 
 def test_only_the_owner_can_read_what_is_kept(own_home: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_revoked_key_signs_nothing_and_says_so_to_verifiers(own_home: Path) ->
 def test_an_expired_key_is_refused_by_name(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = keys.init("Ada")
     ends = key.expires()
-    monkeypatch.setattr(keys.Public, "expires", lambda public: ends - timedelta(days=365 * 20))
+    monkeypatch.setattr(identity.Public, "expires", lambda public: ends - timedelta(days=365 * 20))
     with pytest.raises(AnimateError, match=rf"key {key.id} expired on \d{{4}}-\d\d-\d\d.*rotate"):
         keys.signer(key.id)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from animate.errors import AnimateError
-from animate.provenance import findings, keys
+from animate.provenance import findings, identity, keys
 from animate.provenance.findings import RECORD, Findings
 from animate.provenance.fingerprint import Fingerprint
-from animate.provenance.keys import Public
+from animate.provenance.identity import Public
 from animate.provenance.kinds import kind_of
 from animate.watermark import Claim, Payload
 
@@ -251,7 +251,7 @@ def judged(found: Findings, who: Public | None) -> Signature:
         problems = found.failed or tuple(f.code for f in found.ingredients) or ("unknown",)
     failed = set(found.failed)
     trust = "trusted" if who else "untrusted"
-    if who is None and key is not None and key == keys.toolkit().public.id:
+    if who is None and key is not None and key == identity.toolkit().public.id:
         trust = "public"
     if failed & findings.EXPIRED:
         trust = "expired"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError, VerificationError
-from animate.provenance import keys
+from animate.provenance import identity, keys
 from animate.system.paths import home
 from animate.watermark import Claim
 
@@ -104,7 +104,7 @@ def check() -> None:
 
 @contextmanager
 def recording(
-    claim: Claim, *, payload: str, sha256: str, manifest: bytes, signer: keys.Signer
+    claim: Claim, *, payload: str, sha256: str, manifest: bytes, signer: identity.Signer
 ) -> Iterator[Entry]:
     """Record a published file if, and only if, the block ends well: the block gives it its name.
 
@@ -159,7 +159,7 @@ def verify(head: str | None = None) -> tuple[int, str]:
     `head`: a hash noted earlier, which has to be in the chain still. VerificationError names the
     first entry that doesn't fit.
     """
-    certificates = {p.id: p.certificates for p in [*keys.trusted(), keys.toolkit().public]}
+    certificates = {p.id: p.certificates for p in [*keys.trusted(), identity.toolkit().public]}
     count, before, seen = 0, START, head is None or head == START
     for entry in entries():
         count += 1
@@ -168,7 +168,7 @@ def verify(head: str | None = None) -> tuple[int, str]:
         if entry.hash != entry.digest():
             raise VerificationError(f"entry {entry.number} of the ledger was changed")
         chain = certificates.get(entry.key)
-        if chain is not None and not keys.signed(chain, entry.signature, entry.hash.encode()):
+        if chain is not None and not identity.signed(chain, entry.signature, entry.hash.encode()):
             raise VerificationError(f"entry {entry.number} of the ledger has a wrong signature")
         before = entry.hash
         seen = seen or before == head

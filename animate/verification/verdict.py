@@ -19,7 +19,7 @@ from typing import Literal
 
 from animate.provenance.credentials import Signature
 from animate.provenance.findings import is_ours
-from animate.provenance.keys import Public
+from animate.provenance.identity import Public
 from animate.watermark import Claim, Detection
 
 Verdict = Literal["authentic", "marked", "tampered", "not found"]

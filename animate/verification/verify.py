@@ -18,7 +18,8 @@ from animate.provenance import tags as metadata
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Signature, read, read_alone
 from animate.provenance.fingerprint import Fingerprint, file_sampler, matches
-from animate.provenance.keys import Public, toolkit, trusted
+from animate.provenance.identity import Public, toolkit
+from animate.provenance.keys import trusted
 from animate.provenance.tags import Tags
 from animate.verification.verdict import Evidence, Verdict, judge
 from animate.watermark import Claim, Detection, detect
