@@ -235,9 +235,9 @@ def _of_ingredients(found: Findings) -> Iterator[str]:
     unsure = {f.title for f in faults} - wrong
     wrong = wrong - {""} or wrong  # a fault without a title belongs to an ingredient with one
     if wrong:
-        what = "one of its ingredients does" if len(wrong) == 1 else "some of its ingredients do"
+        what = "one of its ingredients is" if len(wrong) == 1 else "some of its ingredients are"
         codes = dict.fromkeys(f.code for f in faults if f.title not in unsure)
-        yield f"{what} not pass C2PA's checks: {', '.join(codes)}"
+        yield f"{what} faulty: {', '.join(codes)}"
     if unsure:
         what = "one of its ingredients" if len(unsure) == 1 else "some of its ingredients"
         codes = dict.fromkeys(f.code for f in faults if f.title in unsure)
