@@ -53,14 +53,14 @@ class Record:
         """The inverse of `plain`; AnimateError for anything else."""
         try:
             claim = Claim.from_json(json.dumps(value["claim"]))
-            seen = Fingerprint.of(value["fingerprint"])
+            fingerprint = Fingerprint.of(value["fingerprint"])
             label, sha256, payload = value["label"], value["sha256"], value["payload"]
         except (KeyError, TypeError) as error:
             raise AnimateError("the manifest's record is incomplete") from error
         sound = isinstance(payload, str) and isinstance(sha256, (str, type(None)))
         if not sound or not isinstance(label, (dict, type(None))):
             raise AnimateError("the manifest's record is incomplete")
-        return cls(claim, payload, seen, label, sha256)
+        return cls(claim, payload, fingerprint, label, sha256)
 
 
 @dataclass(frozen=True)

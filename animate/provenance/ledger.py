@@ -160,7 +160,7 @@ def verify(head: str | None = None) -> tuple[int, str]:
     names the first entry in error.
     """
     certificates = {p.id: p.certificates for p in [*keys.trusted(), keys.toolkit().public]}
-    count, before, seen = 0, START, head is None or head == START
+    count, before, has_head = 0, START, head is None or head == START
     for entry in entries():
         count += 1
         if entry.number != count or entry.before != before:
@@ -171,8 +171,8 @@ def verify(head: str | None = None) -> tuple[int, str]:
         if chain is not None and not keys.signed(chain, entry.signature, entry.hash.encode()):
             raise VerificationError(f"entry {entry.number} of the ledger has a wrong signature")
         before = entry.hash
-        seen = seen or before == head
-    if not seen:
+        has_head = has_head or before == head
+    if not has_head:
         raise VerificationError(f"the ledger does not hold {head}: its end was cut off or replaced")
     return count, before
 

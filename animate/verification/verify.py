@@ -67,9 +67,9 @@ def verify(
     frames, rate = frames_of(path)
     sampler = file_sampler(rate)
     detection = detect(sampler(frames), keys, rate=rate)
-    seen, place = sampler.result(), detection.place
+    fingerprint, place = sampler.result(), detection.place
     if place is not None:
-        seen = seen.set_upright(place.quarters, place.mirrored)
+        fingerprint = fingerprint.set_upright(place.quarters, place.mirrored)
 
     owner = None
     if detection.payload is not None:
@@ -79,7 +79,7 @@ def verify(
     signature = read(path, manifest=manifest)
     if signature.state == "none" and tags.manifest is not None:
         signature = Signature("remote", remote=tags.manifest)
-    entry, restored = _look_up(path, detection, signature, seen)
+    entry, restored = _look_up(path, detection, signature, fingerprint)
     record = signature.record or (restored.record if restored else None)
     evidence = Evidence(
         detection=detection,
@@ -89,7 +89,7 @@ def verify(
         signature=signature,
         claim=_claim(tags),
         restored=restored,
-        alike=None if record is None else matches(record.fingerprint, seen),
+        alike=None if record is None else matches(record.fingerprint, fingerprint),
     )
     verdict, reasons = judge(evidence)
     others = photos.further(path)
@@ -140,7 +140,7 @@ def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
 
 
 def _look_up(
-    path: Path, detection: Detection, signature: Signature, seen: Fingerprint
+    path: Path, detection: Detection, signature: Signature, fingerprint: Fingerprint
 ) -> tuple[ledger.Entry | None, Signature | None]:
     """The ledger's entry for the payload, and what that entry's manifest proves.
 
@@ -155,7 +155,7 @@ def _look_up(
             continue
         if best[0] is None:
             best = entry, found
-        if matches(found.record.fingerprint, seen):
+        if matches(found.record.fingerprint, fingerprint):
             return entry, found
     return best
 

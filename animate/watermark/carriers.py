@@ -81,7 +81,7 @@ class MarkVersion:
     luma_half: tuple[float, float]  # the same for luma
 
 
-# Coarse chroma must survive most: codecs keep it longest, and the search finds it from far off.
+# Coarse chroma must survive most: codecs keep it longest, and it helps to find a distant place.
 # Chroma waves are 8 to 64 pixels long in a 256-pixel picture: the picture drowns coarser ones, the
 # codec removes finer ones. Luma waves are 4 to 9 pixels long: the eye and VMAF tolerate those more
 # than coarser ones. Luma only shows that a mark is there, for pictures without colours.

@@ -307,9 +307,9 @@ def _judged(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detectio
     turns = search.QUARTERS if look.place.quarters else 1
     count = TESTS * len(VERSIONS) * look.tries * turns * WEIGHINGS
     words = count * len(keys) << bits.BODY_BITS + bits.NONCE_BITS
-    heard = max(search.pilot_statistic(a, version) for a in weighings)
-    tests = [(heard, count), (look.coarse, TESTS * len(VERSIONS) * look.coarse_tries * turns)]
-    proven = bound(heard, count) <= THRESHOLD
+    pilot_score = max(search.pilot_statistic(a, version) for a in weighings)
+    tests = [(pilot_score, count), (look.coarse, TESTS * len(VERSIONS) * look.coarse_tries * turns)]
+    proven = bound(pilot_score, count) <= THRESHOLD
     if look.read and not proven:
         loudest = loudest_word(weighings, keys, version)
         proven = min(bound(loudest, words), *(bound(s, n) for s, n in tests)) <= THRESHOLD
@@ -321,10 +321,12 @@ def _judged(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detectio
         hypotheses *= search.QUARTERS // turns  # unmarked files go through all orientations
         p = bound(statistic, hypotheses)
         return Detection(False, p, None, False, statistic, hypotheses, None)
-    said = max(readings, key=lambda reading: reading.rank, default=Reading(0.0, None)).payload
-    owner = said.key_id if said is not None else read_key_id(weighings, keys, version)
-    who, where = (version.number, owner), look.place
-    return Detection(True, p, said, said is not None, statistic, hypotheses, *who, place=where)
+    payload = max(readings, key=lambda reading: reading.rank, default=Reading(0.0, None)).payload
+    owner = payload.key_id if payload is not None else read_key_id(weighings, keys, version)
+    return Detection(
+        True, p, payload, payload is not None, statistic, hypotheses, version.number, owner,
+        place=look.place,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- which seconds
@@ -337,10 +339,10 @@ def _seconds(
     waves, sign = _expected(found, keys)
     out: list[tuple[float, float]] = []
     for span in spans:
-        seen = _seen(span.mean.astype(np.float32), found.place or Place())
-        weighings = weighed(seen, _version(found))
-        heard = weighings.reshape(WEIGHINGS, -1)[:, waves.index]
-        scores = (heard * sign.conj()).real.sum(1) / (np.linalg.norm(heard, axis=1) + search.TINY)
+        spectrum = _seen(span.mean.astype(np.float32), found.place or Place())
+        weighings = weighed(spectrum, _version(found))
+        values = weighings.reshape(WEIGHINGS, -1)[:, waves.index]
+        scores = (values * sign.conj()).real.sum(1) / (np.linalg.norm(values, axis=1) + search.TINY)
         if bound(float(scores.max()), WEIGHINGS) > SECOND:
             continue
         start, end = span.first / rate, span.last / rate
@@ -374,9 +376,9 @@ def correlation_map(mean: np.ndarray, found: Detection) -> np.ndarray:
     version = _version(found)
     best = np.zeros((GRID, GRID))
     for a in weighed(_seen(mean, found.place or Place()), version):
-        heard = np.conj(pilot(version)) * a
-        match = np.fft.irfft2(heard.sum(0), s=(GRID, GRID)) * GRID**2 / 2
-        match /= np.linalg.norm(heard) / math.sqrt(2) + search.TINY
+        product = np.conj(pilot(version)) * a
+        match = np.fft.irfft2(product.sum(0), s=(GRID, GRID)) * GRID**2 / 2
+        match /= np.linalg.norm(product) / math.sqrt(2) + search.TINY
         best = max(best, np.fft.fftshift(match), key=lambda m: m[GRID // 2, GRID // 2])
     return best
 

@@ -41,7 +41,7 @@ FLOOR = 2.0  # lowest strength, PSNR 42.1 dB; weaker marks may not survive publi
 CEILING = 8.0  # highest strength
 SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get a weaker one
 LARGE = 0.85  # above SMALL, share of the strength; PSNR 42.0 dB by default
-UNEVEN = 1.9  # above SMALL, highest local strength over the picture's, unless LEAST allows more
+UNEVEN = 1.9  # above SMALL, factor over LARGE that no area may exceed; limits mostly flat pictures
 LEAST = 0.6  # smallest share of the strength that UNEVEN and ENOUGH may leave
 HUGE = 640  # pixels of the short side; larger pictures get no more strength than ENOUGH needs
 ENOUGH = 24.0  # above HUGE, pilot statistic S that is enough in the published picture
@@ -169,15 +169,15 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     """
     short = min(frame.shape[:2])
     cells = reduced(frame, GRID)
-    seen = upright(flattened(cells))
-    power, mask = nearby_power(seen), visual_masking(cells)
+    spectrum = upright(flattened(cells))
+    power, mask = nearby_power(spectrum), visual_masking(cells)
     change = pattern(mark.payload, mark.key, power, mask, frame.shape)
     strength = mark.strength
     if short > SMALL:
         even = UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max())
         strength *= LARGE * min(max(even, LEAST), 1.0)
     removal = np.zeros(1, np.float32)
-    former = existing_mark(seen, (mark.key, TOOLKIT_KEY))
+    former = existing_mark(spectrum, (mark.key, TOOLKIT_KEY))
     if former is not None:
         removal = pattern(*former, power, mask, frame.shape)
         removal *= -_strength(*former, power, cells, reduced(removal, GRID))
@@ -204,7 +204,7 @@ def pattern(
     weight = np.where(waves.slot == 0, version.pilot, of_tag)
     spectrum = np.zeros(3 * GRID * HALF, np.complex64)
     spectrum[waves.index] = shape(power, version).reshape(-1)[waves.index] * weight * sign
-    spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # none finer than pixels
+    spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # no waves too fine
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
     planes = np.stack([_real(rows @ plane, columns) for plane in spectrum])  # Y, Cb, Cr (3, H, W)
     planes *= _enlarged(mask, height, width)
@@ -224,10 +224,10 @@ def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.hstack([a.real, -a.imag]) @ np.hstack([b.real, b.imag]).T
 
 
-def existing_mark(seen: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
+def existing_mark(spectrum: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
     """The payload and key of the mark in an uncut picture's transform (3, 128, 65), if any."""
     for version in VERSIONS.values():
-        weighings = weighed(seen, version)
+        weighings = weighed(spectrum, version)
         if max(pilot_statistic(a, version) for a in weighings) < PRESENT:
             continue
         for key, a in product(dict.fromkeys(keys), weighings):
@@ -245,8 +245,8 @@ def _strength(
     matched = sign * (shape(power, VERSIONS[payload.version]) / power).reshape(-1)[waves.index]
 
     def response(strength: float) -> float:
-        seen = upright(flattened(cells - strength * mark_cells))
-        return float(np.vdot(matched, seen.reshape(-1)[waves.index]).real)
+        spectrum = upright(flattened(cells - strength * mark_cells))
+        return float(np.vdot(matched, spectrum.reshape(-1)[waves.index]).real)
 
     low, high = 0.0, DEFAULT
     for _ in range(2):  # steps of the secant method

@@ -45,7 +45,7 @@ SCALES = range(-19, 17)  # in steps: 49 to 285 cells along the short side
 TURN = 3.0  # step of the angle, degrees
 TURNS = range(-5, 6)  # in steps: 15 degrees either way
 HALVINGS = 5  # of both steps, in the fine search
-HOPELESS = 6.0  # least pilot statistic S after two step sizes; later ones add less than half to it
+HOPELESS = 6.0  # pilot statistic S below which `fine` stops after two step sizes; marks gain < 50 %
 SUBCELL = 8  # shifts tried per cell
 TINY = 1e-300  # avoids division by 0 for a picture without any detail
 
@@ -169,9 +169,9 @@ def _start(
 def pilot_statistic(a: np.ndarray, version: MarkVersion = V1) -> float:
     """S = sum(s a) / |a| over the pilot's waves, for the numbers a (3, 128, 65)."""
     index = layout(version).pilot.index
-    heard = a.reshape(-1)[index]
-    total = np.vdot(pilot(version).reshape(-1)[index], heard).real
-    return float(total / (np.linalg.norm(heard) + TINY))
+    values = a.reshape(-1)[index]
+    total = np.vdot(pilot(version).reshape(-1)[index], values).real
+    return float(total / (np.linalg.norm(values) + TINY))
 
 
 def laid(flat: np.ndarray, place: Place) -> np.ndarray:
@@ -189,8 +189,8 @@ def shifted(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
     place = start.place
     spectrum = laid(flat, place)
     known = _listening(version, place.mirrored)
-    heard = known * weigh(spectrum, nearby_power(spectrum), start.weighing, version)
-    waves = heard.sum(0)
+    matched = known * weigh(spectrum, nearby_power(spectrum), start.weighing, version)
+    waves = matched.sum(0)
     match = np.fft.irfft2(waves, s=(GRID, GRID))
     around = np.arange(-SUBCELL, SUBCELL + 1) / SUBCELL
     down, across = (n + around for n in divmod(int(np.argmax(match)), GRID))
@@ -200,7 +200,7 @@ def shifted(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
     scores = (left @ waves @ right.T).real  # (17, 17)
     y, x = np.unravel_index(int(scores.argmax()), scores.shape)
     there = replace(place, down=float(down[y]) % GRID, across=float(across[x]) % GRID)
-    score = float(scores[y, x] / (np.linalg.norm(heard) / np.sqrt(2) + TINY))
+    score = float(scores[y, x] / (np.linalg.norm(matched) / np.sqrt(2) + TINY))
     return Found(there, score, spectrum)
 
 
