@@ -100,16 +100,16 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("a changed claim", {"failed": ["claimSignature.mismatch"], "passed": BOUND[1:]},
      "invalid", "claimSignature.mismatch"),
     ("a broken ingredient", {"failed": [UNKNOWN], "ingredient": ("assertion.hashedURI.mismatch",)},
-     "untrusted", "one of its ingredients does not hold: assertion.hashedURI.mismatch"),
+     "untrusted", "one of its ingredients is faulty: assertion.hashedURI.mismatch"),
     ("an ingredient that was broken before",
      {"failed": [UNKNOWN], "recorded": ("claimSignature.mismatch",)},
-     "untrusted", "one of its ingredients does not hold: claimSignature.mismatch"),
+     "untrusted", "one of its ingredients is faulty: claimSignature.mismatch"),
     ("an ingredient that is kept elsewhere",
      {"failed": [UNKNOWN], "recorded": ("manifest.inaccessible",)},
      "untrusted", "one of its ingredients could not be checked in full: manifest.inaccessible"),
     ("an ingredient that is missing",
      {"failed": [UNKNOWN, "ingredient.manifest.missing"]},
-     "untrusted", "one of its ingredients does not hold: ingredient.manifest.missing"),
+     "untrusted", "one of its ingredients is faulty: ingredient.manifest.missing"),
     ("an ingredient of a stranger", {"failed": [UNKNOWN], "ingredient": (UNKNOWN,)},
      "untrusted", ""),
     ("an unknown identity in an ingredient",
@@ -248,7 +248,7 @@ def test_a_strangers_broken_ingredient_is_the_ingredients(
     assert report.signature.state == "untrusted"
     assert ("photo", "assertion.hashedURI.mismatch") in report.signature.ingredient_problems
     assert "unchanged since" in describe(report)
-    assert "ingredients does not hold: assertion.hashedURI.mismatch" in describe(report)
+    assert "ingredients is faulty: assertion.hashedURI.mismatch" in describe(report)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
