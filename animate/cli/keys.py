@@ -8,13 +8,16 @@ from typing import Any
 
 from animate.cli.arguments import command, refuse
 from animate.errors import AnimateError
+from animate.system.text import safe
 
 
 def register(commands: Any) -> None:
     keys = commands.add_parser("keys", help="make, list, export, rotate and trust signing keys")
     actions = keys.add_subparsers(metavar="ACTION", required=True)
     init = command(actions, "init", make, "make a key of your own: `run` signs with it")
-    init.add_argument("--name", required=True, help="who signs: shown to whoever verifies")
+    init.add_argument(
+        "--name", required=True, help="who signs: shown to whoever verifies (at most 64 letters)"
+    )
     init.add_argument(
         "--certificates", type=Path, metavar="PEM", help="your own certificates, leaf first"
     )
@@ -55,7 +58,7 @@ def make(arguments: argparse.Namespace, others: list[str]) -> int:
         certificates=arguments.certificates,
         private_key=arguments.private_key,
     )
-    print(f"key {public.id} of {public.name} made, valid until {public.expires():%Y-%m-%d}")
+    print(f"key {public.id} of {safe(public.name)} made, valid until {public.expires():%Y-%m-%d}")
     print("hand `animate keys export` to those who verify; keep a copy of the folder it is in")
     return 0
 
@@ -74,7 +77,7 @@ def show(arguments: argparse.Namespace, others: list[str]) -> int:
         )
         kind = "yours" if mine else "trusted"
         kind += ", current" if newest and newest.id == public.id else ""
-        print(f"{public.id}: {public.name!r}, {kind}, {state}, mark key {mark}")
+        print(f"{public.id}: {safe(repr(public.name))}, {kind}, {state}, mark key {mark}")
     if not own:
         print(f"no key of your own in {home()}: make one with `animate keys init --name NAME`")
     return 0
@@ -103,7 +106,7 @@ def replace(arguments: argparse.Namespace, others: list[str]) -> int:
     public = keys.rotate(
         stolen=arguments.revoke, passphrase=_passphrase(False) if arguments.passphrase else None
     )
-    print(f"key {public.id} of {public.name} made, valid until {public.expires():%Y-%m-%d}")
+    print(f"key {public.id} of {safe(public.name)} made, valid until {public.expires():%Y-%m-%d}")
     return 0
 
 
@@ -112,7 +115,7 @@ def accept(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.provenance import keys
 
     public = keys.trust(arguments.file)
-    print(f"key {public.id} of {public.name!r} is trusted from now on")
+    print(f"key {public.id} of {safe(repr(public.name))} is trusted from now on")
     return 0
 
 
