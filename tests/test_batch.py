@@ -133,8 +133,8 @@ def test_a_folder_of_photos_needs_a_clip(world: Path, tmp_path: Path) -> None:
     [
         (["photo", "colour"], [["a.png", "red"]], "no column colour"),
         (["clip"], [["a.mp4"]], "no column photo"),
-        (["photo", "clip"], [["", "a.mp4"]], "row 2 names no photo"),
-        (["photo", "clip"], [["a.png", ""]], "row 2 names no clip"),
+        (["photo", "clip"], [["", "a.mp4"]], "line 2 .* names no photo"),
+        (["photo", "clip"], [["a.png", ""]], "line 2 .* names no clip"),
         (["photo", "clip"], [["x/a.png", "c"], ["y/a.png", "c"]], "two jobs"),
         (["photo", "clip"], [], "holds no photo"),
     ],
