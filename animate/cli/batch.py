@@ -14,6 +14,10 @@ def register(commands: Any) -> None:
     batch = command(
         commands, "batch", call, "animate the rows of a CSV or the photos of a folder", "run"
     )
+    batch.set_defaults(
+        stays="results that are done stay, and batch.jsonl with them: the same command, without "
+        "--force, goes on"
+    )
     batch.add_argument(
         "jobs",
         type=Path,

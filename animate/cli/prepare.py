@@ -11,6 +11,7 @@ from animate.cli.arguments import command, overrides
 
 def register(commands: Any) -> None:
     prepare = command(commands, "prepare", call, "cut raw videos into training clips", "prepare")
+    prepare.set_defaults(stays="what was cut stays in DEST: the same command goes on")
     prepare.add_argument(
         "source",
         type=Path,
