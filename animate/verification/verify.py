@@ -39,7 +39,7 @@ class Report:
     claim: Claim | None  # unproven text, unless the verdict is "authentic"
     source: str | None  # of the claim: "manifest", "tags" or "ledger"
     agrees: bool | None  # whether claim and payload have one content id; None if either is missing
-    alike: bool | None  # whether the pictures match the manifest's thumbnails
+    alike: bool | None  # whether the pictures match the manifest's thumbnails; None if unknown
     aigc: Aigc | None  # the GB 45438-2025 label, if well-formed
     tags: Tags
     entry: ledger.Entry | None = field(repr=False)  # for the payload
