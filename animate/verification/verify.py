@@ -13,6 +13,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.media import clips, files, photos
 from animate.media.pipes import through_pipes
+from animate.media.strange import what
 from animate.provenance import ledger
 from animate.provenance import tags as metadata
 from animate.provenance.aigc import Aigc
@@ -136,7 +137,16 @@ def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
         raise AnimateError(f"{path} is {kind}: give a picture or a video")
     if metadata.is_still(path):
         return iter([clips.read_photo(path)]), 1.0
-    clip = clips.open_clip(path, truncated="accept")
+    try:
+        clip = clips.open_clip(path, truncated="accept")
+    except AnimateError as error:
+        words = what(path)
+        if not words:
+            raise
+        raise AnimateError(
+            f"{path} is {words}, neither a picture nor a video: give one, or the file that it "
+            "belongs to"
+        ) from error
     return clip.frames(), float(clip.rate)
 
 
