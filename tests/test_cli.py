@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from conftest import ROOT, draw_frames, write_clip
 
 from animate import checkpoints
 from animate.cli import main, parser
+from animate.cli.arguments import some_path
 from animate.config import run_settings
 
 HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
@@ -197,3 +200,40 @@ def test_wrong_training_settings_are_one_line(
     told = capsys.readouterr().err
     assert complaint in told
     assert told.count("\n") == 1
+
+
+def _actions(top: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in top._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _actions(below)
+
+
+def test_no_path_of_a_command_can_be_empty() -> None:
+    taken = [action.type for action in _actions(parser())]
+    assert Path not in taken
+    assert taken.count(some_path) > 20
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "", "c.mp4", "-o", "o.mp4"],
+        ["run", "p.jpg", "", "-o", "o.mp4"],
+        ["run", "p.jpg", "c.mp4", "-o", ""],
+        ["run", "p.jpg", "c.mp4", "-o", "o.mp4", "--tile", ""],
+        ["batch", "", "-o", "o"],
+        ["batch", ".", "-o", ""],
+        ["verify", "a.mp4", ""],
+        ["prepare", ".", ""],
+    ],
+)
+def test_an_empty_path_is_refused_in_a_line(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("animate: argument ")
+    assert "an empty path was given" in said
+    assert said.count("\n") == 1

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse
+from animate.cli.arguments import command, refuse, some_path
 from animate.errors import AnimateError
 from animate.system.text import safe
 
@@ -19,10 +18,13 @@ def register(commands: Any) -> None:
         "--name", required=True, help="who signs: shown to whoever verifies (at most 64 letters)"
     )
     init.add_argument(
-        "--certificates", type=Path, metavar="PEM", help="your own certificates, leaf first"
+        "--certificates", type=some_path, metavar="PEM", help="your own certificates, leaf first"
     )
     init.add_argument(
-        "--private-key", type=Path, metavar="PEM", help="their private key: EC P-256 or Ed25519"
+        "--private-key",
+        type=some_path,
+        metavar="PEM",
+        help="their private key: EC P-256 or Ed25519",
     )
     command(actions, "list", show, "your keys, and the ones of others that you trust")
     export = command(actions, "export", hand_over, "print the public half, for those who verify")
@@ -32,7 +34,7 @@ def register(commands: Any) -> None:
         action="store_true",
         help="add the secret that reads marks; whoever holds it can also forge them",
     )
-    export.add_argument("-o", "--out", type=Path, help="the file to write (default: print it)")
+    export.add_argument("-o", "--out", type=some_path, help="the file to write (default: print it)")
     rotate = command(actions, "rotate", replace, "make a new key; files of the old stay valid")
     rotate.add_argument(
         "--revoke", action="store_true", help="the old key was stolen: let nothing of it count"
@@ -42,7 +44,9 @@ def register(commands: Any) -> None:
             "--passphrase", action="store_true", help="ask for a pass-phrase that locks the key"
         )
     trust = command(actions, "trust", accept, "trust somebody else's public half")
-    trust.add_argument("file", type=Path, metavar="FILE", help="what their `keys export` printed")
+    trust.add_argument(
+        "file", type=some_path, metavar="FILE", help="what their `keys export` printed"
+    )
     revoke = command(actions, "revoke", withdraw, "let nothing count that a key signed or marked")
     revoke.add_argument("key", metavar="KEY", help="its id")
 
