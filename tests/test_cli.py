@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, draw_frames, write_clip
+from PIL import Image
 
 from animate import checkpoints
 from animate.cli import main, parser
@@ -237,3 +238,34 @@ def test_an_empty_path_is_refused_in_a_line(
     assert said.startswith("animate: argument ")
     assert "an empty path was given" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_many_files_as_json_show_how_far_it_is_on_a_terminal_alone(
+    terminal: bool, tmp_path: Path
+) -> None:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    for name in "ab":
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{name}.png")
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    if terminal:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "animate", "verify", "--json", str(tmp_path)]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.write(theirs, b".")  # so that reading ends
+    said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert len(json.loads(done.stdout)["files"]) == 2
+    assert ("2/2" in said) == terminal
+    assert (said == ".") == (not terminal)

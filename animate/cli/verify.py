@@ -64,12 +64,16 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         from animate.publish.evidence import explain
 
         explain(paths[0], arguments.explain)
+    from animate.cli.terminal import Terminal
     from animate.verification.describe import describe, plain
     from animate.verification.pool import verify_all
 
     found: list[dict[str, Any]] = []
     verdicts = set()
-    for path, report in verify_all(paths, jobs=arguments.jobs, limit=arguments.limit):
+    results = verify_all(paths, jobs=arguments.jobs, limit=arguments.limit)
+    if arguments.json:  # nothing else is shown until the end
+        results = Terminal().watch(results, len(paths), "file")
+    for path, report in results:
         path = spool.names.get(path, path)
         if isinstance(report, str):
             report = spool.named(report)
