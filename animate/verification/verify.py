@@ -144,8 +144,7 @@ def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
         if not words:
             raise
         raise AnimateError(
-            f"{path} is {words}, neither a picture nor a video: give one, or the file that it "
-            "belongs to"
+            f"{path} is {words}, neither a picture nor a video: give one of them"
         ) from error
     return clip.frames(), float(clip.rate)
 
