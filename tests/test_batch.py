@@ -16,6 +16,7 @@ import pytest
 from animate import checkpoints
 from animate.cli import main
 from animate.errors import AnimateError
+from animate.inference import batch
 from animate.inference.batch import JOURNAL, REPORT, Job, read_jobs, run_jobs
 from animate.media import clips
 
@@ -84,6 +85,35 @@ def test_a_batch_that_was_killed_goes_on_and_replaces_its_own_alone(
     assert (out / "foreign.mp4").read_bytes() == b"of somebody"
 
 
+@pytest.mark.parametrize("done", [0, 1])
+def test_an_interrupt_says_what_stays_and_the_same_command_goes_on(
+    done: int,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(job: Job, *_: object) -> batch.Outcome:
+        if job.out.name == f"{done}.mp4":
+            raise KeyboardInterrupt
+        return work(job, *_)  # type: ignore[arg-type]
+
+    work, out = batch.work, tmp_path / "out"
+    clip, photo = str(world / "clip.mp4"), str(world / "photo.png")
+    rows = table(tmp_path / "jobs.csv", [[photo, clip, f"{n}.mp4", ""] for n in range(2)])
+    command = ["batch", str(rows), "-o", str(out), "clip.end=0.1"]
+    command += [f"motion.checkpoint={world / 'tiny.safetensors'}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "work", interrupted)
+        assert main(command) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "stay" in said
+    assert "goes on" in said
+    assert sorted(p.name for p in out.iterdir()) == [f"{n}.mp4" for n in range(done)] + [JOURNAL]
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("kept from before") == done
+
+
 POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
@@ -133,8 +163,8 @@ def test_a_folder_of_photos_needs_a_clip(world: Path, tmp_path: Path) -> None:
     [
         (["photo", "colour"], [["a.png", "red"]], "no column colour"),
         (["clip"], [["a.mp4"]], "no column photo"),
-        (["photo", "clip"], [["", "a.mp4"]], "row 2 names no photo"),
-        (["photo", "clip"], [["a.png", ""]], "row 2 names no clip"),
+        (["photo", "clip"], [["", "a.mp4"]], "line 2 .* names no photo"),
+        (["photo", "clip"], [["a.png", ""]], "line 2 .* names no clip"),
         (["photo", "clip"], [["x/a.png", "c"], ["y/a.png", "c"]], "two jobs"),
         (["photo", "clip"], [], "holds no photo"),
     ],

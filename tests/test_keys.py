@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -207,6 +208,44 @@ def test_the_command_makes_lists_exports_and_rotates(
     assert main(["keys", "trust", str(out)]) == 0
     assert main(["keys", "export", "nobody"]) == 2
     assert main(["keys", "revoke", "nobody"]) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "a\nb", "a\x1b[2J", "\udcff\udcfe", "a\u202eb", "a" * 65, "\u00e9" * 33]
+)
+def test_a_name_that_can_t_be_shown_or_kept_whole_is_refused_in_a_line(
+    name: str, own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "init", "--name", name]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("animate: the name ")
+    assert said.count("\n") == 1
+    assert not own_home.exists()
+
+
+@pytest.mark.parametrize("name", ["a", " Ada Example ", "a" * 64, "\u00e9" * 32, "\u7530" * 21])
+def test_a_name_is_kept_whole_and_its_certificates_differ(name: str, own_home: Path) -> None:
+    public = keys.init(name)
+    assert public.name == name.strip()
+    chain = read_chain(public.certificates)
+    assert len({one.subject for one in chain}) == len(chain)
+    assert keys.rotate().name == public.name
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "   ", "x" * 5000, "\u202eeda"])
+def test_a_name_of_somebody_else_s_is_printed_safely(
+    name: str, own_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys.init("Ada")
+    half = json.loads(keys.export())
+    shutil.rmtree(own_home)
+    (tmp_path / "half.json").write_text(json.dumps({**half, "name": name}))
+    assert main(["keys", "trust", str(tmp_path / "half.json")]) == 0
+    assert main(["keys", "list"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3
+    assert all(line.isprintable() and len(line) < 700 for line in said)
+    assert ("'unnamed'" in said[0]) == (not name.strip())
 
 
 def test_a_home_that_can_not_be_written_is_one_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -158,6 +159,27 @@ def test_what_is_no_picture_is_a_user_error(tmp_path: Path, name: str, content: 
     with pytest.raises(AnimateError):
         verify(path)
     assert tags.read(path) == tags.Tags()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"%PDF-1.4\n1 0 obj", "a PDF"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a drawing (SVG)"),
+        ("k\u00f6nnte l\u00e4nger sein\r\n".encode() * 999, "a text"),
+        (b"\0\0\x42\0jumb\0\0\0\x1ejumdc2pa", "a C2PA manifest without its file"),
+        (b"ID3\4\0\0\0\0", "sound without pictures"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "sound without pictures"),
+        (b"PK\3\4" + bytes(99), "a ZIP archive"),
+    ],
+)
+def test_what_is_neither_picture_nor_video_is_named(
+    tmp_path: Path, data: bytes, words: str
+) -> None:
+    for name in ("a", "a.mp4", "a.png"):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(AnimateError, match=re.escape(f"{name} is {words}, neither a picture")):
+            verify(tmp_path / name)
 
 
 def test_a_missing_file_and_a_folder_are_user_errors(tmp_path: Path) -> None:

@@ -55,6 +55,13 @@ def command(
     return command
 
 
+def some_path(text: str) -> Path:
+    """A path as an argument gives it; of an empty one a Path would make the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path was given, name a file or a folder")
+    return Path(text)
+
+
 def overrides(arguments: argparse.Namespace, others: list[str]) -> list[str]:
     """The overrides before and, in `others`, after the options."""
     refuse([text for text in others if text.startswith("-")], arguments)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import command, overrides, some_path
 from animate.system.text import frames, safe
 
 
@@ -14,9 +13,13 @@ def register(commands: Any) -> None:
     batch = command(
         commands, "batch", call, "animate the rows of a CSV or the photos of a folder", "run"
     )
+    batch.set_defaults(
+        stays="results that are done stay, and batch.jsonl with them: the same command, without "
+        "--force, goes on"
+    )
     batch.add_argument(
         "jobs",
-        type=Path,
+        type=some_path,
         metavar="JOBS",
         help="a CSV in UTF-8 with the columns photo, clip (unless --clip), out (or the photo's "
         "name) and any settings, such as faces.which; paths are relative to it; or a folder of "
@@ -25,13 +28,13 @@ def register(commands: Any) -> None:
     batch.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=some_path,
         required=True,
         metavar="FOLDER",
         help="for the results, report.html and batch.jsonl; what is published there is kept",
     )
     batch.add_argument(
-        "--clip", type=Path, help="the driver of rows that name none: a video, or a template"
+        "--clip", type=some_path, help="the driver of rows that name none: a video, or a template"
     )
     batch.add_argument(
         "--workers", type=int, default=1, help="processes side by side, from 1 (default: 1)"

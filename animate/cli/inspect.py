@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import command, overrides, some_path
 
 
 def register(commands: Any) -> None:
     look = command(
         commands, "inspect", call, "draw keypoints, deformation and what is painted, as a picture"
     )
-    look.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP")
-    look.add_argument("clip", type=Path, metavar="CLIP", help="as for `animate run`")
-    look.add_argument("-o", "--out", type=Path, required=True, help="the picture: .png or .jpg")
+    look.add_argument("photo", type=some_path, metavar="PHOTO", help="JPEG, PNG or WebP")
+    look.add_argument("clip", type=some_path, metavar="CLIP", help="as for `animate run`")
+    look.add_argument(
+        "-o", "--out", type=some_path, required=True, help="the picture: .png or .jpg"
+    )
     look.add_argument(
         "--frames", type=int, default=4, help="rows, spread over the clip, 1 to 32 (default: 4)"
     )

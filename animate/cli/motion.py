@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import command, overrides, some_path
 
 
 def register(commands: Any) -> None:
     motion = commands.add_parser("motion", help="keep the motion of a clip for many photos")
     actions = motion.add_subparsers(metavar="ACTION", required=True)
     save = command(actions, "save", call, "track the face in a clip and keep its poses")
-    save.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of frames")
+    save.add_argument("clip", type=some_path, metavar="CLIP", help="a video or a folder of frames")
     save.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=some_path,
         required=True,
         help="the template: .npz, to use as a CLIP; without sound",
     )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import command, overrides, some_path
 
 
 def register(commands: Any) -> None:
     prepare = command(commands, "prepare", call, "cut raw videos into training clips", "prepare")
+    prepare.set_defaults(stays="what was cut stays in DEST: the same command goes on")
     prepare.add_argument(
         "source",
-        type=Path,
+        type=some_path,
         metavar="SOURCE",
         help="a folder of videos, or of a folder for each person, or a metadata CSV",
     )
-    prepare.add_argument("dest", type=Path, metavar="DEST", help="folder for train/ and val/")
+    prepare.add_argument("dest", type=some_path, metavar="DEST", help="folder for train/ and val/")
     prepare.add_argument(
         "overrides",
         nargs="*",

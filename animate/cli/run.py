@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import command, overrides, some_path
 from animate.errors import AnimateError
 from animate.system.paths import home
 from animate.system.text import frames
@@ -17,11 +16,14 @@ from animate.system.text import frames
 def register(commands: Any) -> None:
     run = command(commands, "run", call, "move a photo's face like a driving video's", "run")
     run.add_argument(
-        "photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP; or a video whose face moves"
+        "photo",
+        type=some_path,
+        metavar="PHOTO",
+        help="JPEG, PNG or WebP; or a video whose face moves",
     )
     run.add_argument(
         "clip",
-        type=Path,
+        type=some_path,
         metavar="CLIP",
         help="MP4, MOV, WebM, MKV, AVI, GIF, a folder of frames, a picture (for a still), or a "
         "motion template (.npz)",
@@ -29,13 +31,13 @@ def register(commands: Any) -> None:
     run.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=some_path,
         required=True,
         help="the result: .mp4, .mov, .webm, .mkv, .gif; .png or .jpg of a picture's pose",
     )
     run.add_argument(
         "--also",
-        type=Path,
+        type=some_path,
         action="append",
         default=[],
         metavar="CLIP",
@@ -43,7 +45,7 @@ def register(commands: Any) -> None:
     )
     run.add_argument(
         "--tile",
-        type=Path,
+        type=some_path,
         action="append",
         default=[],
         metavar="PHOTO",

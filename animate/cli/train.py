@@ -13,6 +13,7 @@ from animate.cli.arguments import command, overrides
 
 def register(commands: Any) -> None:
     train = command(commands, "train", call, "train a motion model", "train")
+    train.set_defaults(stays="the states that were saved stay in out=: the same command goes on")
     train.add_argument(
         "--multirun",
         "-m",

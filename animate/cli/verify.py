@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse
+from animate.cli.arguments import command, refuse, some_path
 from animate.errors import AnimateError
 from animate.media.files import is_media
 from animate.media.pipes import Spool, spooling
@@ -27,11 +27,15 @@ def register(commands: Any) -> None:
         "141 whoever reads the output has gone, 74 it can't be written"
     )
     verify.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="a video, a picture or a folder of them"
+        "files",
+        type=some_path,
+        nargs="+",
+        metavar="FILE",
+        help="a video, a picture or a folder of them",
     )
     verify.add_argument("--json", action="store_true", help="print JSON: see docs/verify-json.md")
     verify.add_argument(
-        "--explain", type=Path, metavar="PNG", help="also draw the evidence for one FILE"
+        "--explain", type=some_path, metavar="PNG", help="also draw the evidence for one FILE"
     )
     verify.add_argument("--jobs", type=int, help="files at once (default: one a core)")
     verify.add_argument(
@@ -60,12 +64,16 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         from animate.publish.evidence import explain
 
         explain(paths[0], arguments.explain)
+    from animate.cli.terminal import Terminal
     from animate.verification.describe import describe, plain
     from animate.verification.pool import verify_all
 
     found: list[dict[str, Any]] = []
     verdicts = set()
-    for path, report in verify_all(paths, jobs=arguments.jobs, limit=arguments.limit):
+    results = verify_all(paths, jobs=arguments.jobs, limit=arguments.limit)
+    if arguments.json:  # nothing else is shown until the end
+        results = Terminal().watch(results, len(paths), "file")
+    for path, report in results:
         path = spool.names.get(path, path)
         if isinstance(report, str):
             report = spool.named(report)

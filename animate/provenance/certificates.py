@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 PASSPHRASE = "ANIMATE_PASSPHRASE"  # environment variable with the pass-phrase of encrypted keys
 YEARS = {"root": 30, "intermediate": 20, "leaf": 10}  # validity of certificates
+UNNAMED = "unnamed"
 EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"  # extended key usage that C2PA validators accept
+LONGEST_NAME = 64  # bytes in UTF-8: RFC 5280, appendix A.1, as the library counts them
 P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # order of the group
 
 
@@ -37,11 +39,13 @@ def certificate(
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import NameOID
 
-    common_name = name if kind == "leaf" else f"{name} ({kind})"
+    suffix = "" if kind == "leaf" else f" ({kind})"
+    room = LONGEST_NAME - len(suffix)  # the suffix is kept: it tells root and intermediate apart
+    common_name = name.encode()[:room].decode("utf-8", "ignore") + suffix
     subject = x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, name[:64]),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64]),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, name),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )
     now = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(minutes=5)
@@ -69,6 +73,26 @@ def certificate(
         purpose = x509.ExtendedKeyUsage([x509.ObjectIdentifier(EMAIL_PROTECTION)])
         builder = builder.add_extension(purpose, False)
     return builder.sign(signer, hashes.SHA256())
+
+
+def fit_name(name: str) -> str:
+    """A name for certificates, without spaces around it; AnimateError where they can't hold it."""
+    name = name.strip()
+    if not name:
+        raise AnimateError("the name is empty: say who signs, such as --name 'Ada Example'")
+    strange = next((c for c in name if not c.isprintable()), None)
+    if strange is not None:
+        raise AnimateError(
+            f"the name holds {strange!a}, which can't be printed: use letters, digits, signs "
+            "and plain spaces"
+        )
+    size = len(name.encode())
+    if size > LONGEST_NAME:
+        raise AnimateError(
+            f"the name takes {size} bytes, a certificate holds {LONGEST_NAME}: use a shorter one "
+            "(letters beyond ASCII take two bytes or more)"
+        )
+    return name
 
 
 def check_chain(chain: str, private: Any) -> None:
@@ -167,4 +191,9 @@ def subject(pem: str) -> str:
     from cryptography.x509.oid import NameOID
 
     names = read_chain(pem)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else "unnamed"
+    return named(str(names[0].value)) if names else UNNAMED
+
+
+def named(text: str) -> str:
+    """What somebody else calls themselves; words for a blank."""
+    return text.strip() or UNNAMED

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from animate.errors import AnimateError
 from animate.provenance import findings, identity, keys
@@ -31,6 +31,7 @@ BLOCK = 1 << 24  # bytes searched at a time
 STATES = ("none", "remote", "unchecked", "invalid", "changed", "expired", "revoked", "public",
           "untrusted", "trusted")  # fmt: skip
 STORES = (b"c2ma", b"c2um", b"c2cm")  # types of manifests in a store: C2PA 2.2, section 11.1.4
+STORE = b"c2pa"  # type of the store itself
 TYPE = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # rest of their UUIDs
 
 
@@ -199,9 +200,11 @@ def _judge_beside(path: Path, kind: str | None, manifest: bytes, sha256: str | N
     found = read_alone(manifest)
     if found.record is None or found.record.sha256 is None:
         return replace(_judge_foreign(path, kind, manifest, found), beside=True)
-    same = found.record.sha256 == (sha256 or digest(path))
-    state = found.trust if same and found.state == "changed" else found.state
-    return replace(found, beside=True, state=state)
+    signed, found = found.record.sha256, replace(found, beside=True)
+    if found.state != "changed" or signed != (sha256 or digest(path)):
+        return found
+    problems = tuple(code for code in found.problems if code not in findings.CHANGED)
+    return replace(found, state=found.trust, problems=problems)  # the record's hash binds it
 
 
 def _judge_foreign(path: Path, kind: str | None, manifest: bytes, found: Signature) -> Signature:
@@ -333,31 +336,47 @@ def _unread(message: str, source: Path | io.BytesIO, store: bytes | None) -> Sig
     _, remote, address = message.partition("must fetch remote manifests from url ")
     if remote:
         return Signature("remote", remote=address.strip())
-    stream = io.BytesIO(store) if store is not None else source
-    if isinstance(stream, Path):
-        with stream.open("rb") as file:
-            there, ours = _last_manifest(file)
-    else:
-        there, ours = _last_manifest(stream)
-    if ours:
+    if store is None and isinstance(source, Path):
+        with source.open("rb") as file:
+            return _in_a_damaged_file(message, file) or _rejected(message, file)
+    stream = io.BytesIO(store) if store is not None else cast(io.BytesIO, source)
+    return _rejected(message, stream)
+
+
+def _rejected(message: str, stream: BinaryIO) -> Signature | None:
+    there = _last_of(stream, *(name + TYPE for name in STORES))
+    if _last_of(stream, RECORD.encode()) > there:  # the last, active manifest is this toolkit's
         return Signature("invalid", problems=(message,))
     why = f"C2PA's library does not read it ({message})"
-    return Signature("unchecked", problems=(message,), notes=(why,)) if there else None
+    return Signature("unchecked", problems=(message,), notes=(why,)) if there >= 0 else None
 
 
-def _last_manifest(stream: BinaryIO) -> tuple[bool, bool]:
-    """Whether the bytes hold a manifest; whether the last, active one is this toolkit's."""
-    begun = ours = -1
-    start, kept = stream.seek(0), b""
+def _in_a_damaged_file(message: str, stream: BinaryIO) -> Signature | None:
+    """This toolkit's manifest, if it is whole in a file that can't be parsed around it."""
+    at = _last_of(stream, STORE + TYPE) - 16  # after the sizes and names of two boxes
+    if at < 0:
+        return None
+    stream.seek(at)
+    size = int.from_bytes(stream.read(4), "big")
+    stream.seek(at)
+    found = read_alone(stream.read(size)) if size <= LARGEST else Signature()
+    if found.state != "changed" or found.record is None:
+        return None
+    rest = (code for code in found.problems if code not in findings.CHANGED)
+    why = (f"its manifest is whole, but the file around it is damaged: bytes are missing or were "
+           f"added, such as at its end ({message})")  # fmt: skip
+    return replace(found, manifest=None, problems=(message, *rest), notes=(*found.notes, why))
+
+
+def _last_of(stream: BinaryIO, *words: bytes) -> int:
+    """Offset of the last occurrence of any of the words; -1 if there is none."""
+    last, start, kept = -1, stream.seek(0), b""
     while block := stream.read(BLOCK):
         data = kept + block
         start, kept = start - len(kept), data[-64:]
-        places = [data.rfind(name + TYPE) for name in STORES]
-        begun = max(begun, *(start + at for at in places if at >= 0), begun)
-        at = data.rfind(RECORD.encode())
-        ours = start + at if at >= 0 else ours
+        last = max(last, *(start + at for word in words if (at := data.rfind(word)) >= 0), -1)
         start += len(data)
-    return begun >= 0, ours > begun
+    return last
 
 
 def _record(store: dict[str, Any]) -> tuple[Record | None, tuple[str, ...]]:

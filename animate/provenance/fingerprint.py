@@ -105,28 +105,33 @@ def thumbnail(frame: np.ndarray) -> np.ndarray:
     return np.asarray(small.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool:
-    """Whether `seen` shows the claimed clip, or a stretch of it with at least two thumbnails."""
+def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool | None:
+    """Whether `seen` shows the claimed clip, or a stretch of it with at least two thumbnails.
+
+    None if it is too short to hold two, such as one picture of a clip, which proves nothing.
+    """
     count, total = len(claimed.thumbnails), len(seen.thumbnails)
     fits = _distances(claimed.thumbnails, seen.thumbnails) <= near  # (N, M)
     slack = round(SLACK / seen.step) if total > 1 else 0
-    if not fits.any():
-        return False
     there = fits.copy()
     for by in range(1, slack + 1):
         there[:, by:] |= fits[:, :-by]
         there[:, :-by] |= fits[:, by:]
     stride = claimed.step / seen.step  # seen thumbnails per claimed one
     due = np.arange(count) * stride
+    comparable = False
     for start in range(-int(due[-1]), total):
         place = np.rint(start + due).astype(int)
         inside = np.flatnonzero((place >= 0) & (place < total))
-        if len(inside) < min(2, count) or not there[inside, place[inside]].all():
+        if len(np.unique(place[inside])) < min(2, count):
+            continue
+        comparable = True
+        if not there[inside, place[inside]].all():
             continue
         before, after = place[inside[0]], total - 1 - place[inside[-1]]
         if max(before, after) <= stride + slack:  # both ends of the file are covered
             return True
-    return False
+    return False if comparable else None
 
 
 def _distances(claimed: np.ndarray, seen: np.ndarray) -> np.ndarray:

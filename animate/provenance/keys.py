@@ -28,7 +28,9 @@ from animate.errors import AnimateError
 from animate.provenance.certificates import (
     certificate,
     check_chain,
+    fit_name,
     identity_of,
+    named,
     new_key,
     open_key,
     read_chain,
@@ -58,8 +60,10 @@ def init(
 
     `certificates` is PEM, leaf first. `private_key` is a PEM file (EC P-256 or Ed25519);
     `passphrase` opens an encrypted one, and encrypts our copy. Raises AnimateError if there is an
-    identity already, or if the certificates are not fit for signing C2PA claims.
+    identity already, if the name is not printable text of 1 to 64 bytes, or if the certificates are
+    not fit for signing C2PA claims.
     """
+    name = fit_name(name)
     if identities():
         raise AnimateError(f"there is a key in {home()}: use `animate keys rotate` for a new one")
     if (certificates is None) != (private_key is None):
@@ -268,7 +272,7 @@ def _load_public(path: Path) -> Public:
         raise AnimateError(f"{path} is no public half of a key: export it again") from error
     if identity != value.get("id") or (key is not None and len(key) < KEY_BYTES):
         raise AnimateError(f"{path} contradicts itself: export it again")
-    return Public(identity, str(name), str(chain), key, since.get(identity))
+    return Public(identity, named(str(name)), str(chain), key, since.get(identity))
 
 
 def _public(folder: Path) -> Public:

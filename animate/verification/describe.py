@@ -67,7 +67,7 @@ def _pixels(report: Report) -> str:
     payload = "payload not read" if found.payload is None else f"payload {found.payload}"
     where = ", ".join(f"{a:.1f}-{b:.1f}" for a, b in found.seconds[:10])
     more = " and more" if len(found.seconds) > 10 else ""
-    seconds = f", in seconds {where}{more}" if where else ""
+    seconds = f", about in seconds {where}{more}" if where else ""
     turned = f", {found.place.orientation}" if found.place and found.place.orientation else ""
     return f"The pixels carry {mark}{turned} (p <= {found.p_value:.1e}, {payload}{seconds})."
 

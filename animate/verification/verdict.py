@@ -42,7 +42,7 @@ class Evidence:
     signature: Signature  # in the file, or beside it
     claim: Claim | None = None  # in the unsigned tags
     restored: Signature | None = None  # from the ledger's manifest for the payload
-    alike: bool | None = None  # the pictures match the manifest's thumbnails; None without one
+    alike: bool | None = None  # the pictures match the manifest's thumbnails; None if unknown
 
 
 def judge(e: Evidence) -> tuple[Verdict, list[str]]:
@@ -123,6 +123,9 @@ def _shortcomings(e: Evidence) -> Iterator[str]:
     elif e.alike is False:
         yield ("the pictures are not those that were published with this mark: cut, sped up, "
                "changed, or the mark was copied onto others")  # fmt: skip
+    elif e.alike is None:
+        yield ("one picture, or less than the time between two thumbnails, is too little to "
+               "compare with the clip that was published with this mark")  # fmt: skip
     if e.signature.state not in ("none", "public", "trusted"):
         yield _in_words(e.signature.state, "signature")
 

@@ -13,6 +13,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.media import clips, files, photos
 from animate.media.pipes import through_pipes
+from animate.media.strange import what
 from animate.provenance import ledger
 from animate.provenance import tags as metadata
 from animate.provenance.aigc import Aigc
@@ -39,7 +40,7 @@ class Report:
     claim: Claim | None  # unproven text, unless the verdict is "authentic"
     source: str | None  # of the claim: "manifest", "tags" or "ledger"
     agrees: bool | None  # whether claim and payload have one content id; None if either is missing
-    alike: bool | None  # whether the pictures match the manifest's thumbnails
+    alike: bool | None  # whether the pictures match the manifest's thumbnails; None if unknown
     aigc: Aigc | None  # the GB 45438-2025 label, if well-formed
     tags: Tags
     entry: ledger.Entry | None = field(repr=False)  # for the payload
@@ -136,7 +137,15 @@ def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
         raise AnimateError(f"{path} is {kind}: give a picture or a video")
     if metadata.is_still(path):
         return iter([clips.read_photo(path)]), 1.0
-    clip = clips.open_clip(path, truncated="accept")
+    try:
+        clip = clips.open_clip(path, truncated="accept")
+    except AnimateError as error:
+        words = what(path)
+        if not words:
+            raise
+        raise AnimateError(
+            f"{path} is {words}, neither a picture nor a video: give one of them"
+        ) from error
     return clip.frames(), float(clip.rate)
 
 
