@@ -93,7 +93,7 @@ def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
         "steps": 12,
         "rate": 1e-3,
         "freeze": ("motion", "layers", "synthesis"),
-        "board": log,
+        "run_log": log,
     }
     run(clips, tmp_path, KeypointLoss(), **settings)
     told = [line["loss"] for line in log.lines]
