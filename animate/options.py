@@ -1,8 +1,8 @@
-"""What a user may choose: one frozen dataclass for each group of settings.
+"""All settings of a run: one frozen dataclass for each group.
 
-The default, the check and the explanation of every setting stand here and nowhere else:
-configs/run.yaml and the groups beside it name only what a choice changes, and the help of the
-commands and the keywords of `animate.portrait` are made from these classes.
+Default, check and explanation of a setting are here and nowhere else. configs/run.yaml and its
+groups hold only what a choice changes; the commands' help and the keywords of `animate.portrait`
+are made from these classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from animate.errors import AnimateError
 from animate.system.settings import Group, setting
 
-# What became of settings of earlier versions.
+# Settings of earlier versions, and what to do instead.
 RENAMED = {
     "model": "use motion=NAME",
     "seed": "a run draws nothing at random; leave it out",
@@ -38,58 +38,58 @@ class MotionModel(Group):
 
 @dataclass(frozen=True)
 class Faces(Group):
-    """Which faces, and how they are found."""
+    """Which faces are used, and how they are found."""
 
     prefix = "faces."
 
     name: str = setting(
         "auto",
         "how faces are found: auto (a small detector), centre (the middle of pictures that are "
-        "cropped already), landmarks (face-alignment, whose weights you bring)",
+        "cropped already), landmarks (face-alignment, with weights of yours)",
     )
     which: int | str = setting(
         "largest",
-        "of the photo's faces: largest, a number from the left (1, 2, ...), or all",
+        "face in the photo: largest, a number counted from the left (1, 2, ...), or all",
         words=("largest", "all"),
         least=1,
     )
     clip_which: int | str = setting(
         "largest",
-        "of the clip's faces: largest, or a number from the left",
+        "face in the clip: largest, or a number counted from the left",
         words=("largest",),
         least=1,
     )
     missing: str = setting(
         "hold",
-        "frames without a face: hold the pose before them, skip them (and the sound), or fail",
+        "frames without a face: hold the last pose, skip them (and leave out the sound), or fail",
         words=("hold", "skip", "fail"),
     )
     box: tuple[float, ...] | None = setting(
-        None, "the face in the photo: [x, y, width, height] in pixels"
+        None, "box of the face in the photo: [x, y, width, height], pixels; no detector is used"
     )
     clip_box: tuple[float, ...] | None = setting(
-        None, "the face in the clip: [x, y, width, height] in pixels"
+        None, "box of the face in the clip: [x, y, width, height], pixels; no detector is used"
     )
     weights: Path | None = setting(
-        None, "the folder with the weights of face-alignment; null is torch's own cache"
+        None, "folder with the weights of face-alignment; null: torch's own cache"
     )
 
 
 @dataclass(frozen=True)
 class Playback(Group):
-    """Which part of the driver is played, and how often."""
+    """Which part of the driver is used, and how often it is played."""
 
     prefix = "clip."
 
-    start: float = setting(0, "seconds of the clip, from where ...", least=0)
-    end: float | None = setting(None, "... to where it drives; null is its end")
+    start: float = setting(0, "where the used part of the clip begins, seconds", least=0)
+    end: float | None = setting(None, "where it ends, seconds; null: the end of the clip")
     times: int = setting(
-        1, "how often it is played; where its last pose is not its first, it jumps there", least=1
+        1, "how often it is played; the motion jumps if last and first pose differ", least=1
     )
-    pingpong: bool = setting(False, "each time there and back, without a jump")
+    pingpong: bool = setting(False, "play it forwards, then backwards, so that nothing jumps")
     truncated: str = setting(
         "error",
-        "a clip that ends in the middle: error, or accept what there is",
+        "a clip whose end is missing: error, or accept the frames that are there",
         words=("error", "accept"),
     )
 
@@ -107,34 +107,35 @@ class Playback(Group):
 
 @dataclass(frozen=True)
 class Retarget(Group):
-    """How the driver's motion is carried over to the photo's face."""
+    """How the driver's motion is transferred to the photo's face."""
 
     prefix = "retarget."
 
     relative: bool = setting(
-        True, "the driver's change since its reference frame, added to the photo's own pose"
+        True,
+        "relative motion: the driver's change since its reference frame moves the photo's pose",
     )
-    adapt_scale: bool = setting(True, "scale that change to the size of the photo's face")
+    adapt_scale: bool = setting(True, "scale the driver's change to the size of the photo's face")
     reference: int | str = setting(
         "auto",
-        "the driver's reference frame: auto (the one most like the photo), or its number from 0",
+        "the driver's reference frame: auto (the one most like the photo), or a number from 0",
         words=("auto",),
         least=0,
     )
     smoothing: float | None = setting(
         None,
-        "Hz: a one-euro filter lets slower movement pass; 1 to 3 steadies a noisy clip, null is "
-        "none",
+        "cut-off of a one-euro filter over the poses, Hz: 1 to 3 steadies a noisy clip; null: no "
+        "filter",
         above=0,
     )
     head: float | str = setting(
         "auto",
-        "times the movement of the whole head; auto: 1, but never so far that hair is cut off, and "
-        "0 for the person of a video, whose own movement stays",
+        "factor of the head's movement; auto: 1, limited so that hair is not cut off, and 0 for a "
+        "source video, whose own head movement stays",
         words=("auto",),
     )
-    mouth: float = setting(1.0, "times that of mouth, jaw and cheeks")
-    eyes: float = setting(1.0, "times that of eyes and brows")
+    mouth: float = setting(1.0, "factor of the movement of mouth, jaw and cheeks")
+    eyes: float = setting(1.0, "factor of the movement of eyes and brows")
 
     def check(self) -> None:
         if self.amplify and not self.relative:
@@ -145,95 +146,97 @@ class Retarget(Group):
 
     @property
     def amplify(self) -> dict[str, float]:
-        """Regions of the face and the factors of their motion, where those are not 1."""
+        """Factors of the regions' movement, without those that are 1."""
         head = 1.0 if isinstance(self.head, str) else self.head
         gains = {"head": head, "mouth": self.mouth, "eyes": self.eyes}
         return {region: gain for region, gain in gains.items() if gain != 1}
 
     @property
     def limits_head(self) -> bool:
-        """Whether the head of a photo stays so near its place that nothing is cut off."""
+        """Whether a photo's head movement is limited so that nothing is cut off."""
         return self.relative and self.head == "auto"
 
     @property
     def keeps_head(self) -> bool:
-        """Whether the head stays as the photo has it."""
+        """Whether the head keeps its own pose."""
         return self.head == 0
 
     def of_video(self, has_head: bool) -> Retarget:
-        """The same for a video's person: "auto" is 0 where a model amplifies the head."""
+        """These settings for a source video: head=auto is 0 if the model can scale it."""
         still = self.head == "auto" and self.relative and has_head
         return replace(self, head=0) if still else self
 
 
 @dataclass(frozen=True)
 class Paste(Group):
-    """How the moved face is put back into its photo."""
+    """How the animated face is put back into its photo."""
 
     prefix = "paste."
 
     name: str = setting(
         "photo",
-        "photo (the face goes back into it), or crop (the plain square that the model makes)",
+        "result: photo (the face is pasted back into it), or crop (the model's square output)",
         words=("photo", "crop"),
     )
     mask: str = setting(
         "square",
-        "where the face may move: the square around it, or the oval in that",
+        "region of the photo that may change: the square around the face, or the oval in it",
         words=("square", "oval"),
     )
     margin: float = setting(
         0.12,
-        "sides of the square over which movement comes to rest, 0.02 to 0.5",
+        "width of the blend to the still photo, in sides of the square, 0.02 to 0.5",
         least=0.02,
         most=0.5,
     )
     size: int | None = setting(
         3840,
-        "pixels of the result's longer side, at most, 128 or more; null is the photo's own size",
+        "longest side of the result, pixels, 128 or more; larger photos are shrunk; null: no limit",
         least=128,
     )
 
 
 @dataclass(frozen=True)
 class Watermark(Group):
-    """The invisible mark. Nothing makes it weaker than it survives, or turns it off."""
+    """The invisible watermark. It can't be turned off, or made too weak to survive."""
 
     prefix = "watermark."
 
     strength: float = setting(
-        2.37, "grey levels, root mean square over red, green and blue, 2 to 8", least=2, most=8
+        2.37, "root mean square of its change, grey levels, 2 to 8", least=2, most=8
     )
 
 
 @dataclass(frozen=True)
 class Label(Group):
-    """The visible label: a few words in a corner that say what made the picture."""
+    """The visible label: words in a corner that say that the picture is generated."""
 
     prefix = "label."
 
     text: str | None = setting(
         "AI-generated",
-        "any language; Latin, Greek, Cyrillic and the usual Chinese phrases need no font; null is "
-        "no label",
+        "its words, in any language; Latin, Greek, Cyrillic and the usual Chinese phrases need no "
+        "font; null: no label",
         verbatim=True,
     )
     position: str = setting(
         "bottom right",
-        "top left, top right, bottom left, bottom right, top, bottom",
+        "its place: top left, top right, bottom left, bottom right, top, bottom",
         words=("top left", "top right", "bottom left", "bottom right", "top", "bottom"),
     )
     size: float = setting(
         0.05,
-        "height of the letters, share of the shortest side; 0.05 is the legal floor",
+        "height of the letters in shortest sides of the picture; laws ask for 0.05 or more",
         least=0.05,
         most=0.5,
     )
     seconds: float | None = setting(
-        None, "from the opening on, 2 or more; null: the whole clip", least=2
+        None, "how long it is shown from the start, 2 or more; null: to the end", least=2
     )
-    style: str = setting("text", "text, or icon (a rounded badge)", words=("text", "icon"))
-    font: Path | None = setting(None, "a TTF or OTF file for other scripts")
+    style: str = setting(
+        "text", "its look: text, or icon (a rounded badge)", words=("text", "icon")
+    )
+    font: Path | None = setting(None, "TTF or OTF file with the letters of other scripts")
 
     def check(self) -> None:
         text = self.text
@@ -246,17 +249,20 @@ class Label(Group):
 
 @dataclass(frozen=True)
 class Compute(Group):
-    """On what the work is done."""
+    """On which device, how precisely and in how many threads the model runs."""
 
-    device: str = setting("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, mps")
+    device: str = setting(
+        "auto", "where the model runs: auto (CUDA if there is one), cpu, cuda, cuda:1, mps"
+    )
     precision: str = setting(
         "auto",
-        "auto (int8 or bfloat16 where the machine is fast at it), float32 (exact), bfloat16, int8",
+        "number format: auto (int8 or bfloat16 if the machine is fast at it), float32 (exact), "
+        "bfloat16, int8",
         words=("auto", "float32", "bfloat16", "int8"),
     )
     threads: int | str = setting(
         "auto",
-        "batches of frames in work at once (auto: one a core, up to 4); never changes the result",
+        "batches of frames at once (auto: one per core, up to 4); never changes the result",
         words=("auto",),
         least=1,
     )
@@ -264,32 +270,31 @@ class Compute(Group):
 
 @dataclass(frozen=True)
 class Statement(Group):
-    """What the result says of its making, and who signs that."""
+    """What the result's claim says, and who signs it."""
 
     consent: str = setting(
         "not stated",
-        "a sentence of yours that is kept in the result: who allowed this, and where that is "
-        "recorded",
+        "a sentence kept in the result: who agreed to this, and where that is recorded",
         verbatim=True,
     )
     key: str = setting(
         "auto",
-        "who signs and marks: auto (your newest key, else the toolkit's public one), toolkit, or "
-        "a key's id",
+        "which key signs and marks: auto (your newest one, else the toolkit's public key), toolkit, "
+        "or a key's id",
     )
     producer: str = setting(
         "animate",
-        "your name or provider code in the label of GB 45438-2025, printable ASCII without spaces",
+        "your name or provider code in the GB 45438-2025 label, printable ASCII without spaces",
     )
 
 
 @dataclass(frozen=True)
 class Layout(Group):
-    """What is shown beside the moved face; options of the command, no settings."""
+    """What is shown beside the animated face; options of the command, not settings."""
 
     compare: str | None = setting(
         None,
-        "photo, driver and result side by side: plain, or with keypoints",
+        "show photo, driver and result side by side: plain, or with keypoints",
         words=("plain", "keypoints"),
     )
     columns: int | None = setting(None, "tiles in a row; null: about as many as rows", least=1)
@@ -297,7 +302,7 @@ class Layout(Group):
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that a run may be told, group by group."""
+    """All settings of a run, by group."""
 
     motion: MotionModel = field(default_factory=MotionModel)
     faces: Faces = field(default_factory=Faces)
@@ -312,7 +317,7 @@ class Options:
 
     @property
     def visible_label(self) -> Label | None:
-        """The label, or None where there is to be none."""
+        """The label, or None for no label."""
         return None if self.label.text is None else self.label
 
     def changed(self, **keywords: Any) -> Options:
@@ -331,14 +336,14 @@ class Options:
             chosen[home] = _with(chosen[home], value if home == keyword else {keyword: value})
         return Options(**chosen)
 
-    def refuse_others(self, heeded: Collection[str], what: str) -> None:
-        """Raise AnimateError for a setting that is changed, and that `what` can't heed."""
-        others = [name for name in self.differing() if name not in heeded]
+    def refuse_others(self, honoured: Collection[str], what: str) -> None:
+        """Raise AnimateError for a changed setting that has no effect on `what`."""
+        others = [name for name in self.differing() if name not in honoured]
         if others:
             raise AnimateError(f"{others[0]} does nothing for {what}: leave it out")
 
     def differing(self) -> Iterator[str]:
-        """The names of all settings that are not as they are by default."""
+        """The names of all settings that differ from their defaults."""
         for one in fields(self):
             group, usual = getattr(self, one.name), type(getattr(self, one.name))()
             for inner in fields(group):

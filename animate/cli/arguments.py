@@ -1,4 +1,4 @@
-"""What the commands share: a parser of one-line complaints, and `key=value` settings."""
+"""Argument parsing that the commands share: one-line errors, paths, `key=value` settings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from animate.errors import AnimateError
 
 # "  key: value  # about", or "  - group: choice" in the list of defaults
 LINE = re.compile(r"( *)(- )?(?:optional )?(\w+): *(.*?) *(?:# *(.*))?")
-NARROWEST = 60  # columns
-COLUMN = 30  # where the words on a setting begin
+NARROWEST = 60  # columns of the help, at least
+COLUMN = 30  # column in which explanations of settings begin
 
 
 def width() -> int:
-    """Columns for a text: the terminal's, but no fewer than a text can be set in."""
+    """Columns of the terminal, at least NARROWEST."""
     return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
@@ -30,8 +30,7 @@ class Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, and whose help explains the settings of
-    `configs`/NAME.yaml."""
+    """An argument parser with errors of one line; its help lists the settings of configs/NAME.yaml."""
 
     configs: str | None = None
 
@@ -62,8 +61,13 @@ def some_path(text: str) -> Path:
     return Path(text)
 
 
+def add_overrides(parser: Parser, about: str) -> None:
+    """Let a command take settings, as `overrides` reads them."""
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)
+
+
 def overrides(arguments: argparse.Namespace, others: list[str]) -> list[str]:
-    """The overrides before and, in `others`, after the options."""
+    """All overrides: those before the options, and those in `others`, after them."""
     refuse([text for text in others if text.startswith("-")], arguments)
     return [*arguments.overrides, *others]
 
@@ -74,8 +78,10 @@ def refuse(others: list[str], arguments: argparse.Namespace) -> None:
 
 
 def explained(name: str) -> str:
-    """The settings of a command with their defaults: of a run as `animate.options` explains them,
-    of others in the words of configs/NAME.yaml and its groups."""
+    """The settings of a command with defaults and explanations.
+
+    Those of `run` come from `animate.options`, others from the comments of configs/NAME.yaml.
+    """
     from animate.system.paths import folder
 
     found = of_a_run() if name == "run" else _settings(folder("configs") / f"{name}.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from animate.cli.arguments import command, overrides, some_path
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 from animate.system.text import frames, safe
 
 
@@ -42,13 +42,7 @@ def register(commands: Any) -> None:
     batch.add_argument(
         "--force", action="store_true", help="do everything again, replace what exists"
     )
-    batch.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings for every row; all of them are below",
-    )
+    add_overrides(batch, "settings for every row; all of them are below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

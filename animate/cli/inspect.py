@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from animate.cli.arguments import command, overrides, some_path
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
@@ -23,12 +23,8 @@ def register(commands: Any) -> None:
     look.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    look.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings of `animate run`, but for those of how a result looks or is played",
+    add_overrides(
+        look, "settings of `animate run`, but for those of how a result looks or is played"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from animate.cli.arguments import command, overrides, some_path
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
@@ -23,13 +23,7 @@ def register(commands: Any) -> None:
     save.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    save.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings of `animate run` for the clip, its faces and the model",
-    )
+    add_overrides(save, "settings of `animate run` for the clip, its faces and the model")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from animate.cli.arguments import command, overrides, some_path
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
@@ -18,13 +18,7 @@ def register(commands: Any) -> None:
         help="a folder of videos, or of a folder for each person, or a metadata CSV",
     )
     prepare.add_argument("dest", type=some_path, metavar="DEST", help="folder for train/ and val/")
-    prepare.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings; all of them are below",
-    )
+    add_overrides(prepare, "settings; all of them are below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

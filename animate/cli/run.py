@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from animate.cli.arguments import command, overrides, some_path
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 from animate.errors import AnimateError
 from animate.system.paths import home
 from animate.system.text import frames
@@ -69,13 +69,7 @@ def register(commands: Any) -> None:
     run.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    run.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings, such as retarget.relative=false; all of them are below",
-    )
+    add_overrides(run, "settings, such as retarget.relative=false; all of them are below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

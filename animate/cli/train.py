@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides
 
 
 def register(commands: Any) -> None:
@@ -21,13 +21,7 @@ def register(commands: Any) -> None:
         help="a run for each combination of values, key=a,b: one after the other, or where "
         "hydra/launcher= sends them; their folders are in out=, with a table of all",
     )
-    train.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings; all of them are below",
-    )
+    add_overrides(train, "settings; all of them are below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
