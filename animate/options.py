@@ -279,8 +279,8 @@ class Statement(Group):
     )
     key: str = setting(
         "auto",
-        "which key signs and marks: auto (your newest one, else the toolkit's public key), toolkit, "
-        "or a key's id",
+        "which key signs and marks: auto (your newest, else the toolkit's public one), toolkit, or "
+        "a key's id",
     )
     producer: str = setting(
         "animate",

@@ -30,7 +30,7 @@ class Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser with errors of one line; its help lists the settings of configs/NAME.yaml."""
+    """An argument parser with one-line errors, whose help lists the command's settings."""
 
     configs: str | None = None
 
