@@ -6,6 +6,7 @@ to by these tests.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -348,6 +349,72 @@ def mixed(folder: Path) -> Path:
 
 clip("an empty folder")(lambda f: f)
 
+KINDS = [  # what a single photo or clip doesn't show: kind, outcome, and the test that holds it
+    ("a driver that fades, loses focus or has a hand before the face",
+     "untrusted poses are interpolated or held, counted and named",
+     "test_doubt.py::test_frames_out_of_focus_are_bridged_and_counted"),
+    ("a driver without one trusted pose", "used unchanged, and said so",
+     "test_doubt.py::test_a_driver_that_is_never_in_focus_is_used_as_it_is"),
+    ("a driver whose head moves far",
+     "the head stays near its place in the photo, and frames are counted",
+     "test_compose.py::test_a_head_in_a_photo_stays_near_its_place_unless_asked_to_go"),
+    ("a source video", "its person keeps the head's movement; other movement ends near the neck",
+     "test_compose.py::test_a_head_is_not_shown_far_from_its_neck"),
+    ("a source video on its side", "read upright, written as it lay",
+     "test_compose.py::test_a_clip_that_lies_moves_as_one_that_stands"),
+    ("a photo with an open mouth", "the mouth closes and opens as the driver's does",
+     "test_mouth.py::test_a_mouth_that_is_open_in_the_photo_closes_and_opens_as_the_drivers_does"),
+    ("a covered mouth", "it moves with the head alone, and the run says so first",
+     "test_covered.py::test_a_covered_mouth_does_not_part_and_is_told_of"),
+    ("a grey or sepia photo", "teeth, tongue and eyes are painted in its ink",
+     "test_light.py::test_frames_of_a_grey_photo_are_grey"),
+    ("a photo in coloured light", "teeth, tongue and eyes take that light",
+     "test_light.py::test_a_lamps_colour_is_found_on_the_skin"),
+    ("faces whose squares overlap, faces.which=all", "each as sharp as alone",
+     "test_paste.py::test_faces_whose_squares_overlap_are_as_sharp_as_alone"),
+    ("one face of a group that lies or is an animal's", "what is said names that face",
+     "test_faces.py::test_what_is_said_of_a_face_names_it_among_others"),
+    ("flat or mostly transparent pictures", "marked and encoded again, up to 2.2 times as strongly",
+     "test_publish.py::test_a_mark_that_is_lost_is_made_louder"),
+    ("colours of a result in players that heed tags and in others", "the same within a grey level",
+     "test_written_colours.py::test_players_that_heed_the_tags_and_those_that_do_not_agree"),
+    ("HDR as training photos and folders of frames", "in the colours that viewers show",
+     "test_colours.py::test_a_folder_of_frames_and_training_photos_have_their_profiles_followed"),
+    ("a pipe or process substitution", "read whole, as often as needed; its hash is the content's",
+     "test_pipes.py::test_a_pipe_has_no_hash_of_nothing"),
+    ("a reader that has gone (`| head`)", "ends with 141, which is no verdict",
+     "test_pipes.py::test_a_reader_that_has_gone_is_no_verdict"),
+    ("a full or closed standard output", "one line and 74, which is no verdict",
+     "test_pipes.py::test_output_that_can_t_be_written_is_one_line_and_no_verdict"),
+    ("a spreadsheet's table: semicolons, tabs, UTF-16, empty rows",
+     "read; errors name the file's line",
+     "test_tables.py::test_rows_know_their_line_and_empty_ones_are_left_out"),
+    ("a batch's result outside its folder", "that row fails in one line",
+     "test_tables.py::test_results_stay_in_the_batch_s_folder"),
+    ("an empty path, a deleted folder, COLUMNS=1", "one line, or help that fits",
+     "test_cli.py::test_an_empty_path_is_refused_in_a_line"),
+    ("verify: turned or mirrored pixels, or an orientation tag", "found, and said how it is turned",
+     "test_verification.py::test_a_file_that_was_turned_or_mirrored_says_so"),
+    ("verify: a stranger's signed file", "signed by an unknown key, never tampered with",
+     "test_credentials.py::test_a_strangers_file_is_signed"),
+    ("verify: a stranger's broken ingredient", "said of the ingredient",
+     "test_credentials.py::test_a_strangers_broken_ingredient_is_the_ingredients"),
+    ("verify: a manifest kept elsewhere", "its address is named, nothing is fetched",
+     "test_credentials.py::test_a_manifest_elsewhere_is_named_and_not_fetched"),
+    ("verify: a manifest that C2PA's library can't check", "unchecked, not damaged",
+     "test_credentials.py::test_what_the_library_does_not_read_is_not_called_damaged"),
+    ("verify: source types in MOV and inside others' manifests", "read as labels",
+     "test_credentials.py::test_source_types_in_others_manifests_are_labels"),
+    ("verify: HEIC and AVIF, alone and in folders", "read, or named and counted",
+     "test_credentials.py::test_a_folder_tells_of_the_pictures_that_it_can_not_read"),
+    ("verify: a whole manifest in a damaged file", "the file is changed, the manifest is whole",
+     "test_changed.py::test_a_whole_manifest_in_a_damaged_file_is_not_called_damaged"),
+    ("verify: one frame of a marked video", "too little to compare, and said so",
+     "test_changed.py::test_one_picture_of_a_clip_is_too_little_to_compare"),
+    ("verify: hostile files", "one line or a verdict within time and memory",
+     "test_bombs.py::test_each_gets_its_line_or_verdict_within_its_limits"),
+]  # fmt: skip
+
 # ---------------------------------------------------------------- outcomes
 
 
@@ -407,6 +474,14 @@ def test_a_clip_works_or_says_why(name: str, tmp_path: Path, predictor: Predicto
     )
 
 
+def test_the_page_names_the_tests_of_the_other_kinds() -> None:
+    page = PAGE.read_text()
+    for kind, what, where in KINDS:
+        assert f"| {kind} | {what} | `tests/{where}` |" in page
+        file, name = where.split("::")
+        assert re.search(rf"^def {name}\(", (ROOT / "tests" / file).read_text(), re.M), where
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(PHOTOS) + len(CLIPS) >= 40
 
@@ -424,6 +499,9 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 of = of_photo if kind == "photo" else lambda path: of_clip(path, predictor)
                 print(f"| {kind} | {name} | {outcome(make, Path(folder), of)} |")
+    print("\n## Other kinds\n\n| input | outcome | held by |\n|---|---|---|")
+    for kind, what, where in KINDS:
+        print(f"| {kind} | {what} | `tests/{where}` |")
 
 
 if __name__ == "__main__":
