@@ -1,8 +1,8 @@
-"""What a user may choose: one frozen dataclass for each group of settings.
+"""Settings of a run: one frozen dataclass for each group.
 
-The default, the check and the explanation of every setting stand here and nowhere else:
-configs/run.yaml and the groups beside it name only what a choice changes, and the help of the
-commands and the keywords of `animate.portrait` are made from these classes.
+Each setting has its default, check and explanation only here. configs/run.yaml and the groups
+beside it list only what a choice changes. The commands' help and the keywords of `animate.portrait`
+are generated from these classes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from animate.errors import AnimateError
 from animate.system.settings import Group, setting
 
-# What became of settings of earlier versions.
+# Settings of earlier versions, with the advice that their error message gives.
 RENAMED = {
     "model": "use motion=NAME",
-    "seed": "a run draws nothing at random; leave it out",
+    "seed": "leave it out: nothing at random happens in a run",
 }
 
 
@@ -28,235 +28,238 @@ class MotionModel(Group):
 
     prefix = "motion."
 
-    name: str | None = setting(None, "the motion model that the checkpoint has to hold; null: any")
+    name: str | None = setting(None, "name of the model that the checkpoint must hold; null: any")
     checkpoint: str | None = setting(
         "first_order_gated",
-        "a name of `animate checkpoint list`, or the path of a file",
+        "a name from `animate checkpoint list`, or the path of a file",
         verbatim=True,
     )
 
 
 @dataclass(frozen=True)
 class Faces(Group):
-    """Which faces, and how they are found."""
+    """Which faces are animated and which drive them, and how faces are found."""
 
     prefix = "faces."
 
     name: str = setting(
         "auto",
-        "how faces are found: auto (a small detector), centre (the middle of pictures that are "
-        "cropped already), landmarks (face-alignment, whose weights you bring)",
+        "how faces are found: auto (a small detector), centre (the middle of cropped pictures), "
+        "landmarks (face-alignment, whose weights you bring)",
     )
     which: int | str = setting(
         "largest",
-        "of the photo's faces: largest, a number from the left (1, 2, ...), or all",
+        "which face of the photo: largest, a number from the left (1, 2, ...), or all",
         words=("largest", "all"),
         least=1,
     )
     clip_which: int | str = setting(
         "largest",
-        "of the clip's faces: largest, or a number from the left",
+        "which face of the clip: largest, or a number from the left (1, 2, ...)",
         words=("largest",),
         least=1,
     )
     missing: str = setting(
         "hold",
-        "frames without a face: hold the pose before them, skip them (and the sound), or fail",
+        "frames without a face: hold the last pose, skip them (and leave out the sound), or fail",
         words=("hold", "skip", "fail"),
     )
     box: tuple[float, ...] | None = setting(
-        None, "the face in the photo: [x, y, width, height] in pixels"
+        None, "place of the face in the photo: [x, y, width, height] in pixels"
     )
     clip_box: tuple[float, ...] | None = setting(
-        None, "the face in the clip: [x, y, width, height] in pixels"
+        None, "place of the face in the clip: [x, y, width, height] in pixels"
     )
     weights: Path | None = setting(
-        None, "the folder with the weights of face-alignment; null is torch's own cache"
+        None, "folder with the weights of face-alignment; null: torch's own cache"
     )
 
 
 @dataclass(frozen=True)
 class Playback(Group):
-    """Which part of the driver is played, and how often."""
+    """Which part of the clip drives the face, and how often it is played."""
 
     prefix = "clip."
 
-    start: float = setting(0, "seconds of the clip, from where ...", least=0)
-    end: float | None = setting(None, "... to where it drives; null is its end")
+    start: float = setting(0, "where driving starts, seconds into the clip", least=0)
+    end: float | None = setting(None, "where driving ends, in seconds; null: the clip's end")
     times: int = setting(
-        1, "how often it is played; where its last pose is not its first, it jumps there", least=1
+        1, "how often it is played; jumps between passes if last and first pose differ", least=1
     )
-    pingpong: bool = setting(False, "each time there and back, without a jump")
+    pingpong: bool = setting(False, "play each pass forwards, then backwards, without a jump")
     truncated: str = setting(
         "error",
-        "a clip that ends in the middle: error, or accept what there is",
+        "a clip whose file is cut off: error, or accept the frames it has",
         words=("error", "accept"),
     )
 
     def check(self) -> None:
         if self.end is not None and not self.end > self.start:
             raise AnimateError(
-                f"clip.start is {self.start}, clip.end {self.end}: use seconds, the end after the "
-                "start"
+                f"clip.end={self.end} is not after clip.start={self.start}: use a later end, in "
+                "seconds"
             )
 
     @property
     def once(self) -> bool:
+        """Whether the clip is played once, forwards only."""
         return self.times == 1 and not self.pingpong
 
 
 @dataclass(frozen=True)
 class Retarget(Group):
-    """How the driver's motion is carried over to the photo's face."""
+    """How the driver's motion is transferred to the photo's face."""
 
     prefix = "retarget."
 
     relative: bool = setting(
-        True, "the driver's change since its reference frame, added to the photo's own pose"
+        True,
+        "add the driver's change since its reference frame to the photo's pose; false: use the "
+        "driver's poses unchanged",
     )
     adapt_scale: bool = setting(True, "scale that change to the size of the photo's face")
     reference: int | str = setting(
         "auto",
-        "the driver's reference frame: auto (the one most like the photo), or its number from 0",
+        "the driver's reference frame: auto (the most similar to the photo), or a number from 0",
         words=("auto",),
         least=0,
     )
     smoothing: float | None = setting(
         None,
-        "Hz: a one-euro filter lets slower movement pass; 1 to 3 steadies a noisy clip, null is "
-        "none",
+        "cut-off in Hz of a one-euro filter on the poses; 1 to 3 steadies a noisy clip; null: no "
+        "filter",
         above=0,
     )
     head: float | str = setting(
         "auto",
-        "times the movement of the whole head; auto: 1, but never so far that hair is cut off, and "
-        "0 for the person of a video, whose own movement stays",
+        "factor on the head's movement; auto: 1, limited so that no hair is cut off, or 0 for a "
+        "source video, whose own head movement stays",
         words=("auto",),
     )
-    mouth: float = setting(1.0, "times that of mouth, jaw and cheeks")
-    eyes: float = setting(1.0, "times that of eyes and brows")
+    mouth: float = setting(1.0, "factor on the movement of mouth, jaw and cheeks")
+    eyes: float = setting(1.0, "factor on the movement of eyes and brows")
 
     def check(self) -> None:
         if self.amplify and not self.relative:
             raise AnimateError(
-                f"retarget.{next(iter(self.amplify))} amplifies relative motion: use "
+                f"retarget.{next(iter(self.amplify))} needs relative motion: use "
                 "retarget.relative=true"
             )
 
     @property
     def amplify(self) -> dict[str, float]:
-        """Regions of the face and the factors of their motion, where those are not 1."""
+        """Factors on the motion of the face's regions, without those that are 1."""
         head = 1.0 if isinstance(self.head, str) else self.head
         gains = {"head": head, "mouth": self.mouth, "eyes": self.eyes}
         return {region: gain for region, gain in gains.items() if gain != 1}
 
     @property
     def limits_head(self) -> bool:
-        """Whether the head of a photo stays so near its place that nothing is cut off."""
+        """Whether the head movement of a photo is limited so that nothing is cut off."""
         return self.relative and self.head == "auto"
 
     @property
     def keeps_head(self) -> bool:
-        """Whether the head stays as the photo has it."""
+        """Whether the head keeps the photo's pose."""
         return self.head == 0
 
     def of_video(self, has_head: bool) -> Retarget:
-        """The same for a video's person: "auto" is 0 where a model amplifies the head."""
+        """These settings for a source video: "auto" becomes 0 if the model can amplify the head."""
         still = self.head == "auto" and self.relative and has_head
         return replace(self, head=0) if still else self
 
 
 @dataclass(frozen=True)
 class Paste(Group):
-    """How the moved face is put back into its photo."""
+    """How the animated face is put back into its photo."""
 
     prefix = "paste."
 
     name: str = setting(
         "photo",
-        "photo (the face goes back into it), or crop (the plain square that the model makes)",
+        "photo (paste the face back into it), or crop (only the square that the model renders)",
         words=("photo", "crop"),
     )
     mask: str = setting(
         "square",
-        "where the face may move: the square around it, or the oval in that",
+        "region that may change: the square around the face, or the oval inside it",
         words=("square", "oval"),
     )
     margin: float = setting(
         0.12,
-        "sides of the square over which movement comes to rest, 0.02 to 0.5",
+        "width of the fade at the region's edge, as a share of the square's side, 0.02 to 0.5",
         least=0.02,
         most=0.5,
     )
     size: int | None = setting(
         3840,
-        "pixels of the result's longer side, at most, 128 or more; null is the photo's own size",
+        "largest longer side of the result in pixels, 128 or more; null: the photo's own size",
         least=128,
     )
 
 
 @dataclass(frozen=True)
 class Watermark(Group):
-    """The invisible mark. Nothing makes it weaker than it survives, or turns it off."""
+    """The invisible watermark; it can't be turned off, or made too weak to survive."""
 
     prefix = "watermark."
 
     strength: float = setting(
-        2.37, "grey levels, root mean square over red, green and blue, 2 to 8", least=2, most=8
+        2.37, "RMS over red, green and blue in grey levels, 2 to 8", least=2, most=8
     )
 
 
 @dataclass(frozen=True)
 class Label(Group):
-    """The visible label: a few words in a corner that say what made the picture."""
+    """The visible label: a few words in a corner that say that the picture is AI-generated."""
 
     prefix = "label."
 
     text: str | None = setting(
         "AI-generated",
-        "any language; Latin, Greek, Cyrillic and the usual Chinese phrases need no font; null is "
-        "no label",
+        "words of the label; Latin, Greek, Cyrillic and the usual Chinese phrases need no font; "
+        "null: no label",
         verbatim=True,
     )
     position: str = setting(
         "bottom right",
-        "top left, top right, bottom left, bottom right, top, bottom",
+        "one of top left, top right, bottom left, bottom right, top, bottom",
         words=("top left", "top right", "bottom left", "bottom right", "top", "bottom"),
     )
     size: float = setting(
         0.05,
-        "height of the letters, share of the shortest side; 0.05 is the legal floor",
+        "height of the letters, as a share of the shortest side; 0.05 is the legal minimum",
         least=0.05,
         most=0.5,
     )
     seconds: float | None = setting(
-        None, "from the opening on, 2 or more; null: the whole clip", least=2
+        None, "how long the label is shown from the start, 2 or more; null: all the time", least=2
     )
     style: str = setting("text", "text, or icon (a rounded badge)", words=("text", "icon"))
-    font: Path | None = setting(None, "a TTF or OTF file for other scripts")
+    font: Path | None = setting(None, "TTF or OTF file for other scripts")
 
     def check(self) -> None:
         text = self.text
         if text is not None and (not text.strip() or len(text) > 200 or not text.isprintable()):
             raise AnimateError(
-                "the label's text is empty, long or not printable: say what made the picture, or "
+                "label.text is empty, over 200 characters long, or not printable: shorten it, or "
                 "leave the label out with label=none"
             )
 
 
 @dataclass(frozen=True)
 class Compute(Group):
-    """On what the work is done."""
+    """Device, number format and threads."""
 
-    device: str = setting("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1, mps")
+    device: str = setting("auto", "auto (CUDA if available, else cpu), cpu, cuda, cuda:1, mps")
     precision: str = setting(
         "auto",
-        "auto (int8 or bfloat16 where the machine is fast at it), float32 (exact), bfloat16, int8",
+        "auto (int8 or bfloat16 if the machine is fast at it), float32 (exact), bfloat16, int8",
         words=("auto", "float32", "bfloat16", "int8"),
     )
     threads: int | str = setting(
         "auto",
-        "batches of frames in work at once (auto: one a core, up to 4); never changes the result",
+        "batches of frames processed at once; auto: one a core, up to 4; never changes the result",
         words=("auto",),
         least=1,
     )
@@ -264,18 +267,17 @@ class Compute(Group):
 
 @dataclass(frozen=True)
 class Statement(Group):
-    """What the result says of its making, and who signs that."""
+    """What the result states about its making, and who signs it."""
 
     consent: str = setting(
         "not stated",
-        "a sentence of yours that is kept in the result: who allowed this, and where that is "
-        "recorded",
+        "a sentence that the result keeps: who allowed this, and where that is recorded",
         verbatim=True,
     )
     key: str = setting(
         "auto",
-        "who signs and marks: auto (your newest key, else the toolkit's public one), toolkit, or "
-        "a key's id",
+        "key that signs and marks: auto (your newest, else the toolkit's public one), toolkit, or "
+        "the id of a key",
     )
     producer: str = setting(
         "animate",
@@ -285,11 +287,11 @@ class Statement(Group):
 
 @dataclass(frozen=True)
 class Layout(Group):
-    """What is shown beside the moved face; options of the command, no settings."""
+    """What is shown beside the animated face; options of the command, not settings."""
 
     compare: str | None = setting(
         None,
-        "photo, driver and result side by side: plain, or with keypoints",
+        "show photo, driver and result side by side: plain, or with keypoints",
         words=("plain", "keypoints"),
     )
     columns: int | None = setting(None, "tiles in a row; null: about as many as rows", least=1)
@@ -297,7 +299,7 @@ class Layout(Group):
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that a run may be told, group by group."""
+    """All settings of a run, in groups."""
 
     motion: MotionModel = field(default_factory=MotionModel)
     faces: Faces = field(default_factory=Faces)
@@ -312,71 +314,71 @@ class Options:
 
     @property
     def visible_label(self) -> Label | None:
-        """The label, or None where there is to be none."""
+        """The label, or None if it is left out."""
         return None if self.label.text is None else self.label
 
     def changed(self, **keywords: Any) -> Options:
-        """These options with some changed, by keyword.
+        """A copy of these options with some changed, by keyword.
 
-        A keyword is a group, given as such or as a mapping (`retarget=Retarget(mouth=1.3)`,
-        `retarget={"mouth": 1.3}`) or by its name (`faces="centre"`), or one setting of a group
-        (`mouth=1.3`, `consent="..."`; of the label only as a group). Raises AnimateError for what
-        is neither.
+        A keyword names a group or one setting. A group's value is an object, a mapping or a choice
+        (`retarget=Retarget(mouth=1.3)`, `retarget={"mouth": 1.3}`, `faces="centre"`). A setting is
+        given alone (`mouth=1.3`, `consent="..."`), those of the label only as a group. Raises
+        AnimateError for any other keyword.
         """
         chosen = {one.name: getattr(self, one.name) for one in fields(self)}
         for keyword, value in keywords.items():
             if keyword in RENAMED:
                 raise AnimateError(f"there is no setting {keyword!r}: {RENAMED[keyword]}")
-            home = keyword if keyword in chosen else _home(keyword)
-            chosen[home] = _with(chosen[home], value if home == keyword else {keyword: value})
+            group = keyword if keyword in chosen else _group_of(keyword)
+            chosen[group] = _with(chosen[group], value if group == keyword else {keyword: value})
         return Options(**chosen)
 
-    def refuse_others(self, heeded: Collection[str], what: str) -> None:
-        """Raise AnimateError for a setting that is changed, and that `what` can't heed."""
-        others = [name for name in self.differing() if name not in heeded]
+    def refuse_others(self, honoured: Collection[str], what: str) -> None:
+        """Raise AnimateError for a changed setting that has no effect on `what`."""
+        others = [name for name in self.differing() if name not in honoured]
         if others:
             raise AnimateError(f"{others[0]} does nothing for {what}: leave it out")
 
     def differing(self) -> Iterator[str]:
-        """The names of all settings that are not as they are by default."""
+        """The names of all settings that differ from their defaults."""
         for one in fields(self):
-            group, usual = getattr(self, one.name), type(getattr(self, one.name))()
+            group, default = getattr(self, one.name), type(getattr(self, one.name))()
             for inner in fields(group):
-                if getattr(group, inner.name) != getattr(usual, inner.name):
+                if getattr(group, inner.name) != getattr(default, inner.name):
                     yield f"{group.prefix}{inner.name}"
 
 
 @dataclass(frozen=True)
 class Evaluation(Group):
-    """What `animate evaluate` measures; checkpoint, device and precision are settings of a run."""
+    """What `animate evaluate` measures; checkpoint, device and precision are in `Options`."""
 
     pairs: Path | None = setting(
-        None, "a CSV of source,driving in the data: photos moved by other people's clips"
+        None, "CSV of source,driving in data: photos, and other people's clips that move them"
     )
-    every: int = setting(1, "measure every so many frames", least=1)
-    limit: int | None = setting(None, "frames of a clip at most; null: all", least=1)
+    every: int = setting(1, "measure every N-th frame", least=1)
+    limit: int | None = setting(None, "most frames measured of a clip; null: all", least=1)
     baselines: tuple[str, ...] = setting(
         ("photo",),
-        "what is measured beside the model: photo (left as it is), driver (pasted)",
+        "baselines measured beside the model: photo (unchanged), driver (pasted)",
         words=("photo", "driver"),
     )
     landmarks: str = setting(
         "auto",
-        "which model finds landmarks; auto: the first that is installed",
+        "model that finds landmarks; auto: the first one installed",
         words=("auto", "mediapipe", "face_alignment", "dlib", "none"),
     )
     landmarks_file: Path | None = setting(
-        None, "MediaPipe's face_landmarker.task, or the folder of face-alignment's weights"
+        None, "MediaPipe's face_landmarker.task, or the folder with face-alignment's weights"
     )
-    identity: str = setting("dlib", "which model compares identities", words=("dlib", "none"))
-    identity_every: int = setting(5, "of the measured frames, how many apart", least=1)
-    lpips: Path | None = setting(None, "alexnet-owt-7be5be79.pth, torchvision's AlexNet")
+    identity: str = setting("dlib", "model that compares identities", words=("dlib", "none"))
+    identity_every: int = setting(5, "compare identity in every N-th measured frame", least=1)
+    lpips: Path | None = setting(None, "alexnet-owt-7be5be79.pth, AlexNet of torchvision")
     inception: Path | None = setting(None, "pt_inception-2015-12-05-6726825d.pth, for FID")
-    seed: int = setting(0, "of the bootstrap intervals", least=0)
+    seed: int = setting(0, "seed of the bootstrap intervals", least=0)
 
 
 def _with(group: Group, value: Any) -> Group:
-    """A group with what a keyword of its name says."""
+    """A group changed by the value of a keyword with its name."""
     if isinstance(value, type(group)):
         return value
     known = {one.name for one in fields(group)}
@@ -390,17 +392,17 @@ def _with(group: Group, value: Any) -> Group:
     return replace(group, **value)
 
 
-def _home(keyword: str) -> str:
-    """The group of a setting that is named alone."""
+def _group_of(keyword: str) -> str:
+    """The name of the group that has this setting."""
     named = {name: {one.name for one in fields(group)} for name, group in groups().items()}
-    found = [
+    holders = [
         name for name, known in named.items() if keyword in known - {"name"} and name != "label"
     ]
-    if len(found) != 1:
-        raise AnimateError(f"there is no setting {keyword!r}: see animate.options")
-    return found[0]
+    if len(holders) != 1:
+        raise AnimateError(f"there is no setting {keyword!r}: see animate/options.py for all")
+    return holders[0]
 
 
 def groups() -> dict[str, type[Group]]:
-    """The groups of a run by name, in the order in which help tells them."""
+    """The groups of a run by name, in the order of the help."""
     return {one.name: one.default_factory for one in fields(Options)}  # type: ignore[misc]
