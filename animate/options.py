@@ -205,7 +205,7 @@ class Watermark(Group):
     prefix = "watermark."
 
     strength: float = setting(
-        2.37, "RMS over red, green and blue in grey levels, 2 to 8", least=2, most=8
+        2.37, "RMS over red, green and blue of the change, in grey levels, 2 to 8", least=2, most=8
     )
 
 
@@ -233,7 +233,7 @@ class Label(Group):
         most=0.5,
     )
     seconds: float | None = setting(
-        None, "how long the label is shown from the start, 2 or more; null: all the time", least=2
+        None, "seconds that the label is shown from the start, 2 or more; null: all", least=2
     )
     style: str = setting("text", "text, or icon (a rounded badge)", words=("text", "icon"))
     font: Path | None = setting(None, "TTF or OTF file for other scripts")

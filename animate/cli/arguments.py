@@ -1,4 +1,4 @@
-"""What the commands share: a parser of one-line complaints, and `key=value` settings."""
+"""Shared by the commands: a parser with one-line errors, `key=value` overrides, and their help."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any, NoReturn
 
 from animate.errors import AnimateError
 
-# "  key: value  # about", or "  - group: choice" in the list of defaults
+# A line of YAML: "  key: value  # about", or "  - group: choice" in the list of defaults.
 LINE = re.compile(r"( *)(- )?(?:optional )?(\w+): *(.*?) *(?:# *(.*))?")
-NARROWEST = 60  # columns
-COLUMN = 30  # where the words on a setting begin
+NARROWEST = 60  # smallest width of the help, columns
+COLUMN = 30  # column where the explanation of a setting begins
 
 
 def width() -> int:
-    """Columns for a text: the terminal's, but no fewer than a text can be set in."""
+    """Width of the help in columns: the terminal's, at least `NARROWEST`."""
     return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
@@ -30,10 +30,9 @@ class Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, and whose help explains the settings of
-    `configs`/NAME.yaml."""
+    """An argument parser with one-line errors and, in the help, the settings of `configs`."""
 
-    configs: str | None = None
+    configs: str | None = None  # NAME of configs/NAME.yaml
 
     def __init__(self, **kwargs: Any):
         kwargs.setdefault("formatter_class", Formatter)
@@ -49,6 +48,7 @@ class Parser(argparse.ArgumentParser):
 def command(
     commands: Any, name: str, call: Callable[..., int], about: str, configs: str | None = None
 ) -> Parser:
+    """Add a command, which runs `call(arguments, others)`; `configs` names its settings' file."""
     command: Parser = commands.add_parser(name, help=about, description=about)
     command.configs = configs
     command.set_defaults(call=call, parser=command)
@@ -56,26 +56,27 @@ def command(
 
 
 def overrides(arguments: argparse.Namespace, others: list[str]) -> list[str]:
-    """The overrides before and, in `others`, after the options."""
+    """The overrides before the options and, in `others`, after them."""
     refuse([text for text in others if text.startswith("-")], arguments)
     return [*arguments.overrides, *others]
 
 
 def refuse(others: list[str], arguments: argparse.Namespace) -> None:
+    """Raise AnimateError for the first of the unknown arguments `others`."""
     if others:
         arguments.parser.error(f"unknown argument {others[0]}")
 
 
 def explained(name: str) -> str:
-    """The settings of a command with their defaults: of a run as `animate.options` explains them,
-    of others in the words of configs/NAME.yaml and its groups."""
+    """Help on a command's settings: a run's from `animate.options`, another's from the comments of
+    configs/NAME.yaml and its groups."""
     from animate.system.paths import folder
 
-    found = of_a_run() if name == "run" else _settings(folder("configs") / f"{name}.yaml")
+    rows = run_rows() if name == "run" else _yaml_rows(folder("configs") / f"{name}.yaml")
     wide = min(100, width()) - 2
     lines = ["", "settings, with their defaults:"]
-    for key, value, about in found:
-        left = f"  {key}={value.replace('???', '(needed)')}"
+    for key, value, about in rows:
+        left = f"  {key}={value.replace('???', '(required)')}"
         words = textwrap.wrap(about, wide - COLUMN) or [""]
         if len(left) >= COLUMN:
             lines.append(left)
@@ -87,36 +88,36 @@ def explained(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def of_a_run() -> Iterator[tuple[str, str, str]]:
-    """(key, default, what it is) of each setting of a run, and of each group with choices."""
+def run_rows() -> Iterator[tuple[str, str, str]]:
+    """(key, default, explanation) of each setting of a run, and of each group with choices."""
     from animate.config import GROUPS, choices, usual_choices
     from animate.options import groups
     from animate.system.settings import shown
 
-    usual = usual_choices("run")
+    defaults = usual_choices("run")
     for name, group in groups().items():
         names = choices(name) if name in GROUPS else []
         if len(names) > 1:
-            yield name, usual[name], f"one of {', '.join(names)}"
+            yield name, defaults[name], f"one of {', '.join(names)}"
         for one in fields(group):
             if name != "layout" and not (one.name == "name" and name in GROUPS):
                 yield f"{group.prefix}{one.name}", shown(one.default), one.metadata["about"]
 
 
-def _settings(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, default, what it is) of each setting in a file of configs/ and in its groups' files."""
+def _yaml_rows(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """(key, default, explanation) of each setting in a file of configs/ and its groups' files."""
     section = ""
     for line in path.read_text(encoding="utf-8").splitlines():
-        found = LINE.fullmatch(line)
-        if found is None:
+        match = LINE.fullmatch(line)
+        if match is None:
             continue
-        indent, item, key, value, about = found.groups()
+        indent, item, key, value, about = match.groups()
         if item:
             names = sorted(other.stem for other in (path.parent / key).glob("*.yaml"))
             if len(names) > 1:
                 yield key, value, f"one of {', '.join(names)}"
             if value in names:
-                yield from _settings(path.parent / key / f"{value}.yaml", f"{key}.")
+                yield from _yaml_rows(path.parent / key / f"{value}.yaml", f"{key}.")
         elif not value:
             section = f"{key}."
         elif key != "name" and not (indent and section in ("hydra.", "sweep.")):

@@ -1,4 +1,4 @@
-"""`animate batch`: many photos, many clips, one report."""
+"""`animate batch`: animate many photos by many clips, with one report."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def register(commands: Any) -> None:
         "jobs",
         type=Path,
         metavar="JOBS",
-        help="a CSV in UTF-8 with the columns photo, clip (unless --clip), out (or the photo's "
-        "name) and any settings, such as faces.which; paths are relative to it; or a folder of "
-        "photos",
+        help="a folder of photos, or a CSV in UTF-8 with the columns photo, clip (unless --clip is "
+        "given), out (default: the photo's name) and any settings, such as faces.which; its paths "
+        "are relative to it",
     )
     batch.add_argument(
         "-o",
@@ -28,16 +28,16 @@ def register(commands: Any) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="for the results, report.html and batch.jsonl; what is published there is kept",
+        help="folder for the results, report.html and batch.jsonl; results already in it are kept",
     )
     batch.add_argument(
-        "--clip", type=Path, help="the driver of rows that name none: a video, or a template"
+        "--clip", type=Path, help="driver of rows without a clip: a video, or a motion template"
     )
     batch.add_argument(
-        "--workers", type=int, default=1, help="processes side by side, from 1 (default: 1)"
+        "--workers", type=int, default=1, help="processes in parallel, 1 or more (default: 1)"
     )
     batch.add_argument(
-        "--force", action="store_true", help="do everything again, replace what exists"
+        "--force", action="store_true", help="do everything again, and replace existing results"
     )
     batch.add_argument(
         "overrides",
@@ -52,7 +52,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import run_options
 
     settings = overrides(arguments, others)
-    run_options(settings)  # a mistake in them is one of every row
+    run_options(settings)  # raises once for a mistake that every row would repeat
     from animate.cli.terminal import Terminal
     from animate.inference.batch import REPORT, read_jobs, run_jobs
 
@@ -66,7 +66,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
 
 def report(outcome: Any) -> None:
-    """A job in a line."""
+    """Print the outcome of a job in one line."""
     if outcome.error:
         print(safe(f"{outcome.photo}: failed: {outcome.error}", 5000), flush=True)
     else:

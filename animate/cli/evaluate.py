@@ -1,4 +1,4 @@
-"""`animate evaluate`: measure a checkpoint on clips it has not seen."""
+"""`animate evaluate`: measure a checkpoint on held-out clips."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings: data=CLIPS out=FOLDER checkpoint=FILE ...; all are below",
+        help="settings: data=CLIPS out=FOLDER checkpoint=FILE ...; all are listed below",
     )
 
 

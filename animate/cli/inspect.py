@@ -1,4 +1,4 @@
-"""`animate inspect`: what the motion model does, as one picture."""
+"""`animate inspect`: draw what the motion model does, as one picture."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from animate.cli.arguments import command, overrides
 
 def register(commands: Any) -> None:
     look = command(
-        commands, "inspect", call, "draw keypoints, deformation and what is painted, as a picture"
+        commands, "inspect", call, "draw keypoints, deformation and painted regions, as a picture"
     )
     look.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP")
     look.add_argument("clip", type=Path, metavar="CLIP", help="as for `animate run`")
     look.add_argument("-o", "--out", type=Path, required=True, help="the picture: .png or .jpg")
     look.add_argument(
-        "--frames", type=int, default=4, help="rows, spread over the clip, 1 to 32 (default: 4)"
+        "--frames",
+        type=int,
+        default=4,
+        help="rows: frames spread over the clip, 1 to 32 (default: 4)",
     )
     look.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
@@ -27,7 +30,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of `animate run`, but for those of how a result looks or is played",
+        help="settings of `animate run`, except those on the result's look and playback",
     )
 
 

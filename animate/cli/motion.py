@@ -10,16 +10,16 @@ from animate.cli.arguments import command, overrides
 
 
 def register(commands: Any) -> None:
-    motion = commands.add_parser("motion", help="keep the motion of a clip for many photos")
+    motion = commands.add_parser("motion", help="save the motion of a clip for many photos")
     actions = motion.add_subparsers(metavar="ACTION", required=True)
-    save = command(actions, "save", call, "track the face in a clip and keep its poses")
+    save = command(actions, "save", call, "track the face in a clip and save its poses")
     save.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of frames")
     save.add_argument(
         "-o",
         "--out",
         type=Path,
         required=True,
-        help="the template: .npz, to use as a CLIP; without sound",
+        help="the motion template (.npz), which `animate run` takes as CLIP; it has no sound",
     )
     save.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
@@ -29,7 +29,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings of `animate run` for the clip, its faces and the model",
+        help="settings of `animate run` on the clip, its faces and the model",
     )
 
 

@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
         "source",
         type=Path,
         metavar="SOURCE",
-        help="a folder of videos, or of a folder for each person, or a metadata CSV",
+        help="a folder of videos, a folder with one folder for each person, or a metadata CSV",
     )
     prepare.add_argument("dest", type=Path, metavar="DEST", help="folder for train/ and val/")
     prepare.add_argument(
@@ -23,7 +23,7 @@ def register(commands: Any) -> None:
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings; all of them are below",
+        help="settings; all are listed below",
     )
 
 

@@ -17,15 +17,15 @@ def register(commands: Any) -> None:
         "--multirun",
         "-m",
         action="store_true",
-        help="a run for each combination of values, key=a,b: one after the other, or where "
-        "hydra/launcher= sends them; their folders are in out=, with a table of all",
+        help="one run for each combination of values (key=a,b), in sequence or by hydra/launcher=; "
+        "each has its own folder in out=; ends with a table of all",
     )
     train.add_argument(
         "overrides",
         nargs="*",
         default=[],
         metavar="KEY=VALUE",
-        help="settings; all of them are below",
+        help="settings; all are listed below",
     )
 
 
@@ -47,7 +47,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
 
 def run_one(chosen: dict[str, Any]) -> None:
-    """One run of a sweep, perhaps on another machine; where it fails, the others go on."""
+    """Run one combination of a sweep; an AnimateError goes to failed.json, and others still run."""
     from animate.errors import AnimateError
     from animate.training.recipe import run
 

@@ -1,4 +1,4 @@
-"""Read tables as people's programs write them: commas, semicolons or tabs, UTF-8 or UTF-16."""
+"""Read CSV tables with commas, semicolons or tabs, in UTF-8 or UTF-16."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from animate.errors import AnimateError
 from animate.media.files import existing
 from animate.media.pipes import through_pipes
 
-LARGEST = 256 << 20  # bytes
+LARGEST = 256 << 20  # bytes of the largest table that is read
+# Encoding for each byte order mark at the start of a file.
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @through_pipes("path")
 def read_table(path: Path, wanted: str) -> tuple[list[str], list[dict[str, str]]]:
-    """The columns' names and the rows of a CSV; cells without spaces around them.
+    """The column names and the rows of a CSV, with cells stripped of surrounding spaces.
 
-    The first line, which names the columns, tells what separates cells. Raises AnimateError for
-    what is no such table, a row with more cells than columns included; `wanted` says what to give.
+    The first line names the columns and shows the separator. Raises AnimateError, ending in the
+    advice `wanted`, for an unreadable table, and for a row with more cells than columns.
     """
     path = existing(path)
     try:
@@ -33,7 +34,7 @@ def read_table(path: Path, wanted: str) -> tuple[list[str], list[dict[str, str]]
         if "\0" in text:
             raise csv.Error("it holds a NUL character")
         first, _, others = text.partition("\n")
-        if re.fullmatch(r"sep=[,;\t]\s*", first):  # a line of Excel's
+        if re.fullmatch(r"sep=[,;\t]\s*", first):  # Excel's line that declares the separator
             by, text = first[4], others
         else:
             by = max(",;\t", key=first.count)
@@ -57,7 +58,7 @@ def read_table(path: Path, wanted: str) -> tuple[list[str], list[dict[str, str]]
 
 
 def _encoding(data: bytes) -> str:
-    """By the mark at the start; without one UTF-16 shows by every second byte of its Latin text."""
+    """The encoding by the byte order mark, else UTF-16 if one of the first two bytes is 0."""
     for mark, name in MARKS.items():
         if data.startswith(mark):
             return name
