@@ -76,7 +76,7 @@ def show(arguments: argparse.Namespace, others: list[str]) -> int:
         kind += ", current" if newest and newest.id == public.id else ""
         print(f"{public.id}: {public.name!r}, {kind}, {state}, mark key {mark}")
     if not own:
-        print(f"you have no key in {home()}: make one with `animate keys init --name NAME`")
+        print(f"no key of your own in {home()}: make one with `animate keys init --name NAME`")
     return 0
 
 
