@@ -104,6 +104,11 @@ def load(
     return model.to(device), info  # type: ignore[return-value]
 
 
+def find(reference: str | Path | None) -> Path:
+    """The file of a name in the index or of a path. Raises AnimateError where there is none."""
+    return _find(reference)[0]
+
+
 def load_discriminator(path: str | Path) -> tuple[Discriminator, CheckpointInfo]:
     """Load the discriminator that `import_foreign` wrote, for adversarial training."""
     model, info = _load(Path(path), None)

@@ -1,8 +1,8 @@
-"""Settings of a run: one frozen dataclass for each group.
+"""All settings of a run: one frozen dataclass for each group.
 
-Each setting has its default, check and explanation only here. configs/run.yaml and the groups
-beside it list only what a choice changes. The commands' help and the keywords of `animate.portrait`
-are generated from these classes.
+Default, check and explanation of a setting are here and nowhere else. configs/run.yaml and its
+groups hold only what a choice changes; the commands' help and the keywords of `animate.portrait`
+are made from these classes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from animate.errors import AnimateError
 from animate.system.settings import Group, setting
 
-# Settings of earlier versions, with the advice that their error message gives.
+# Settings of earlier versions, and what to do instead.
 RENAMED = {
     "model": "use motion=NAME",
     "seed": "leave it out: nothing at random happens in a run",
@@ -38,24 +38,24 @@ class MotionModel(Group):
 
 @dataclass(frozen=True)
 class Faces(Group):
-    """Which faces are animated and which drive them, and how faces are found."""
+    """Which faces are used, and how they are found."""
 
     prefix = "faces."
 
     name: str = setting(
         "auto",
-        "how faces are found: auto (a small detector), centre (the middle of cropped pictures), "
-        "landmarks (face-alignment, whose weights you bring)",
+        "how faces are found: auto (a small detector), centre (the middle of pictures that are "
+        "cropped already), landmarks (face-alignment, with weights of yours)",
     )
     which: int | str = setting(
         "largest",
-        "which face of the photo: largest, a number from the left (1, 2, ...), or all",
+        "face in the photo: largest, a number counted from the left (1, 2, ...), or all",
         words=("largest", "all"),
         least=1,
     )
     clip_which: int | str = setting(
         "largest",
-        "which face of the clip: largest, or a number from the left (1, 2, ...)",
+        "face in the clip: largest, or a number counted from the left",
         words=("largest",),
         least=1,
     )
@@ -65,10 +65,10 @@ class Faces(Group):
         words=("hold", "skip", "fail"),
     )
     box: tuple[float, ...] | None = setting(
-        None, "place of the face in the photo: [x, y, width, height] in pixels"
+        None, "box of the face in the photo: [x, y, width, height], pixels; no detector is used"
     )
     clip_box: tuple[float, ...] | None = setting(
-        None, "place of the face in the clip: [x, y, width, height] in pixels"
+        None, "box of the face in the clip: [x, y, width, height], pixels; no detector is used"
     )
     weights: Path | None = setting(
         None, "folder with the weights of face-alignment; null: torch's own cache"
@@ -77,19 +77,19 @@ class Faces(Group):
 
 @dataclass(frozen=True)
 class Playback(Group):
-    """Which part of the clip drives the face, and how often it is played."""
+    """Which part of the driver is used, and how often it is played."""
 
     prefix = "clip."
 
-    start: float = setting(0, "where driving starts, seconds into the clip", least=0)
-    end: float | None = setting(None, "where driving ends, in seconds; null: the clip's end")
+    start: float = setting(0, "where the used part of the clip begins, seconds", least=0)
+    end: float | None = setting(None, "where it ends, seconds; null: the end of the clip")
     times: int = setting(
-        1, "how often it is played; jumps between passes if last and first pose differ", least=1
+        1, "how often it is played; the motion jumps if last and first pose differ", least=1
     )
-    pingpong: bool = setting(False, "play each pass forwards, then backwards, without a jump")
+    pingpong: bool = setting(False, "play it forwards, then backwards, so that nothing jumps")
     truncated: str = setting(
         "error",
-        "a clip whose file is cut off: error, or accept the frames it has",
+        "a clip whose end is missing: error, or accept the frames that are there",
         words=("error", "accept"),
     )
 
@@ -114,30 +114,29 @@ class Retarget(Group):
 
     relative: bool = setting(
         True,
-        "add the driver's change since its reference frame to the photo's pose; false: use the "
-        "driver's poses unchanged",
+        "relative motion: the driver's change since its reference frame moves the photo's pose",
     )
-    adapt_scale: bool = setting(True, "scale that change to the size of the photo's face")
+    adapt_scale: bool = setting(True, "scale the driver's change to the size of the photo's face")
     reference: int | str = setting(
         "auto",
-        "the driver's reference frame: auto (the most similar to the photo), or a number from 0",
+        "the driver's reference frame: auto (the one most like the photo), or a number from 0",
         words=("auto",),
         least=0,
     )
     smoothing: float | None = setting(
         None,
-        "cut-off in Hz of a one-euro filter on the poses; 1 to 3 steadies a noisy clip; null: no "
+        "cut-off of a one-euro filter over the poses, Hz: 1 to 3 steadies a noisy clip; null: no "
         "filter",
         above=0,
     )
     head: float | str = setting(
         "auto",
-        "factor on the head's movement; auto: 1, limited so that no hair is cut off, or 0 for a "
+        "factor of the head's movement; auto: 1, limited so that hair is not cut off, and 0 for a "
         "source video, whose own head movement stays",
         words=("auto",),
     )
-    mouth: float = setting(1.0, "factor on the movement of mouth, jaw and cheeks")
-    eyes: float = setting(1.0, "factor on the movement of eyes and brows")
+    mouth: float = setting(1.0, "factor of the movement of mouth, jaw and cheeks")
+    eyes: float = setting(1.0, "factor of the movement of eyes and brows")
 
     def check(self) -> None:
         if self.amplify and not self.relative:
@@ -148,23 +147,23 @@ class Retarget(Group):
 
     @property
     def amplify(self) -> dict[str, float]:
-        """Factors on the motion of the face's regions, without those that are 1."""
+        """Factors of the regions' movement, without those that are 1."""
         head = 1.0 if isinstance(self.head, str) else self.head
         gains = {"head": head, "mouth": self.mouth, "eyes": self.eyes}
         return {region: gain for region, gain in gains.items() if gain != 1}
 
     @property
     def limits_head(self) -> bool:
-        """Whether the head movement of a photo is limited so that nothing is cut off."""
+        """Whether a photo's head movement is limited so that nothing is cut off."""
         return self.relative and self.head == "auto"
 
     @property
     def keeps_head(self) -> bool:
-        """Whether the head keeps the photo's pose."""
+        """Whether the head keeps its own pose."""
         return self.head == 0
 
     def of_video(self, has_head: bool) -> Retarget:
-        """These settings for a source video: "auto" becomes 0 if the model can amplify the head."""
+        """These settings for a source video: head=auto is 0 if the model can scale it."""
         still = self.head == "auto" and self.relative and has_head
         return replace(self, head=0) if still else self
 
@@ -177,66 +176,68 @@ class Paste(Group):
 
     name: str = setting(
         "photo",
-        "photo (paste the face back into it), or crop (only the square that the model renders)",
+        "result: photo (the face is pasted back into it), or crop (the model's square output)",
         words=("photo", "crop"),
     )
     mask: str = setting(
         "square",
-        "region that may change: the square around the face, or the oval inside it",
+        "region of the photo that may change: the square around the face, or the oval in it",
         words=("square", "oval"),
     )
     margin: float = setting(
         0.12,
-        "width of the fade at the region's edge, as a share of the square's side, 0.02 to 0.5",
+        "width of the blend to the still photo, in sides of the square, 0.02 to 0.5",
         least=0.02,
         most=0.5,
     )
     size: int | None = setting(
         3840,
-        "largest longer side of the result in pixels, 128 or more; null: the photo's own size",
+        "longest side of the result, pixels, 128 or more; larger photos are shrunk; null: no limit",
         least=128,
     )
 
 
 @dataclass(frozen=True)
 class Watermark(Group):
-    """The invisible watermark; it can't be turned off, or made too weak to survive."""
+    """The invisible watermark. It can't be turned off, or made too weak to survive."""
 
     prefix = "watermark."
 
     strength: float = setting(
-        2.37, "RMS over red, green and blue of the change, in grey levels, 2 to 8", least=2, most=8
+        2.37, "root mean square of its change, grey levels, 2 to 8", least=2, most=8
     )
 
 
 @dataclass(frozen=True)
 class Label(Group):
-    """The visible label: a few words in a corner that say that the picture is AI-generated."""
+    """The visible label: words in a corner that say that the picture is generated."""
 
     prefix = "label."
 
     text: str | None = setting(
         "AI-generated",
-        "words of the label; Latin, Greek, Cyrillic and the usual Chinese phrases need no font; "
-        "null: no label",
+        "its words, in any language; Latin, Greek, Cyrillic and the usual Chinese phrases need no "
+        "font; null: no label",
         verbatim=True,
     )
     position: str = setting(
         "bottom right",
-        "one of top left, top right, bottom left, bottom right, top, bottom",
+        "its place: top left, top right, bottom left, bottom right, top, bottom",
         words=("top left", "top right", "bottom left", "bottom right", "top", "bottom"),
     )
     size: float = setting(
         0.05,
-        "height of the letters, as a share of the shortest side; 0.05 is the legal minimum",
+        "height of the letters in shortest sides of the picture; laws ask for 0.05 or more",
         least=0.05,
         most=0.5,
     )
     seconds: float | None = setting(
-        None, "seconds that the label is shown from the start, 2 or more; null: all", least=2
+        None, "how long it is shown from the start, 2 or more; null: to the end", least=2
     )
-    style: str = setting("text", "text, or icon (a rounded badge)", words=("text", "icon"))
-    font: Path | None = setting(None, "TTF or OTF file for other scripts")
+    style: str = setting(
+        "text", "its look: text, or icon (a rounded badge)", words=("text", "icon")
+    )
+    font: Path | None = setting(None, "TTF or OTF file with the letters of other scripts")
 
     def check(self) -> None:
         text = self.text
@@ -249,17 +250,20 @@ class Label(Group):
 
 @dataclass(frozen=True)
 class Compute(Group):
-    """Device, number format and threads."""
+    """On which device, how precisely and in how many threads the model runs."""
 
-    device: str = setting("auto", "auto (CUDA if available, else cpu), cpu, cuda, cuda:1, mps")
+    device: str = setting(
+        "auto", "where the model runs: auto (CUDA if there is one), cpu, cuda, cuda:1, mps"
+    )
     precision: str = setting(
         "auto",
-        "auto (int8 or bfloat16 if the machine is fast at it), float32 (exact), bfloat16, int8",
+        "number format: auto (int8 or bfloat16 if the machine is fast at it), float32 (exact), "
+        "bfloat16, int8",
         words=("auto", "float32", "bfloat16", "int8"),
     )
     threads: int | str = setting(
         "auto",
-        "batches of frames processed at once; auto: one a core, up to 4; never changes the result",
+        "batches of frames at once (auto: one per core, up to 4); never changes the result",
         words=("auto",),
         least=1,
     )
@@ -267,21 +271,21 @@ class Compute(Group):
 
 @dataclass(frozen=True)
 class Statement(Group):
-    """What the result states about its making, and who signs it."""
+    """What the result's claim says, and who signs it."""
 
     consent: str = setting(
         "not stated",
-        "a sentence that the result keeps: who allowed this, and where that is recorded",
+        "a sentence kept in the result: who agreed to this, and where that is recorded",
         verbatim=True,
     )
     key: str = setting(
         "auto",
-        "key that signs and marks: auto (your newest, else the toolkit's public one), toolkit, or "
-        "the id of a key",
+        "which key signs and marks: auto (your newest, else the toolkit's public one), toolkit, or "
+        "a key's id",
     )
     producer: str = setting(
         "animate",
-        "your name or provider code in the label of GB 45438-2025, printable ASCII without spaces",
+        "your name or provider code in the GB 45438-2025 label, printable ASCII without spaces",
     )
 
 
@@ -299,7 +303,7 @@ class Layout(Group):
 
 @dataclass(frozen=True)
 class Options:
-    """All settings of a run, in groups."""
+    """All settings of a run, by group."""
 
     motion: MotionModel = field(default_factory=MotionModel)
     faces: Faces = field(default_factory=Faces)
@@ -314,7 +318,7 @@ class Options:
 
     @property
     def visible_label(self) -> Label | None:
-        """The label, or None if it is left out."""
+        """The label, or None for no label."""
         return None if self.label.text is None else self.label
 
     def changed(self, **keywords: Any) -> Options:

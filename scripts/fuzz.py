@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.provenance import keys, tags, xmp
+from animate.provenance import identity, keys, tags, xmp
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Record, read_alone
 from animate.provenance.fingerprint import Fingerprint
@@ -113,11 +113,11 @@ def samples(name: str, folder: Path) -> list[bytes]:
 
     if name == "payload":
         return [bytes.fromhex(str(Payload.of(CLAIM)))]
-    label_ = Aigc.first("animate", "0" * 64)
+    label_, toolkit = Aigc.first("animate", "0" * 64), identity.toolkit().public
     texts = {
         "claim": CLAIM.json(), "aigc": label_.json(), "record": json.dumps(RECORD.plain()),
-        "public": json.dumps({"schema": keys.SCHEMA, "id": keys.toolkit().public.id, "name": "x",
-                              "certificates": keys.toolkit().public.certificates, "revoked": {}}),
+        "public": json.dumps({"schema": keys.SCHEMA, "id": toolkit.id, "name": "x",
+                              "certificates": toolkit.certificates, "revoked": {}}),
     }  # fmt: skip
     if name in texts:
         return [texts[name].encode()]

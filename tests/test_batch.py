@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from animate import checkpoints
 from animate.cli import main
 from animate.errors import AnimateError
+from animate.inference import batch
 from animate.inference.batch import JOURNAL, REPORT, Job, read_jobs, run_jobs
 from animate.media import clips
 
@@ -80,6 +85,35 @@ def test_a_batch_that_was_killed_goes_on_and_replaces_its_own_alone(
     assert (out / "foreign.mp4").read_bytes() == b"of somebody"
 
 
+@pytest.mark.parametrize("done", [0, 1])
+def test_an_interrupt_says_what_stays_and_the_same_command_goes_on(
+    done: int,
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(job: Job, *_: object) -> batch.Outcome:
+        if job.out.name == f"{done}.mp4":
+            raise KeyboardInterrupt
+        return work(job, *_)  # type: ignore[arg-type]
+
+    work, out = batch.work, tmp_path / "out"
+    clip, photo = str(world / "clip.mp4"), str(world / "photo.png")
+    rows = table(tmp_path / "jobs.csv", [[photo, clip, f"{n}.mp4", ""] for n in range(2)])
+    command = ["batch", str(rows), "-o", str(out), "clip.end=0.1"]
+    command += [f"motion.checkpoint={world / 'tiny.safetensors'}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "work", interrupted)
+        assert main(command) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "stay" in said
+    assert "resumes" in said
+    assert sorted(p.name for p in out.iterdir()) == [f"{n}.mp4" for n in range(done)] + [JOURNAL]
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("kept from before") == done
+
+
 POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
@@ -129,8 +163,8 @@ def test_a_folder_of_photos_needs_a_clip(world: Path, tmp_path: Path) -> None:
     [
         (["photo", "colour"], [["a.png", "red"]], "no column colour"),
         (["clip"], [["a.mp4"]], "no column photo"),
-        (["photo", "clip"], [["", "a.mp4"]], "row 2 names no photo"),
-        (["photo", "clip"], [["a.png", ""]], "row 2 names no clip"),
+        (["photo", "clip"], [["", "a.mp4"]], "line 2 .* names no photo"),
+        (["photo", "clip"], [["a.png", ""]], "line 2 .* names no clip"),
         (["photo", "clip"], [["x/a.png", "c"], ["y/a.png", "c"]], "two jobs"),
         (["photo", "clip"], [], "holds no photo"),
     ],
@@ -153,3 +187,27 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> Non
 def test_a_setting_that_is_wrong_for_every_row_stops_at_once(tmp_path: Path) -> None:
     assert main(["batch", str(tmp_path), "-o", str(tmp_path / "out"), "seed=many"]) == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_opens_its_weights_once_and_again_where_they_have_changed(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "w.safetensors"
+    shutil.copy(world / "tiny.safetensors", weights)
+    real, opened = checkpoints.load, []
+
+    def load(reference: Any, device: str = "cpu") -> Any:
+        opened.append(reference)
+        return real(reference, device)
+
+    monkeypatch.setattr(checkpoints, "load", load)
+    settings = (f"motion.checkpoint={weights}", "clip.end=0.1", "faces=centre", "paste=crop")
+    jobs = [
+        Job(world / "photo.png", world / "clip.mp4", tmp_path / f"{n}.mp4", settings)
+        for n in range(2)
+    ]
+    assert not any(outcome.error for outcome in run_jobs(jobs, tmp_path))
+    assert opened == [str(weights)]
+    os.utime(weights, ns=(1, 1))
+    run_jobs(jobs, tmp_path, force=True)
+    assert opened == [str(weights)] * 2

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, draw_frames, write_clip
+from PIL import Image
 
 from animate import checkpoints
 from animate.cli import main, parser
+from animate.cli.arguments import some_path
 from animate.config import run_settings
 
 HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
@@ -87,7 +91,7 @@ def test_the_help_of_a_run_names_every_setting(capsys: pytest.CaptureFixture[str
         said = capsys.readouterr().out
         hidden = {"motion.name", "faces.name", "paste.name"}  # listed as motion=, faces=, paste=
         assert [key for key in run_settings() if f" {key}=" not in said and key not in hidden] == []
-        assert "where driving starts" in said
+        assert "where the used part of the clip begins" in said
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "optim.steps=" in capsys.readouterr().out
@@ -197,3 +201,71 @@ def test_wrong_training_settings_are_one_line(
     told = capsys.readouterr().err
     assert complaint in told
     assert told.count("\n") == 1
+
+
+def _actions(top: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in top._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _actions(below)
+
+
+def test_no_path_of_a_command_can_be_empty() -> None:
+    taken = [action.type for action in _actions(parser())]
+    assert Path not in taken
+    assert taken.count(some_path) > 20
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "", "c.mp4", "-o", "o.mp4"],
+        ["run", "p.jpg", "", "-o", "o.mp4"],
+        ["run", "p.jpg", "c.mp4", "-o", ""],
+        ["run", "p.jpg", "c.mp4", "-o", "o.mp4", "--tile", ""],
+        ["batch", "", "-o", "o"],
+        ["batch", ".", "-o", ""],
+        ["verify", "a.mp4", ""],
+        ["prepare", ".", ""],
+    ],
+)
+def test_an_empty_path_is_refused_in_a_line(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("animate: argument ")
+    assert "an empty path was given" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_many_files_as_json_show_how_far_it_is_on_a_terminal_alone(
+    terminal: bool, tmp_path: Path
+) -> None:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    for name in "ab":
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{name}.png")
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    if terminal:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "animate", "verify", "--json", str(tmp_path)]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.write(theirs, b".")  # so that reading ends
+    said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert len(json.loads(done.stdout)["files"]) == 2
+    assert ("2/2" in said) == terminal
+    assert (said == ".") == (not terminal)

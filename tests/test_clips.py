@@ -329,10 +329,10 @@ def test_one_broken_frame_is_damage(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("empty.mp4", b"", "is empty"),
-        ("text.mp4", b"no clip, just words\n" * 50, "not a clip"),
-        ("text.txt", b"no clip, just words\n" * 50, "not a clip"),
-        ("list.mp4", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", "not a clip"),
-        ("list.txt", b"ffconcat version 1.0\nfile other.mp4\n", "not a clip"),
+        ("text.mp4", b"no clip, just words\n" * 50, "a text, no clip"),
+        ("text.txt", b"no clip, just words\n" * 50, "a text, no clip"),
+        ("list.mp4", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", "a text, no clip"),
+        ("list.txt", b"ffconcat version 1.0\nfile other.mp4\n", "a text, no clip"),
     ],
 )
 def test_what_is_no_clip_gets_one_line(

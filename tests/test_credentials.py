@@ -16,7 +16,7 @@ from PIL import Image, features
 
 from animate.cli import main
 from animate.errors import AnimateError
-from animate.provenance import findings, keys, tags, xmp
+from animate.provenance import findings, identity, keys, tags, xmp
 from animate.provenance.credentials import Signature, beside, judged, read, settings
 from animate.provenance.kinds import is_medium, kind_of
 from animate.verification.describe import describe
@@ -100,16 +100,16 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("a changed claim", {"failed": ["claimSignature.mismatch"], "passed": BOUND[1:]},
      "invalid", "claimSignature.mismatch"),
     ("a broken ingredient", {"failed": [UNKNOWN], "ingredient": ("assertion.hashedURI.mismatch",)},
-     "untrusted", "one of its ingredients does not hold: assertion.hashedURI.mismatch"),
+     "untrusted", "one of its ingredients is faulty: assertion.hashedURI.mismatch"),
     ("an ingredient that was broken before",
      {"failed": [UNKNOWN], "recorded": ("claimSignature.mismatch",)},
-     "untrusted", "one of its ingredients does not hold: claimSignature.mismatch"),
+     "untrusted", "one of its ingredients is faulty: claimSignature.mismatch"),
     ("an ingredient that is kept elsewhere",
      {"failed": [UNKNOWN], "recorded": ("manifest.inaccessible",)},
      "untrusted", "one of its ingredients could not be checked in full: manifest.inaccessible"),
     ("an ingredient that is missing",
      {"failed": [UNKNOWN, "ingredient.manifest.missing"]},
-     "untrusted", "one of its ingredients does not hold: ingredient.manifest.missing"),
+     "untrusted", "one of its ingredients is faulty: ingredient.manifest.missing"),
     ("an ingredient of a stranger", {"failed": [UNKNOWN], "ingredient": (UNKNOWN,)},
      "untrusted", ""),
     ("an unknown identity in an ingredient",
@@ -149,7 +149,7 @@ def test_a_manifest_of_ours_has_to_hold_throughout(own_home: Path, given: dict[s
 
 
 @pytest.fixture
-def stranger(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> keys.Signer:
+def stranger(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> identity.Signer:
     """Somebody whom this machine does not know."""
     with monkeypatch.context() as patch:
         patch.setenv("ANIMATE_HOME", str(tmp_path / "elsewhere"))
@@ -176,7 +176,7 @@ def picture(path: Path, **options: Any) -> Path:
 
 
 def sign(
-    path: Path, signer: keys.Signer, *assertions: tuple[str, Any], remote: str = "",
+    path: Path, signer: identity.Signer, *assertions: tuple[str, Any], remote: str = "",
     parent: Path | None = None,
 ) -> bytes:  # fmt: skip
     """Sign a file in place as another tool would; with `remote` its manifest is not put into it."""
@@ -215,7 +215,7 @@ NAMES = ["a.jpg", "a.png", "a.webp", *(["a.avif"] if features.check("avif") else
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_strangers_file_is_signed(tmp_path: Path, stranger: keys.Signer, name: str) -> None:
+def test_a_strangers_file_is_signed(tmp_path: Path, stranger: identity.Signer, name: str) -> None:
     path = picture(tmp_path / name)
     sign(path, stranger)
     found = read(path)
@@ -224,7 +224,7 @@ def test_a_strangers_file_is_signed(tmp_path: Path, stranger: keys.Signer, name:
 
 
 def test_a_strangers_changed_file_is_changed_and_not_tampered(
-    tmp_path: Path, stranger: keys.Signer
+    tmp_path: Path, stranger: identity.Signer
 ) -> None:
     path = picture(tmp_path / "a.jpg")
     sign(path, stranger)
@@ -237,7 +237,7 @@ def test_a_strangers_changed_file_is_changed_and_not_tampered(
 
 
 def test_a_strangers_broken_ingredient_is_the_ingredients(
-    tmp_path: Path, stranger: keys.Signer
+    tmp_path: Path, stranger: identity.Signer
 ) -> None:
     photo, path = picture(tmp_path / "photo.jpg"), picture(tmp_path / "a.png")
     sign(photo, stranger, ("org.example.note", {"text": "some words here"}))
@@ -248,12 +248,12 @@ def test_a_strangers_broken_ingredient_is_the_ingredients(
     assert report.signature.state == "untrusted"
     assert ("photo", "assertion.hashedURI.mismatch") in report.signature.ingredient_problems
     assert "unchanged since" in describe(report)
-    assert "ingredients does not hold: assertion.hashedURI.mismatch" in describe(report)
+    assert "ingredients is faulty: assertion.hashedURI.mismatch" in describe(report)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])
 def test_a_manifest_elsewhere_is_named_and_not_fetched(
-    tmp_path: Path, stranger: keys.Signer, name: str
+    tmp_path: Path, stranger: identity.Signer, name: str
 ) -> None:
     path = picture(tmp_path / name)
     link = "http://127.0.0.1:9/manifests/one.c2pa"
@@ -281,7 +281,7 @@ def test_a_link_in_xmp_alone_is_a_manifest_elsewhere(tmp_path: Path, own_home: P
 
 
 def test_what_the_library_does_not_read_is_not_called_damaged(
-    tmp_path: Path, stranger: keys.Signer
+    tmp_path: Path, stranger: identity.Signer
 ) -> None:
     path = picture(tmp_path / "a.jpg")
     sign(path, stranger)
@@ -319,7 +319,7 @@ def test_a_file_that_is_not_parsed_and_holds_no_manifest_has_none(
     ],
 )  # fmt: skip
 def test_source_types_in_others_manifests_are_labels(
-    tmp_path: Path, stranger: keys.Signer, label: str, data: dict[str, Any]
+    tmp_path: Path, stranger: identity.Signer, label: str, data: dict[str, Any]
 ) -> None:
     path, whole = picture(tmp_path / "a.jpg"), picture(tmp_path / "b.png")
     sign(path, stranger, (label, data))

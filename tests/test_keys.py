@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -13,22 +14,22 @@ import pytest
 
 from animate.cli import main
 from animate.errors import AnimateError
-from animate.provenance import keys
+from animate.provenance import identity, keys
 from animate.provenance.certificates import certificate, new_key, read_chain, split, to_pem
 from animate.watermark import TOOLKIT_KEY
 
 
 def test_without_a_key_the_toolkits_public_one_is_used(own_home: Path) -> None:
     assert keys.current() is None
-    assert keys.signer() is keys.toolkit()
+    assert keys.signer() is identity.toolkit()
     assert keys.signer().mark_key == TOOLKIT_KEY
     assert not own_home.exists()
 
 
 def test_the_toolkits_identity_is_the_same_on_every_machine(own_home: Path) -> None:
-    other = "from animate.provenance import keys; print(keys.toolkit().public.id)"
+    other = "from animate.provenance import identity; print(identity.toolkit().public.id)"
     said = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == keys.toolkit().public.id
+    assert said.stdout.strip() == identity.toolkit().public.id
 
 
 def test_a_chain_leads_from_the_leaf_to_a_root(own_home: Path) -> None:
@@ -41,9 +42,9 @@ def test_a_chain_leads_from_the_leaf_to_a_root(own_home: Path) -> None:
 def test_what_is_signed_verifies_with_the_certificate(own_home: Path) -> None:
     chain = keys.init("Ada").certificates
     made = keys.signer().sign(b"words")
-    assert keys.signed(chain, made, b"words")
-    assert not keys.signed(chain, made, b"other words")
-    assert not keys.signed(keys.toolkit().public.certificates, made, b"words")
+    assert identity.signed(chain, made, b"words")
+    assert not identity.signed(chain, made, b"other words")
+    assert not identity.signed(identity.toolkit().public.certificates, made, b"words")
 
 
 def test_only_the_owner_can_read_what_is_kept(own_home: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_revoked_key_signs_nothing_and_says_so_to_verifiers(own_home: Path) ->
 def test_an_expired_key_is_refused_by_name(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = keys.init("Ada")
     ends = key.expires()
-    monkeypatch.setattr(keys.Public, "expires", lambda public: ends - timedelta(days=365 * 20))
+    monkeypatch.setattr(identity.Public, "expires", lambda public: ends - timedelta(days=365 * 20))
     with pytest.raises(AnimateError, match=rf"key {key.id} expired on \d{{4}}-\d\d-\d\d.*rotate"):
         keys.signer(key.id)
 
@@ -207,6 +208,44 @@ def test_the_command_makes_lists_exports_and_rotates(
     assert main(["keys", "trust", str(out)]) == 0
     assert main(["keys", "export", "nobody"]) == 2
     assert main(["keys", "revoke", "nobody"]) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "a\nb", "a\x1b[2J", "\udcff\udcfe", "a\u202eb", "a" * 65, "\u00e9" * 33]
+)
+def test_a_name_that_can_t_be_shown_or_kept_whole_is_refused_in_a_line(
+    name: str, own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "init", "--name", name]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("animate: the name ")
+    assert said.count("\n") == 1
+    assert not own_home.exists()
+
+
+@pytest.mark.parametrize("name", ["a", " Ada Example ", "a" * 64, "\u00e9" * 32, "\u7530" * 21])
+def test_a_name_is_kept_whole_and_its_certificates_differ(name: str, own_home: Path) -> None:
+    public = keys.init(name)
+    assert public.name == name.strip()
+    chain = read_chain(public.certificates)
+    assert len({one.subject for one in chain}) == len(chain)
+    assert keys.rotate().name == public.name
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "   ", "x" * 5000, "\u202eeda"])
+def test_a_name_of_somebody_else_s_is_printed_safely(
+    name: str, own_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys.init("Ada")
+    half = json.loads(keys.export())
+    shutil.rmtree(own_home)
+    (tmp_path / "half.json").write_text(json.dumps({**half, "name": name}))
+    assert main(["keys", "trust", str(tmp_path / "half.json")]) == 0
+    assert main(["keys", "list"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3
+    assert all(line.isprintable() and len(line) < 700 for line in said)
+    assert ("'unnamed'" in said[0]) == (not name.strip())
 
 
 def test_a_home_that_can_not_be_written_is_one_line(

@@ -114,7 +114,7 @@ def test_what_is_below_the_floor_is_refused(changes: dict[str, object], says: st
 def test_a_script_that_no_font_here_has_asks_for_a_font() -> None:
     with pytest.raises(AnimateError, match=r"label\.font"):
         ink(Label("तैयार किया गया"))
-    with pytest.raises(AnimateError, match="no font"):
+    with pytest.raises(AnimateError, match="read as a font"):
         ink(Label(font=__file__))
 
 

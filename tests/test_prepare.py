@@ -121,7 +121,7 @@ def test_one_command_makes_clips_that_training_and_evaluation_read(
     assert main(command) == 0
     told = capsys.readouterr().out
     assert "| unreadable | 1 |" in told
-    assert "- broken.mp4 is not a clip" in told
+    assert "- broken.mp4 is a text, no clip" in told
     assert "duplicate" in told  # eve's clips are copies of ada's
     with (out / "train/manifest.csv").open() as file:
         rows = list(csv.DictReader(file))

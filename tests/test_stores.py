@@ -170,6 +170,8 @@ def test_who_is_in_a_clip(tmp_path: Path) -> None:
     assert identity_of(tmp_path, "xyz#000123#000456.mp4") == "xyz"
     (tmp_path / "manifest.csv").write_text("file,identity\na.npy,ada\n")
     assert identity_of(tmp_path, "a") == "ada"
+    (tmp_path / "manifest.csv").write_bytes("file;identity\r\n;\r\na.npy;bob\r\n".encode("utf-16"))
+    assert identity_of(tmp_path, "a") == "bob"  # as Excel saves it
 
 
 def test_what_is_not_there_or_does_not_fit_is_named(drawn: Clips, tmp_path: Path) -> None:

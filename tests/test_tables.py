@@ -10,7 +10,7 @@ from animate.cli.arguments import Formatter
 from animate.errors import AnimateError
 from animate.inference.batch import read_jobs
 from animate.media.files import absent, check_place
-from animate.media.tables import read_table
+from animate.media.tables import Row, read_table
 
 ROWS = "photo,clip,out\r\nä.jpg,b c.mp4,x.mp4\r\n"
 
@@ -23,7 +23,7 @@ def test_a_table_reads_the_same(by: str, encoding: str, end: str, tmp_path: Path
     path.write_bytes(ROWS.replace(",", by).replace("\r\n", end).encode(encoding))
     columns, rows = read_table(path, "use columns")
     assert columns == ["photo", "clip", "out"]
-    assert rows == [{"photo": "ä.jpg", "clip": "b c.mp4", "out": "x.mp4"}]
+    assert rows == [Row(2, {"photo": "ä.jpg", "clip": "b c.mp4", "out": "x.mp4"})]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_table_reads_the_same(by: str, encoding: str, end: str, tmp_path: Path
 )
 def test_quotes_spaces_and_trailing_separators(text: str, photo: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text)
-    assert read_table(tmp_path / "t.csv", "")[1][0]["photo"] == photo
+    assert read_table(tmp_path / "t.csv", "")[1][0].cells["photo"] == photo
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,39 @@ def test_quotes_spaces_and_trailing_separators(text: str, photo: str, tmp_path: 
     [
         (b"photo,clip\nm\xfc.jpg,c\n", "neither UTF-8 nor UTF-16"),
         (b"photo,clip\na\0.jpg,c\n", "NUL"),
-        (b"photo,clip\na,b,c\n", "row 2 .* more cells"),
+        (b"photo,clip\na,b,c\n", "line 2 .* more cells"),
         (b'photo,clip\n"a,b\n', "as a CSV"),
+        (b"photo,out,clip, out\na,b,c,d\n", "two columns out"),
     ],
 )
 def test_what_is_no_table_is_said_in_a_line(data: bytes, why: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(data)
     with pytest.raises(AnimateError, match=why):
         read_table(tmp_path / "t.csv", "use columns")
+
+
+@pytest.mark.parametrize("by", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+@pytest.mark.parametrize("first", ["", "sep=%\n", "\n%%\n"])
+def test_rows_know_their_line_and_empty_ones_are_left_out(
+    by: str, end: str, first: str, tmp_path: Path
+) -> None:
+    text = f'{first}photo%clip%out%\n"a\nb"%c%d\n\n%%%\n" "%%\ne%f\n\n'
+    lines = [line for line, name in enumerate(text.split("\n"), 1) if name.startswith(('"a', "e"))]
+    (tmp_path / "t.csv").write_bytes(text.replace("%", by).replace("\n", end).encode())
+    columns, rows = read_table(tmp_path / "t.csv", "")
+    assert columns == ["photo", "clip", "out", ""]
+    assert [row.line for row in rows] == lines
+    assert [row.cells["clip"] for row in rows] == ["c", "f"]
+
+
+def test_a_batch_names_the_line_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("photo,clip,out\n\na,c,../b.mp4\n,,\n,c,\n")
+    with pytest.raises(AnimateError, match=r"line 5 of .*t\.csv names no photo"):
+        read_jobs(tmp_path / "t.csv", tmp_path)
+    (tmp_path / "t.csv").write_text("photo,clip,out\n\na,c,../b.mp4\n,,\n")
+    (job,) = read_jobs(tmp_path / "t.csv", tmp_path)
+    assert job.wrong.startswith(f"line 3 of {tmp_path / 't.csv'}: ../b.mp4 is not in")
 
 
 def test_results_stay_in_the_batch_s_folder(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def chance(seed, count=1):
     return choose(np.array([5]), [np.array([0])], count, drawn, Augment())
 
 
-def scene_start():
+def new_model():
     torch.manual_seed(0)
     return FirstOrderGated(size=128)
 
@@ -75,7 +75,7 @@ class Log:
 
 def run(clips, out, loss=None, **settings):
     settings = {"size": 128, "batch": 2, "warm_up": 1, "log_every": 1, "save_every": 2} | settings
-    return train(scene_start(), clips, loss or GatedLoss(perceptual=0), out, **settings)
+    return train(new_model(), clips, loss or GatedLoss(perceptual=0), out, **settings)
 
 
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(clips, tmp_path):
@@ -93,7 +93,7 @@ def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
         "steps": 12,
         "rate": 1e-3,
         "freeze": ("motion", "layers", "synthesis"),
-        "board": log,
+        "run_log": log,
     }
     run(clips, tmp_path, KeypointLoss(), **settings)
     told = [line["loss"] for line in log.lines]
@@ -186,7 +186,7 @@ def test_numbers_are_as_fine_after_training_as_before(clips, tmp_path):
 def test_every_term_reaches_the_total(clips):
     drawn = clips.draw(2, 128, np.random.default_rng(0))
     assert isinstance(drawn, Pairs)
-    terms = GatedLoss(perceptual=0)(scene_start(), drawn, 1, 0)
+    terms = GatedLoss(perceptual=0)(new_model(), drawn, 1, 0)
     assert set(terms) == {"pixels", "warped", "guidance", "equivariance"}
     assert all(torch.isfinite(value) for value in terms.values())
 
@@ -205,7 +205,7 @@ def test_what_folds_on_a_face_costs_and_what_does_not_is_free():
 
 
 def test_strangers_teach_the_motion_alone():
-    model, image = scene_start(), torch.rand(2, 3, 128, 128)
+    model, image = new_model(), torch.rand(2, 3, 128, 128)
     source = 0.4 * torch.randn(2, TAUGHT, 2, generator=torch.Generator().manual_seed(7))
     driving = source + torch.tensor([[[0.1, 0.0]], [[0.0, 0.2]]])
     pairs = Pairs(image, image, source, driving)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from conftest import draw_face
 from PIL import Image, PngImagePlugin
 
 from animate.errors import AnimateError
-from animate.provenance import keys, ledger, tags
+from animate.provenance import identity, keys, ledger, tags
 from animate.provenance.credentials import beside
+from animate.provenance.identity import Public
 from animate.publish import Published, publish
 from animate.verification.describe import describe, plain
 from animate.verification.verify import Report, frames_of, history, verify
@@ -159,6 +161,27 @@ def test_what_is_no_picture_is_a_user_error(tmp_path: Path, name: str, content: 
     assert tags.read(path) == tags.Tags()
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"%PDF-1.4\n1 0 obj", "a PDF"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a drawing (SVG)"),
+        ("k\u00f6nnte l\u00e4nger sein\r\n".encode() * 999, "a text"),
+        (b"\0\0\x42\0jumb\0\0\0\x1ejumdc2pa", "a C2PA manifest without its file"),
+        (b"ID3\4\0\0\0\0", "sound without pictures"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "sound without pictures"),
+        (b"PK\3\4" + bytes(99), "a ZIP archive"),
+    ],
+)
+def test_what_is_neither_picture_nor_video_is_named(
+    tmp_path: Path, data: bytes, words: str
+) -> None:
+    for name in ("a", "a.mp4", "a.png"):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(AnimateError, match=re.escape(f"{name} is {words}, neither a picture")):
+            verify(tmp_path / name)
+
+
 def test_a_missing_file_and_a_folder_are_user_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.mp4", tmp_path):
         with pytest.raises(AnimateError, match=r"not a file|there is no"):
@@ -215,7 +238,7 @@ def test_a_display_matrix_turns_a_clip_and_its_mark(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def ada(own_home: Path) -> keys.Public:
+def ada(own_home: Path) -> Public:
     """The only key here."""
     return keys.init("Ada Example")
 
@@ -229,7 +252,7 @@ def verdict(report: Report) -> str:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.png", "a.webp"])
-def test_a_file_as_it_was_signed_is_authentic(tmp_path: Path, ada: keys.Public, name: str) -> None:
+def test_a_file_as_it_was_signed_is_authentic(tmp_path: Path, ada: Public, name: str) -> None:
     report = verify(published(tmp_path / name).path)
     assert report.verdict == "authentic"
     assert (report.signature.state, report.signature.key) == ("trusted", ada.id)
@@ -245,7 +268,7 @@ def test_the_toolkits_key_never_makes_authentic(tmp_path: Path, own_home: Path) 
 
 
 def test_a_verifier_with_the_public_half_trusts_the_signature(
-    tmp_path: Path, ada: keys.Public, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ada: Public, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = published(tmp_path / "a.png").path
     (tmp_path / "half.json").write_text(keys.export())
@@ -263,7 +286,7 @@ def test_a_verifier_with_the_public_half_trusts_the_signature(
     "options", [("-crf", "26"), ("-ss", "0.4", "-crf", "20"), ("-vf", "eq=brightness=0.05")]
 )
 def test_a_re_encoded_copy_is_authentic_by_mark_and_ledger(
-    tmp_path: Path, ada: keys.Public, options: tuple[str, ...]
+    tmp_path: Path, ada: Public, options: tuple[str, ...]
 ) -> None:
     copy = convert(published(tmp_path / "a.mp4").path, tmp_path / "b.mkv", "-map_metadata", "-1",
                    *options)  # fmt: skip
@@ -277,7 +300,7 @@ def test_a_re_encoded_copy_is_authentic_by_mark_and_ledger(
 
 @pytest.mark.parametrize("how", ["transpose=1", "vflip,hflip", "hflip"])
 def test_a_turned_copy_is_authentic_by_mark_and_ledger(
-    tmp_path: Path, ada: keys.Public, how: str
+    tmp_path: Path, ada: Public, how: str
 ) -> None:
     """Thumbnails are compared in the orientation that was found."""
     copy = convert(published(tmp_path / "a.mp4", seconds=0.6).path, tmp_path / "b.mkv",
@@ -291,9 +314,7 @@ def test_a_turned_copy_is_authentic_by_mark_and_ledger(
     assert place.orientation in verdict(report)
 
 
-def test_a_mark_lifted_onto_other_pictures_is_never_authentic(
-    tmp_path: Path, ada: keys.Public
-) -> None:
+def test_a_mark_lifted_onto_other_pictures_is_never_authentic(tmp_path: Path, ada: Public) -> None:
     """Residual of one signed still, and the right key's payload, on pictures of somebody else."""
     path = published(tmp_path / "a.png").path
     residual = np.asarray(Image.open(path)).astype(int) - picture()
@@ -311,7 +332,7 @@ def test_a_mark_lifted_onto_other_pictures_is_never_authentic(
 
 
 def test_a_lifted_mark_with_the_manifest_beside_it_is_tampering(
-    tmp_path: Path, ada: keys.Public
+    tmp_path: Path, ada: Public
 ) -> None:
     path = published(tmp_path / "a.mkv").path
     secret = Embedder(Mark(Payload.of(CLAIM, ada.mark_key or b""), ada.mark_key or b""), 256, 256)
@@ -323,7 +344,7 @@ def test_a_lifted_mark_with_the_manifest_beside_it_is_tampering(
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.png"])
 def test_copied_metadata_on_foreign_pixels_is_never_authentic(
-    tmp_path: Path, ada: keys.Public, name: str
+    tmp_path: Path, ada: Public, name: str
 ) -> None:
     signed = published(tmp_path / name).path
     copy = tmp_path / f"b{signed.suffix}"
@@ -351,7 +372,7 @@ def test_copied_metadata_on_foreign_pixels_is_never_authentic(
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.png"])
 def test_no_flipped_byte_changes_what_a_signature_vouches_for(
-    tmp_path: Path, ada: keys.Public, name: str
+    tmp_path: Path, ada: Public, name: str
 ) -> None:
     """A few bytes are signed by nobody: the padding of the manifest. They change nothing."""
     path = published(tmp_path / name, seconds=0.4).path
@@ -369,7 +390,7 @@ def test_no_flipped_byte_changes_what_a_signature_vouches_for(
             assert report.signature.state == "none", at
 
 
-def test_a_revoked_key_vouches_for_nothing(tmp_path: Path, ada: keys.Public) -> None:
+def test_a_revoked_key_vouches_for_nothing(tmp_path: Path, ada: Public) -> None:
     path = published(tmp_path / "a.png").path
     Image.open(path).convert("RGB").save(tmp_path / "b.jpg", quality=95)
     assert verify(tmp_path / "b.jpg").verdict == "authentic"
@@ -380,14 +401,14 @@ def test_a_revoked_key_vouches_for_nothing(tmp_path: Path, ada: keys.Public) -> 
     assert verify(published(tmp_path / "c.png").path).verdict == "authentic"
 
 
-def test_a_rotated_key_still_vouches_for_what_it_signed(tmp_path: Path, ada: keys.Public) -> None:
+def test_a_rotated_key_still_vouches_for_what_it_signed(tmp_path: Path, ada: Public) -> None:
     path = published(tmp_path / "a.png").path
     keys.rotate()
     assert verify(path).verdict == "authentic"
 
 
 def test_the_root_of_one_can_not_vouch_for_the_key_of_another(
-    tmp_path: Path, ada: keys.Public, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ada: Public, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Mallory, whom we trust to be Mallory, makes a certificate with the serial number of Ada's."""
     from animate.provenance.certificates import certificate, new_key, read_chain, to_pem
@@ -400,14 +421,14 @@ def test_the_root_of_one_can_not_vouch_for_the_key_of_another(
     monkeypatch.undo()
     monkeypatch.setenv("ANIMATE_HOME", str(tmp_path / "own home"))
     chain = to_pem(forged).decode() + to_pem(top).decode()
-    half = keys.Public("0" * 16, "Mallory", chain)
-    signer = keys.Signer(half, leaf, keys.derive(leaf))
+    half = Public("0" * 16, "Mallory", chain)
+    signer = identity.Signer(half, leaf, identity.derive(leaf))
     frames = [picture(move=i / 500) for i in range(12)]
     out = publish(
         tmp_path / "a.mp4", frames, mark=Mark(Payload.of(CLAIM, signer.mark_key), signer.mark_key),
         claim=CLAIM, rate=Fraction(25), signer=signer,
     ).path  # fmt: skip
-    known = [ada, keys.Public("1" * 16, "Mallory", to_pem(top).decode())]
+    known = [ada, Public("1" * 16, "Mallory", to_pem(top).decode())]
     monkeypatch.setattr(keys, "trusted", lambda: known)
     report = verify(out)
     assert report.verdict != "authentic", verdict(report)
@@ -417,7 +438,7 @@ def test_the_root_of_one_can_not_vouch_for_the_key_of_another(
 # ---------------------------------------------------------------- history
 
 
-def test_what_an_input_carried_stays_in_the_history(tmp_path: Path, ada: keys.Public) -> None:
+def test_what_an_input_carried_stays_in_the_history(tmp_path: Path, ada: Public) -> None:
     from animate.media.clips import sha256
     from animate.provenance.credentials import Ingredient
 

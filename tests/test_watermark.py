@@ -258,6 +258,8 @@ def test_the_seconds_with_the_mark_are_told_from_those_without(scene: list[np.nd
     assert detect([*scene[:10], *after[:20], *scene[:10]], rate=10).seconds == ((1.0, 3.0),)
     assert detect(after, rate=10).seconds == ((0.0, 2.5),)
     assert detect(after[:1]).seconds == ()
+    late = [*scene[:5], *after[:20], *scene[:10]]  # begins inside a window: rounded out
+    assert detect(late, rate=10).seconds == ((0.0, 3.0),)
     cut = [warped(frame, (0.1, 0.1, 0.8, 0.8)) for frame in (*after[:20], *scene[:20])]
     assert detect(cut, rate=10).seconds == ((0.0, 2.0),)
 

@@ -52,8 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    stays = "nothing was left behind"
     try:
         known, others = parser().parse_known_args(argv)
+        stays = getattr(known, "stays", stays)
         _check_current_folder()
         return known.call(known, others)
     except AnimateError as error:
@@ -66,7 +68,7 @@ def _run(argv: Sequence[str] | None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("animate: interrupted, nothing was left behind", file=sys.stderr)
+        print(f"animate: interrupted, {stays}", file=sys.stderr)
         return 130
 
 

@@ -1,4 +1,4 @@
-"""Shared by the commands: a parser with one-line errors, `key=value` overrides, and their help."""
+"""Argument parsing that the commands share: one-line errors, paths, `key=value` settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser with one-line errors and, in the help, the settings of `configs`."""
+    """An argument parser with one-line errors, whose help lists the command's settings."""
 
     configs: str | None = None  # NAME of configs/NAME.yaml
 
@@ -55,8 +55,20 @@ def command(
     return command
 
 
+def some_path(text: str) -> Path:
+    """The path of an argument; refuses an empty one, which Path takes as the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path was given, name a file or a folder")
+    return Path(text)
+
+
+def add_overrides(parser: Parser, about: str) -> None:
+    """Let a command take settings, as `overrides` reads them."""
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)
+
+
 def overrides(arguments: argparse.Namespace, others: list[str]) -> list[str]:
-    """The overrides before the options and, in `others`, after them."""
+    """All overrides: those before the options, and those in `others`, after them."""
     refuse([text for text in others if text.startswith("-")], arguments)
     return [*arguments.overrides, *others]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 from animate.system.text import frames, safe
 
 
@@ -14,9 +13,12 @@ def register(commands: Any) -> None:
     batch = command(
         commands, "batch", call, "animate the rows of a CSV or the photos of a folder", "run"
     )
+    batch.set_defaults(
+        stays="finished results and batch.jsonl stay: the same command without --force resumes"
+    )
     batch.add_argument(
         "jobs",
-        type=Path,
+        type=some_path,
         metavar="JOBS",
         help="a folder of photos, or a CSV in UTF-8 with the columns photo, clip (unless --clip is "
         "given), out (default: the photo's name) and any settings, such as faces.which; its paths "
@@ -25,13 +27,15 @@ def register(commands: Any) -> None:
     batch.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=some_path,
         required=True,
         metavar="FOLDER",
         help="folder for the results, report.html and batch.jsonl; results already in it are kept",
     )
     batch.add_argument(
-        "--clip", type=Path, help="driver of rows without a clip: a video, or a motion template"
+        "--clip",
+        type=some_path,
+        help="driver of rows without a clip: a video, or a motion template",
     )
     batch.add_argument(
         "--workers", type=int, default=1, help="processes in parallel, 1 or more (default: 1)"
@@ -39,13 +43,7 @@ def register(commands: Any) -> None:
     batch.add_argument(
         "--force", action="store_true", help="do everything again, and replace existing results"
     )
-    batch.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings for every row; all of them are below",
-    )
+    add_overrides(batch, "settings for every row; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse
+from animate.cli.arguments import command, refuse, some_path
 from animate.errors import AnimateError
 
 
@@ -17,9 +17,12 @@ def register(commands: Any) -> None:
     imports = command(
         actions, "import", bring, "convert the original first-order weights to a safetensors file"
     )
-    imports.add_argument("file", type=Path, metavar="FILE", help="such as vox-cpk.pth.tar")
+    imports.add_argument("file", type=some_path, metavar="FILE", help="such as vox-cpk.pth.tar")
     imports.add_argument(
-        "-o", "--out", type=Path, help="the result (default: FILE's name with .safetensors)"
+        "-o",
+        "--out",
+        type=some_path,
+        help="the result (default: FILE's name with .safetensors, in the current folder)",
     )
     imports.add_argument(
         "--sampled-unaligned",
@@ -31,7 +34,7 @@ def register(commands: Any) -> None:
     exports.add_argument(
         "file", metavar="FILE", help="such as RUN/checkpoint.safetensors, or a name from the list"
     )
-    exports.add_argument("-o", "--out", type=Path, required=True, help="the result")
+    exports.add_argument("-o", "--out", type=some_path, required=True, help="the result")
     exports.add_argument(
         "--part",
         action="append",

@@ -5,18 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides
 
 
 def register(commands: Any) -> None:
     evaluate = command(commands, "evaluate", call, "measure a checkpoint on clips", "evaluate")
-    evaluate.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings: data=CLIPS out=FOLDER checkpoint=FILE ...; all are listed below",
-    )
+    add_overrides(evaluate, "settings: data=CLIPS out=FOLDER checkpoint=FILE ...; all are below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

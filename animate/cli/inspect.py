@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
     look = command(
         commands, "inspect", call, "draw keypoints, deformation and painted regions, as a picture"
     )
-    look.add_argument("photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP")
-    look.add_argument("clip", type=Path, metavar="CLIP", help="as for `animate run`")
-    look.add_argument("-o", "--out", type=Path, required=True, help="the picture: .png or .jpg")
+    look.add_argument("photo", type=some_path, metavar="PHOTO", help="JPEG, PNG or WebP")
+    look.add_argument("clip", type=some_path, metavar="CLIP", help="as for `animate run`")
+    look.add_argument(
+        "-o", "--out", type=some_path, required=True, help="the picture: .png or .jpg"
+    )
     look.add_argument(
         "--frames",
         type=int,
@@ -25,13 +26,7 @@ def register(commands: Any) -> None:
     look.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    look.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings of `animate run`, except those on the result's look and playback",
-    )
+    add_overrides(look, "settings of `animate run`, except those on the result's look and playback")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

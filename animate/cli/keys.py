@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse
+from animate.cli.arguments import command, refuse, some_path
 from animate.errors import AnimateError
+from animate.system.text import safe
 
 
 def register(commands: Any) -> None:
     keys = commands.add_parser("keys", help="make, list, export, rotate and trust signing keys")
     actions = keys.add_subparsers(metavar="ACTION", required=True)
     init = command(actions, "init", make, "make a key of your own: `run` signs with it")
-    init.add_argument("--name", required=True, help="your name, which `animate verify` shows")
     init.add_argument(
-        "--certificates", type=Path, metavar="PEM", help="your own certificates, leaf first"
+        "--name", required=True, help="who signs: shown to whoever verifies (at most 64 letters)"
     )
     init.add_argument(
-        "--private-key", type=Path, metavar="PEM", help="their private key: EC P-256 or Ed25519"
+        "--certificates", type=some_path, metavar="PEM", help="your own certificates, leaf first"
+    )
+    init.add_argument(
+        "--private-key",
+        type=some_path,
+        metavar="PEM",
+        help="their private key: EC P-256 or Ed25519",
     )
     command(actions, "list", show, "list your keys, and other people's that you trust")
     export = command(actions, "export", hand_over, "print the public half, for people who verify")
@@ -29,7 +34,7 @@ def register(commands: Any) -> None:
         action="store_true",
         help="add the secret that reads watermarks; anyone who has it can also forge them",
     )
-    export.add_argument("-o", "--out", type=Path, help="the file to write (default: print it)")
+    export.add_argument("-o", "--out", type=some_path, help="the file to write (default: print it)")
     rotate = command(actions, "rotate", replace, "make a new key; files signed before stay valid")
     rotate.add_argument(
         "--revoke", action="store_true", help="the old key was stolen: also revoke it"
@@ -39,8 +44,8 @@ def register(commands: Any) -> None:
             "--passphrase", action="store_true", help="ask for a pass-phrase that encrypts the key"
         )
     trust = command(actions, "trust", accept, "trust the public half of another person's key")
-    trust.add_argument("file", type=Path, metavar="FILE", help="output of their `keys export`")
-    revoke = command(actions, "revoke", withdraw, "trust nothing any more that a key signed")
+    trust.add_argument("file", type=some_path, metavar="FILE", help="output of their `keys export`")
+    revoke = command(actions, "revoke", withdraw, "let no file count that a key signed or marked")
     revoke.add_argument("key", metavar="KEY", help="its id")
 
 
@@ -55,7 +60,7 @@ def make(arguments: argparse.Namespace, others: list[str]) -> int:
         certificates=arguments.certificates,
         private_key=arguments.private_key,
     )
-    print(f"key {public.id} of {public.name} made, valid until {public.expires():%Y-%m-%d}")
+    print(f"key {public.id} of {safe(public.name)} made, valid until {public.expires():%Y-%m-%d}")
     print("give `animate keys export` to people who verify; back up the folder of the key")
     return 0
 
@@ -74,7 +79,7 @@ def show(arguments: argparse.Namespace, others: list[str]) -> int:
         )
         kind = "yours" if is_own else "trusted"
         kind += ", current" if newest and newest.id == public.id else ""
-        print(f"{public.id}: {public.name!r}, {kind}, {state}, mark key {mark}")
+        print(f"{public.id}: {safe(repr(public.name))}, {kind}, {state}, mark key {mark}")
     if not own:
         print(f"no key of your own in {home()}: make one with `animate keys init --name NAME`")
     return 0
@@ -103,7 +108,7 @@ def replace(arguments: argparse.Namespace, others: list[str]) -> int:
     public = keys.rotate(
         stolen=arguments.revoke, passphrase=_passphrase(False) if arguments.passphrase else None
     )
-    print(f"key {public.id} of {public.name} made, valid until {public.expires():%Y-%m-%d}")
+    print(f"key {public.id} of {safe(public.name)} made, valid until {public.expires():%Y-%m-%d}")
     return 0
 
 
@@ -112,7 +117,7 @@ def accept(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.provenance import keys
 
     public = keys.trust(arguments.file)
-    print(f"key {public.id} of {public.name!r} is trusted from now on")
+    print(f"key {public.id} of {safe(repr(public.name))} is trusted from now on")
     return 0
 
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse
+from animate.cli.arguments import command, refuse, some_path
 from animate.errors import AnimateError
 from animate.media.pipes import through_pipes
 
@@ -18,7 +18,9 @@ def register(commands: Any) -> None:
     find = command(actions, "find", look_up, "find entries by file, payload, content id or hash")
     find.add_argument("what", metavar="FILE|HEX", help="a file, or hex digits from `verify`")
     export = command(actions, "export", hand_over, "write all entries, one line of JSON each")
-    export.add_argument("-o", "--out", type=Path, help="the file to write (default: print them)")
+    export.add_argument(
+        "-o", "--out", type=some_path, help="the file to write (default: print them)"
+    )
     verify = command(actions, "verify", check, "check for changed, removed or inserted entries")
     verify.add_argument(
         "--head", metavar="HASH", help="a last hash noted earlier, which must still be an entry"

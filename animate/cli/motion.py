@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
     motion = commands.add_parser("motion", help="save the motion of a clip for many photos")
     actions = motion.add_subparsers(metavar="ACTION", required=True)
     save = command(actions, "save", call, "track the face in a clip and save its poses")
-    save.add_argument("clip", type=Path, metavar="CLIP", help="a video or a folder of frames")
+    save.add_argument("clip", type=some_path, metavar="CLIP", help="a video or a folder of frames")
     save.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=some_path,
         required=True,
         help="the motion template (.npz), which `animate run` takes as CLIP; it has no sound",
     )
     save.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    save.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings of `animate run` on the clip, its faces and the model",
-    )
+    add_overrides(save, "settings of `animate run` on the clip, its faces and the model")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

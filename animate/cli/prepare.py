@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
     prepare = command(commands, "prepare", call, "cut raw videos into training clips", "prepare")
+    prepare.set_defaults(stays="finished clips stay in DEST: the same command resumes")
     prepare.add_argument(
         "source",
-        type=Path,
+        type=some_path,
         metavar="SOURCE",
         help="a folder of videos, a folder with one folder for each person, or a metadata CSV",
     )
-    prepare.add_argument("dest", type=Path, metavar="DEST", help="folder for train/ and val/")
-    prepare.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings; all are listed below",
-    )
+    prepare.add_argument("dest", type=some_path, metavar="DEST", help="folder for train/ and val/")
+    add_overrides(prepare, "settings; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

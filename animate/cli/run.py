@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides, some_path
 from animate.errors import AnimateError
 from animate.system.paths import home
 from animate.system.text import frames
@@ -17,11 +16,11 @@ from animate.system.text import frames
 def register(commands: Any) -> None:
     run = command(commands, "run", call, "animate a photo's face by a driving video", "run")
     run.add_argument(
-        "photo", type=Path, metavar="PHOTO", help="JPEG, PNG or WebP; or a source video"
+        "photo", type=some_path, metavar="PHOTO", help="JPEG, PNG or WebP; or a source video"
     )
     run.add_argument(
         "clip",
-        type=Path,
+        type=some_path,
         metavar="CLIP",
         help="MP4, MOV, WebM, MKV, AVI, GIF, a folder of frames, a picture (for a still), or a "
         "motion template (.npz)",
@@ -29,13 +28,13 @@ def register(commands: Any) -> None:
     run.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=some_path,
         required=True,
         help="the result: .mp4, .mov, .webm, .mkv, .gif; .png or .jpg if CLIP is a picture",
     )
     run.add_argument(
         "--also",
-        type=Path,
+        type=some_path,
         action="append",
         default=[],
         metavar="CLIP",
@@ -43,7 +42,7 @@ def register(commands: Any) -> None:
     )
     run.add_argument(
         "--tile",
-        type=Path,
+        type=some_path,
         action="append",
         default=[],
         metavar="PHOTO",
@@ -67,13 +66,7 @@ def register(commands: Any) -> None:
     run.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    run.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings, such as retarget.relative=false; all are listed below",
-    )
+    add_overrides(run, "settings, such as retarget.relative=false; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

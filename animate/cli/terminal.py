@@ -23,5 +23,8 @@ class Terminal(Observer):
     ) -> Generator[Item, None, None]:
         from tqdm import tqdm
 
-        with tqdm(items, total=total, unit=unit, disable=None) as shown:
+        class Bar(tqdm):  # type: ignore[type-arg]
+            monitor_interval = 0  # without a thread of its own: `verify` forks
+
+        with Bar(items, total=total, unit=unit, disable=None) as shown:
             yield from shown

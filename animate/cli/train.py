@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, overrides
+from animate.cli.arguments import add_overrides, command, overrides
 
 
 def register(commands: Any) -> None:
     train = command(commands, "train", call, "train a motion model", "train")
+    train.set_defaults(stays="saved states stay in out=: the same command resumes")
     train.add_argument(
         "--multirun",
         "-m",
@@ -20,13 +21,7 @@ def register(commands: Any) -> None:
         help="one run for each combination of values (key=a,b), in sequence or by hydra/launcher=; "
         "each has its own folder in out=; ends with a table of all",
     )
-    train.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings; all are listed below",
-    )
+    add_overrides(train, "settings; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from animate.cli.arguments import command, refuse
+from animate.cli.arguments import command, refuse, some_path
 from animate.errors import AnimateError
 from animate.media.files import is_media
 from animate.media.pipes import Spool, spooling
@@ -27,11 +27,15 @@ def register(commands: Any) -> None:
         "141 the reader of the output has gone, 74 the output can't be written"
     )
     verify.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="a video, a picture or a folder of them"
+        "files",
+        type=some_path,
+        nargs="+",
+        metavar="FILE",
+        help="a video, a picture or a folder of them",
     )
     verify.add_argument("--json", action="store_true", help="print JSON: see docs/verify-json.md")
     verify.add_argument(
-        "--explain", type=Path, metavar="PNG", help="also draw the evidence for one FILE"
+        "--explain", type=some_path, metavar="PNG", help="also draw the evidence for one FILE"
     )
     verify.add_argument("--jobs", type=int, help="files in parallel (default: one a core)")
     verify.add_argument(
@@ -60,34 +64,38 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         from animate.publish.evidence import explain
 
         explain(paths[0], arguments.explain)
+    from animate.cli.terminal import Terminal
     from animate.verification.describe import describe, plain
     from animate.verification.pool import verify_all
 
-    results: list[dict[str, Any]] = []
+    outcomes: list[dict[str, Any]] = []
     verdicts = set()
-    for path, report in verify_all(paths, jobs=arguments.jobs, limit=arguments.limit):
+    results = verify_all(paths, jobs=arguments.jobs, limit=arguments.limit)
+    if arguments.json:  # nothing else is shown until the end
+        results = Terminal().watch(results, len(paths), "file")
+    for path, report in results:
         path = spool.names.get(path, path)
         if isinstance(report, str):
             report = spool.named(report)
             verdicts.add("unreadable")
-            results.append({"path": os.fspath(path), "verdict": "unreadable", "error": report})
+            outcomes.append({"path": os.fspath(path), "verdict": "unreadable", "error": report})
             if not arguments.json:
                 print(f"animate: {safe(report)}", file=sys.stderr)
             continue
         report = replace(report, path=path)
         verdicts.add(report.verdict)
-        results.append(plain(report))
+        outcomes.append(plain(report))
         if not arguments.json:
             print(describe(report), flush=True)
-    unreadable = [result for result in results if result["verdict"] == "unreadable"]
+    unreadable = [each for each in outcomes if each["verdict"] == "unreadable"]
     given = {os.fspath(path) for path in arguments.files}
-    unnamed = [result for result in unreadable if result["path"] not in given]
+    unnamed = [each for each in unreadable if each["path"] not in given]
     count = len(unreadable)
     if arguments.json:
-        document = {"schema": "animate.verify/1", "files": results, "unreadable": count}
+        document = {"schema": "animate.verify/1", "files": outcomes, "unreadable": count}
         print(json.dumps(document, indent=2))
     elif unnamed:
-        print(f"animate: {count} of {len(results)} files could not be read", file=sys.stderr)
+        print(f"animate: {count} of {len(outcomes)} files could not be read", file=sys.stderr)
     if unreadable:
         return 2
     return 0 if verdicts <= set(MARKED) else 1

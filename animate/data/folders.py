@@ -13,7 +13,6 @@ Another layout is another row of `LAYOUTS`, before any row that would also match
 
 from __future__ import annotations
 
-import csv
 import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.media import clips, files
 from animate.media.frame_colours import FrameColours
+from animate.media.tables import read_table
 
 MANIFEST = "manifest.csv"
 SAYS_WHO = re.compile(r"id\d+")  # an identity at the start of a clip's name
@@ -119,11 +119,10 @@ def identity_of(folder: Path, name: str) -> str:
 @lru_cache
 def _people(path: Path, changed: int) -> dict[str, str]:
     """Identities by clip, of a table; `changed`, its time in ns, renews the cache."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "identity"} <= set(rows.fieldnames or ()):
-            return {}
-        return {Path(row["file"]).stem: row["identity"] for row in rows}
+    columns, rows = read_table(path, "use columns file, identity")
+    if not {"file", "identity"} <= set(columns):
+        return {}
+    return {Path(row.cells["file"]).stem: row.cells["identity"] for row in rows}
 
 
 def check_manifest(folder: Path) -> set[str] | None:
@@ -132,17 +131,15 @@ def check_manifest(folder: Path) -> set[str] | None:
     path = folder / MANIFEST
     if not path.is_file():
         return None
-    clips = set()
-    with path.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), 2):
-            named = row.get("shard") or row.get("file") or ""
-            if not (folder / named).exists():
-                raise AnimateError(
-                    f"{path}, line {line}, names {named}, which is missing: restore it, or remove "
-                    "the line"
-                )
-            clips.add(row.get("file") or "")
-    return clips
+    _, rows = read_table(path, "use columns file, identity, shard")
+    for row in rows:
+        named = row.cells.get("shard") or row.cells.get("file") or ""
+        if not (folder / named).exists():
+            raise AnimateError(
+                f"{path}, line {row.line}, names {named}, which is missing: restore it, or remove "
+                "the line"
+            )
+    return {row.cells.get("file") or "" for row in rows}
 
 
 def as_stored(path: Path) -> Iterator[np.ndarray]:

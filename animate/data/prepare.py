@@ -181,7 +181,12 @@ def jobs_from_csv(source: Path, videos: Path | None, rights: str) -> list[Job]:
         raise AnimateError(f"{source} lacks the columns {', '.join(sorted(lacking))}: add them")
     rows: dict[str, list[dict[str, str]]] = {}
     for row in table:
-        rows.setdefault(row["video_id"], []).append(row)
+        if not _names_a_piece(row.cells):
+            raise AnimateError(
+                f"{source}, line {row.line}, names no piece of a video: give video_id, bbox "
+                "(left-top-right-bottom) and the other columns as numbers above 0, start from 0"
+            )
+        rows.setdefault(row.cells["video_id"], []).append(row.cells)
     if not rows:
         raise AnimateError(f"{source} lists no videos: add a row for each clip")
     jobs = []
@@ -194,6 +199,15 @@ def jobs_from_csv(source: Path, videos: Path | None, rights: str) -> list[Job]:
         )
         jobs.append(Job(name, path, person or video, rights, tuple(own)))
     return jobs
+
+
+def _names_a_piece(cells: dict[str, str]) -> bool:
+    try:
+        _, _, _, _ = (float(v) for v in cells["bbox"].split("-"))
+        sizes = [float(cells[key]) for key in ("end", "fps", "width", "height")]
+        return bool(cells["video_id"]) and min(sizes) > 0 <= int(cells["start"])
+    except ValueError:
+        return False
 
 
 def process_video(

@@ -58,11 +58,11 @@ def cross(data: Path, pairs: Path) -> list[Case]:
     columns, rows = read_table(pairs, "use columns source, driving")
     if not {"source", "driving"} <= set(columns):
         raise AnimateError(f"{pairs} lacks a column: use the columns source and driving")
-    for line, row in enumerate(rows, 2):
-        photo, clip = (data / row[key] for key in ("source", "driving"))
+    for row in rows:
+        photo, clip = (data / row.cells[key] for key in ("source", "driving"))
         for path in (photo, clip):
             if not path.exists() or path == data:
-                raise AnimateError(f"{pairs}, line {line}: {files.absent(path)}")
+                raise AnimateError(f"{pairs}, line {row.line}: {files.absent(path)}")
         name = f"{photo.stem}--{clip.stem}"
         cases.append(Case(name, identity_of(data, photo.name), clip, photo))
     if not cases:

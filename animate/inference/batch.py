@@ -17,7 +17,7 @@ from pathlib import Path
 from animate.config import run_options, run_settings
 from animate.errors import AnimateError
 from animate.media import files
-from animate.media.tables import read_table
+from animate.media.tables import Row, read_table
 from animate.publish.drafts import writing
 from animate.system.observer import Notes
 
@@ -75,7 +75,7 @@ def read_jobs(
     if path.is_dir():
         if clip is None:
             raise AnimateError(f"{path} is a folder of photos: name what drives them by --clip")
-        rows = [{"photo": str(photo.absolute())} for photo in files.files_in(path)]
+        rows = [Row(0, {"photo": str(photo.absolute())}) for photo in files.files_in(path)]
         moving = [clip.name for clip in files.files_in(path, files.CLIP)]
         if moving:
             say(
@@ -90,7 +90,7 @@ def read_jobs(
     home = path.parent if path.is_file() else Path.cwd()
     if clip is not None and not clip.is_dir() and clip.exists() and not clip.is_file():
         raise AnimateError(f"{clip} is a pipe, and is read for every row: give a file")
-    jobs = [_job(row, n, home, folder, clip, settings) for n, row in enumerate(rows, start=2)]
+    jobs = [_job(row, f"line {row.line} of {path}", home, folder, clip, settings) for row in rows]
     outs = [job.out for job in jobs]
     twice = next((out for out in outs if outs.count(out) > 1), None)
     if twice is not None:
@@ -98,7 +98,7 @@ def read_jobs(
     return jobs
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> list[Row]:
     columns, rows = read_table(path, "use columns photo, clip, out")
     unknown = [name for name in columns if name and name not in (*PATHS, *run_settings())]
     if unknown or "photo" not in columns:
@@ -108,23 +108,23 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _job(
-    row: dict[str, str],
-    line: int,
+    row: Row,
+    where: str,
     home: Path,
     folder: Path,
     clip: Path | None,
     settings: Sequence[str],
 ) -> Job:
-    filled = {name: text for name, text in row.items() if name and text}
+    filled = {name: text for name, text in row.cells.items() if name and text}
     if "photo" not in filled:
-        raise AnimateError(f"row {line} names no photo: fill that cell, or delete the row")
+        raise AnimateError(f"{where} names no photo: fill that cell, or delete the line")
     if "clip" not in filled and clip is None:
-        raise AnimateError(f"row {line} names no clip: fill that cell, or use --clip")
+        raise AnimateError(f"{where} names no clip: fill that cell, or use --clip")
     photo = home / filled["photo"]
     driver = home / filled["clip"] if "clip" in filled else Path(clip or "").absolute()
     out = Path(os.path.normpath(folder / filled.get("out", photo.stem + ".mp4")))
     inside = Path(os.path.abspath(out)).is_relative_to(os.path.abspath(folder))
-    wrong = f"row {line}: {filled.get('out')} is not in {folder}: name results inside it"
+    wrong = f"{where}: {filled.get('out')} is not in {folder}: name results inside it"
     own = tuple(f"{name}={text}" for name, text in filled.items() if name not in PATHS)
     return Job(photo, driver, out, (*settings, *own), "" if inside else wrong)
 

@@ -24,7 +24,7 @@ DEFAULTS = Options()
 SIDE = 256  # pixels of each picture's side
 HEADS = ("driver", "photo", "photo, moved", "deformation", "photo's share", "result")
 LINES = 16  # cells across the deformation grid
-HEEDED = {  # settings that have an effect here
+HONOURED = {  # settings that have an effect here
     "motion.name", "motion.checkpoint", "faces.name", "faces.which", "faces.clip_which",
     "faces.missing", "faces.box", "faces.clip_box", "faces.weights", "retarget.relative",
     "retarget.adapt_scale", "retarget.reference", "retarget.head", "retarget.mouth",
@@ -52,7 +52,7 @@ def inspect(
     a changed setting without effect here is refused. Raises AnimateError for a user error.
     """
     options = options.changed(**settings)
-    options.refuse_others(HEEDED, "an inspection of single frames")
+    options.refuse_others(HONOURED, "an inspection of single frames")
     if not 1 <= frames <= 32:
         raise AnimateError(f"frames is {frames}: inspect 1 to 32")
     photo, out = Path(photo), Path(out)

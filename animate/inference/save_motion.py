@@ -14,7 +14,7 @@ from animate.options import Options
 from animate.system.observer import QUIET, Observer
 
 DEFAULTS = Options()
-HEEDED = {  # settings that have an effect here
+HONOURED = {  # settings that have an effect here
     "motion.name", "motion.checkpoint", "faces.name", "faces.clip_which", "faces.clip_box",
     "faces.missing", "faces.weights", "clip.start", "clip.end", "clip.truncated", "device",
     "threads",
@@ -38,7 +38,7 @@ def save_motion(
     AnimateError for a user error.
     """
     options = options.changed(**settings)
-    options.refuse_others(HEEDED, "a motion template")
+    options.refuse_others(HONOURED, "a motion template")
     out = Path(out)
     check_template(out, force)
     session = Session.open(options, precision="float32")

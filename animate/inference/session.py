@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from animate.inference.predictor import Predictor
 from animate.inference.templates import Template
 from animate.options import Options
 from animate.provenance import keys
-from animate.provenance.keys import Signer
+from animate.provenance.identity import Signer
 from animate.system.device import find_device, find_threads
 from animate.watermark import Claim, Mark, Payload
 
@@ -40,13 +41,19 @@ class Session:
         compute, motion, key = options.compute, options.motion, options.statement.key
         signer = keys.signer(None if key == "auto" else key)
         device = find_device(compute.device)
-        model, info = checkpoints.load(motion.checkpoint, device=str(device))
+        path = checkpoints.find(motion.checkpoint)
+        written = path.stat()
+        predictor, info = _predictor(
+            motion.checkpoint,
+            (str(path.absolute()), written.st_mtime_ns, written.st_size),
+            str(device),
+            precision or compute.precision,
+            find_threads(compute.threads, device),
+        )
         if motion.name is not None and info.model != motion.name:
             raise AnimateError(
                 f"{info.path} holds a {info.model}, not a {motion.name}: use motion={info.model}"
             )
-        threads = find_threads(compute.threads, device)
-        predictor = Predictor.of(model, precision or compute.precision, threads)
         return cls(predictor, info, signer, options)
 
     def subject(self, paths: Sequence[Path], drivers: Sequence[Path] = ()) -> Subject:
@@ -78,6 +85,16 @@ class Session:
         """The watermark that carries the claim, under the signer's key."""
         key = self.signer.mark_key
         return Mark(Payload.of(claim, key), key, self.options.watermark.strength)
+
+
+@lru_cache(maxsize=1)
+def _predictor(
+    checkpoint: str | None, stamp: tuple[str, int, int], device: str, precision: str, threads: int
+) -> tuple[Predictor, CheckpointInfo]:
+    """Load a checkpoint; the last one is kept, for runs one after the other. `stamp` is its file's
+    path, time of writing and size, so that a changed file is loaded again."""
+    model, info = checkpoints.load(checkpoint, device=device)
+    return Predictor.of(model, precision, threads), info
 
 
 def together(digests: Sequence[str]) -> str:

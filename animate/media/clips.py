@@ -21,9 +21,11 @@ from animate.media.files import existing
 from animate.media.frame_colours import FrameColours
 from animate.media.moving import Moving
 from animate.media.photos import check_size, read_photo
+from animate.media.strange import what
 
 # Only containers: no play lists, scripts or devices, which could name other files and hosts.
 CONTAINERS = "mov,matroska,avi,gif,mpeg,mpegts,mpegvideo,flv,asf,ogg"
+UNREAD = "not a clip that can be read, or its end is missing"
 VAGUE = ("mpeg", "mpegts", "mpegvideo")  # whose bytes ffmpeg trusts less than another name
 LONGEST_GAP = 3600  # seconds between two frames
 FOLDER_RATE = Fraction(25)
@@ -204,9 +206,11 @@ class Reader:
                 options={"format_whitelist": CONTAINERS},
             )
         except (av.FFmpegError, ValueError) as error:
+            words = what(path)
+            why = f"{words}, no clip that can be read" if words else UNREAD
             raise AnimateError(
-                f"{path} is not a clip that can be read, or its end is missing: "
-                "use a whole MP4, MOV, WebM, MKV, AVI or GIF, or a folder of pictures"
+                f"{path} is {why}: use a whole MP4, MOV, WebM, MKV, AVI or GIF, or a folder of "
+                "pictures"
             ) from error
         with container:
             yield cls(path, container)

@@ -17,6 +17,7 @@ from animate.errors import AnimateError
 from animate.media import files
 from animate.media.files import MOST_PIXELS, existing
 from animate.media.photo_colours import cicp_of, in_srgb
+from animate.media.strange import what
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,7 +53,9 @@ def read_photo(path: Path, *, upright: bool = True) -> np.ndarray:
     except Image.DecompressionBombError as error:
         raise AnimateError(_too_large(path)) from error
     except Image.UnidentifiedImageError as error:
-        raise AnimateError(f"{path} is no photo that can be read: {INSTEAD}") from error
+        words = what(path)
+        why = f"{words}, no photo" if words else "no photo"
+        raise AnimateError(f"{path} is {why} that can be read: {INSTEAD}") from error
     except BROKEN as error:
         raise AnimateError(f"{path} is damaged or cut off ({error}): use a whole photo") from error
 

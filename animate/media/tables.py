@@ -6,23 +6,35 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from animate.errors import AnimateError
 from animate.media.files import existing
 from animate.media.pipes import through_pipes
+from animate.system.text import safe
 
 LARGEST = 256 << 20  # bytes of the largest table that is read
 # Encoding for each byte order mark at the start of a file.
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
+@dataclass(frozen=True)
+class Row:
+    """The cells of a row by column name, and the line of the file where the row begins."""
+
+    line: int
+    cells: dict[str, str]
+
+
 @through_pipes("path")
-def read_table(path: Path, wanted: str) -> tuple[list[str], list[dict[str, str]]]:
+def read_table(path: Path, wanted: str) -> tuple[list[str], list[Row]]:
     """The column names and the rows of a CSV, with cells stripped of surrounding spaces.
 
-    The first line names the columns and shows the separator. Raises AnimateError, ending in the
-    advice `wanted`, for an unreadable table, and for a row with more cells than columns.
+    The first line that isn't blank names the columns and shows the separator. Rows of blank cells
+    are left out. Raises AnimateError, ending in the advice `wanted`, for an unreadable table, for
+    two columns of one name, and for a row with more cells than columns.
     """
     path = existing(path)
     try:
@@ -33,28 +45,46 @@ def read_table(path: Path, wanted: str) -> tuple[list[str], list[dict[str, str]]
         text = data.decode(_encoding(data))
         if "\0" in text:
             raise csv.Error("it holds a NUL character")
-        first, _, others = text.partition("\n")
-        if re.fullmatch(r"sep=[,;\t]\s*", first):  # Excel's line that declares the separator
-            by, text = first[4], others
-        else:
-            by = max(",;\t", key=first.count)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=by, strict=True)
-        columns = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = columns
-        rows = list(reader)
+        records = list(_records(text))
     except UnicodeDecodeError as error:
         raise AnimateError(
             f"{path} is in neither UTF-8 nor UTF-16: save it as CSV UTF-8; {wanted}"
         ) from error
     except (OSError, csv.Error) as error:
         raise AnimateError(f"{path} can't be read as a CSV ({error}): {wanted}") from error
-    for number, row in enumerate(rows, 2):
-        if any(cell.strip() for cell in row.pop(None, None) or ()):  # type: ignore[call-overload]
-            raise AnimateError(
-                f"row {number} of {path} has more cells than there are columns: put quotes around "
-                "a cell that holds the separator"
-            )
-    return columns, [{k: (v or "").strip() for k, v in row.items()} for row in rows]
+    columns = records[0][1] if records else []
+    twice = next((name for name in columns if name and columns.count(name) > 1), None)
+    if twice is not None:
+        raise AnimateError(f"{path} has two columns {safe(twice)}: delete or rename one")
+    return columns, [_row(path, line, columns, cells) for line, cells in records[1:]]
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The first line, counted from 1, and the cells of each record that is not blank."""
+    lines = list(io.StringIO(text, newline=""))
+    start, by = 0, ""
+    while start < len(lines) and not lines[start].strip(",; \t\r\n"):
+        start += 1
+    first = lines[start] if start < len(lines) else ""
+    if re.fullmatch(r"sep=[,;\t]\s*", first):  # Excel's line that declares the separator
+        start, by = start + 1, first[4]
+    reader = csv.reader(lines[start:], delimiter=by or max(",;\t", key=first.count), strict=True)
+    before = 0
+    for cells in reader:
+        cells = [cell.strip() for cell in cells]
+        if any(cells):
+            yield start + before + 1, cells
+        before = reader.line_num
+
+
+def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> Row:
+    if any(cells[len(columns) :]):
+        raise AnimateError(
+            f"line {line} of {path} has more cells than there are columns: put quotes around a "
+            "cell that holds the separator"
+        )
+    filled = [*cells, *[""] * (len(columns) - len(cells))]
+    return Row(line, dict(zip(columns, filled, strict=False)))
 
 
 def _encoding(data: bytes) -> str:

@@ -1,1 +1,1 @@
-"""What a file says of its origin beside its pixels: content credentials, XMP, AIGC, thumbnails."""
+"""Evidence of origin outside the pixels: content credentials, XMP, AIGC, thumbnails, ledger."""

@@ -1,4 +1,4 @@
-"""Certificates and keys as C2PA wants them: made, checked, read and written as PEM."""
+"""Create, check, read and write the certificates and keys that C2PA requires, as PEM."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from animate.errors import AnimateError
 if TYPE_CHECKING:
     from cryptography import x509
 
-PASSPHRASE = "ANIMATE_PASSPHRASE"  # the environment variable that opens locked keys
-YEARS = {"root": 30, "intermediate": 20, "leaf": 10}
-EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"  # the extended key usage that C2PA validators accept
-P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # the group's order
+PASSPHRASE = "ANIMATE_PASSPHRASE"  # environment variable with the pass-phrase of encrypted keys
+YEARS = {"root": 30, "intermediate": 20, "leaf": 10}  # validity of certificates
+UNNAMED = "unnamed"
+EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"  # extended key usage that C2PA validators accept
+LONGEST_NAME = 64  # bytes in UTF-8: RFC 5280, appendix A.1, as the library counts them
+P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # order of the group
 
 
 def new_key(seed: bytes | None = None) -> Any:
-    """An EC P-256 private key, drawn at random or made from a seed of 40 bytes."""
+    """An EC P-256 private key, random or derived from a 40-byte seed."""
     from cryptography.hazmat.primitives.asymmetric import ec
 
     if seed is None:
@@ -32,20 +34,22 @@ def new_key(seed: bytes | None = None) -> Any:
 def certificate(
     kind: str, name: str, key: Any, issuer: x509.Certificate | None, signer: Any
 ) -> x509.Certificate:
-    """An X.509 v3 certificate as C2PA 2.2, section 14.5.1 wants it; a root where no issuer is."""
+    """An X.509 v3 certificate as in C2PA 2.2, section 14.5.1; a root if there is no issuer."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import NameOID
 
-    words = name if kind == "leaf" else f"{name} ({kind})"
+    suffix = "" if kind == "leaf" else f" ({kind})"
+    room = LONGEST_NAME - len(suffix)  # the suffix is kept: it tells root and intermediate apart
+    common_name = name.encode()[:room].decode("utf-8", "ignore") + suffix
     subject = x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, name[:64]),
-            x509.NameAttribute(NameOID.COMMON_NAME, words[:64]),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, name),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )
     now = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(minutes=5)
-    above: Any = key.public_key() if issuer is None else issuer.public_key()
+    issuer_key: Any = key.public_key() if issuer is None else issuer.public_key()
     usage = dict.fromkeys(
         ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
          "encipher_only", "decipher_only"), False)  # fmt: skip
@@ -63,7 +67,7 @@ def certificate(
             x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **usage), True
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(above), False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False)
     )
     if not ca:
         purpose = x509.ExtendedKeyUsage([x509.ObjectIdentifier(EMAIL_PROTECTION)])
@@ -71,27 +75,48 @@ def certificate(
     return builder.sign(signer, hashes.SHA256())
 
 
+def fit_name(name: str) -> str:
+    """A name for certificates, without spaces around it; AnimateError where they can't hold it."""
+    name = name.strip()
+    if not name:
+        raise AnimateError("the name is empty: say who signs, such as --name 'Ada Example'")
+    strange = next((c for c in name if not c.isprintable()), None)
+    if strange is not None:
+        raise AnimateError(
+            f"the name holds {strange!a}, which can't be printed: use letters, digits, signs "
+            "and plain spaces"
+        )
+    size = len(name.encode())
+    if size > LONGEST_NAME:
+        raise AnimateError(
+            f"the name takes {size} bytes, a certificate holds {LONGEST_NAME}: use a shorter one "
+            "(letters beyond ASCII take two bytes or more)"
+        )
+    return name
+
+
 def check_chain(chain: str, private: Any) -> None:
-    """AnimateError where certificates that were brought along can't sign C2PA claims."""
+    """Raise AnimateError if a user's own certificates can't sign C2PA claims."""
     from cryptography import x509
 
     certificates = read_chain(chain)
     if not certificates:
-        raise AnimateError("the certificates hold none in PEM: give leaf and intermediates")
+        raise AnimateError("no certificate in PEM: give the leaf and its intermediates")
     leaf = certificates[0]
     if leaf.public_key() != private.public_key():
-        raise AnimateError("the first certificate is not the private key's: put the leaf first")
+        raise AnimateError("the first certificate doesn't fit the private key: put the leaf first")
     try:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound as error:
-        raise AnimateError("the leaf certificate states no (extended) key usage: C2PA asks for "
+        raise AnimateError("the leaf certificate has no (extended) key usage: C2PA requires "
                            "digitalSignature and emailProtection") from error  # fmt: skip
     if not usage.digital_signature or usage.key_cert_sign or not len(purposes):
-        raise AnimateError("the leaf certificate may not sign documents: C2PA asks for "
-                           "digitalSignature alone, and emailProtection")  # fmt: skip
+        raise AnimateError("the leaf certificate may not sign documents: C2PA requires "
+                           "digitalSignature without keyCertSign, and emailProtection")  # fmt: skip
     if leaf.not_valid_after_utc < datetime.now(timezone.utc):
-        raise AnimateError(f"the leaf certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d}")
+        expiry = f"{leaf.not_valid_after_utc:%Y-%m-%d}"
+        raise AnimateError(f"the leaf certificate expired on {expiry}: give a valid one")
 
 
 def hkdf(secret: bytes, purpose: str, length: int) -> bytes:
@@ -105,22 +130,22 @@ def open_key(pem: bytes, passphrase: str | None, path: Path) -> Any:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    word = passphrase or os.environ.get(PASSPHRASE)
+    passphrase = passphrase or os.environ.get(PASSPHRASE)
     locked = b"ENCRYPTED" in pem
-    if locked and not word:
+    if locked and not passphrase:
         raise AnimateError(f"{path} is locked: set {PASSPHRASE} to its pass-phrase")
     try:
-        key = load_pem_private_key(pem, word.encode() if locked and word else None)
+        key = load_pem_private_key(pem, passphrase.encode() if locked and passphrase else None)
     except (ValueError, TypeError) as error:
         raise AnimateError(f"{path} can't be opened: check the pass-phrase and the file") from error
-    curve = isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
-    if not curve and not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise AnimateError(f"{path} is of another kind of key: use EC P-256 or Ed25519")
+    p256 = isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
+    if not p256 and not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise AnimateError(f"{path} holds an unsupported kind of key: use EC P-256 or Ed25519")
     return key
 
 
 def to_pem(item: Any, passphrase: str | None = None) -> bytes:
-    """A certificate, or a private key as PKCS #8, encrypted where there is a pass-phrase."""
+    """PEM of a certificate, or of a private key (PKCS #8, encrypted if there is a pass-phrase)."""
     from cryptography.hazmat.primitives import serialization as s
 
     if hasattr(item, "public_bytes"):
@@ -139,11 +164,11 @@ def read_chain(pem: str) -> list[x509.Certificate]:
 
     try:
         chain = [x509.load_pem_x509_certificate(part.encode()) for part in split(pem)]
-        for one in chain:
-            one.public_key()  # read only now
+        for item in chain:
+            item.public_key()  # parsed only on access
         return chain
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
-        raise AnimateError("a certificate can't be read: give PEM") from error
+        raise AnimateError("a certificate can't be read: give it as PEM") from error
 
 
 def fingerprint(public: Any) -> str:
@@ -158,7 +183,7 @@ def identity_of(pem: str) -> str:
     """The id of the identity whose leaf certificate comes first in PEM."""
     leaf = next(iter(read_chain(pem)), None)
     if leaf is None:
-        raise AnimateError("there is no certificate in PEM: export the key again")
+        raise AnimateError("no certificate in PEM: export the key again")
     return fingerprint(leaf.public_key())
 
 
@@ -166,4 +191,9 @@ def subject(pem: str) -> str:
     from cryptography.x509.oid import NameOID
 
     names = read_chain(pem)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else "unnamed"
+    return named(str(names[0].value)) if names else UNNAMED
+
+
+def named(text: str) -> str:
+    """What somebody else calls themselves; words for a blank."""
+    return text.strip() or UNNAMED

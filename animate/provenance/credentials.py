@@ -1,9 +1,10 @@
-"""Content credentials (C2PA): the manifest that is signed, and what a manifest found proves.
+"""Content credentials (C2PA): define the manifest to sign; judge what a file's manifest proves.
 
-A manifest holds the claim, its thumbnails and the payload in an assertion of ours, `RECORD`, beside
-those that every C2PA reader knows: actions, ingredients, soft binding, training and mining. Source:
-C2PA 2.2, sections 9 (binding), 18 (assertions); CAWG training and data mining 1.1. Formats that
-C2PA can't embed into get the manifest as a file beside them, with the file's SHA-256 in the record.
+A manifest holds the claim, its thumbnails and the payload in this toolkit's own assertion,
+`RECORD`. Its other assertions are known to every C2PA reader: actions, ingredients, soft binding,
+training and mining. Source: C2PA 2.2, sections 9 (binding), 18 (assertions); CAWG training and data
+mining 1.1. If C2PA can't embed into a format, the manifest is a separate file beside the output,
+and its record holds the output's SHA-256.
 """
 
 from __future__ import annotations
@@ -13,35 +14,36 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from animate.errors import AnimateError
-from animate.provenance import findings, keys
+from animate.provenance import findings, identity, keys
 from animate.provenance.findings import RECORD, Findings
 from animate.provenance.fingerprint import Fingerprint
-from animate.provenance.keys import Public
+from animate.provenance.identity import Public
 from animate.provenance.kinds import kind_of
 from animate.watermark import Claim, Payload
 
-SOFT_BINDING = "org.animate-toolkit.mark"  # with the mark's version behind it
-BESIDE = "application/c2pa"  # the format of a manifest that lies beside its file
-LARGEST = 64 << 20  # bytes of a manifest beside a file
-BLOCK = 1 << 24  # bytes that are searched at once
+SOFT_BINDING = "org.animate-toolkit.mark"  # algorithm name; the mark's version follows
+BESIDE = "application/c2pa"  # format of a manifest in a file of its own
+LARGEST = 64 << 20  # bytes of the largest manifest read beside a file
+BLOCK = 1 << 24  # bytes searched at a time
 STATES = ("none", "remote", "unchecked", "invalid", "changed", "expired", "revoked", "public",
           "untrusted", "trusted")  # fmt: skip
-STORES = (b"c2ma", b"c2um", b"c2cm")  # the types of manifests in a store: C2PA 2.2, section 11.1.4
-TYPE = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # what follows in their UUIDs
+STORES = (b"c2ma", b"c2um", b"c2cm")  # types of manifests in a store: C2PA 2.2, section 11.1.4
+STORE = b"c2pa"  # type of the store itself
+TYPE = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # rest of their UUIDs
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is signed beside the claim."""
+    """Content of the assertion `RECORD`: the claim and what else is signed with it."""
 
     claim: Claim
     payload: str  # as `str(Payload)` writes it
     fingerprint: Fingerprint
-    label: dict[str, Any] | None = None  # the visible label that was drawn
-    sha256: str | None = None  # of the file, where the manifest lies beside it
+    label: dict[str, Any] | None = None  # visible label drawn on the file
+    sha256: str | None = None  # of the file, if the manifest is beside it
 
     def plain(self) -> dict[str, Any]:
         value = asdict(replace(self, fingerprint=None))  # type: ignore[arg-type]
@@ -52,52 +54,52 @@ class Record:
         """The inverse of `plain`; AnimateError for anything else."""
         try:
             claim = Claim.from_json(json.dumps(value["claim"]))
-            seen = Fingerprint.of(value["fingerprint"])
+            fingerprint = Fingerprint.of(value["fingerprint"])
             label, sha256, payload = value["label"], value["sha256"], value["payload"]
         except (KeyError, TypeError) as error:
-            raise AnimateError("the manifest's record is not whole") from error
+            raise AnimateError("the manifest's record is incomplete") from error
         sound = isinstance(payload, str) and isinstance(sha256, (str, type(None)))
         if not sound or not isinstance(label, (dict, type(None))):
-            raise AnimateError("the manifest's record is not whole")
-        return cls(claim, payload, seen, label, sha256)
+            raise AnimateError("the manifest's record is incomplete")
+        return cls(claim, payload, fingerprint, label, sha256)
 
 
 @dataclass(frozen=True)
 class Signature:
     """What a manifest proves.
 
-    `state`: "none" there is no manifest; "remote" the file names an address that keeps it, which is
-    not fetched; "unchecked" there is one that can't be checked, or not in full: `notes` say why;
-    "invalid" it is damaged or forged; "changed" it is sound, but the file is not the one that was
-    signed; then, for the very file that was signed, by whom:
-    "trusted" an identity this machine trusts; "untrusted" one it doesn't know; "public" the
-    toolkit's public key, which everybody has; "expired" and "revoked". `trust` says the same of the
-    signer where the file was changed.
+    `state`: "none", there is no manifest; "remote", the file names its address, which is not
+    fetched; "unchecked", it can't be checked, or not in full: `notes` say why; "invalid", it is
+    damaged or forged; "changed", it is sound, but was signed for another file or another version of
+    this one. The other states hold for the very file that was signed and describe the signer:
+    "trusted", an identity that this machine trusts; "untrusted", an unknown one; "public", the
+    toolkit's public key, which everybody has; "expired"; "revoked". `trust` describes the signer
+    in the same words, even if the file was changed.
     """
 
     state: str = "none"
     trust: str = "none"
     key: str | None = None  # the identity's id
-    name: str | None = None  # the trusted name, or what the certificate says of itself
+    name: str | None = None  # the trusted name, else the name in the certificate
     generator: str | None = None
-    beside: bool = False  # the manifest lies beside the file
+    beside: bool = False  # the manifest is a file beside this one
     ingredients: tuple[str, ...] = ()
     record: Record | None = field(default=None, repr=False)
     manifest: bytes | None = field(default=None, repr=False)
-    problems: tuple[str, ...] = ()  # C2PA's codes for what failed in it
-    notes: tuple[str, ...] = ()  # what failed, in words, beyond what the state says
+    problems: tuple[str, ...] = ()  # C2PA's codes of failed checks
+    notes: tuple[str, ...] = ()  # failures in words, beyond what the state says
     ingredient_problems: tuple[tuple[str, str], ...] = ()  # (title, code)
-    sources: tuple[str, ...] = ()  # the IPTC source types that it states
-    ingredient_sources: tuple[str, ...] = ()  # ... and those that its ingredients' manifests do
-    remote: str | None = None  # the address that keeps the manifest
+    sources: tuple[str, ...] = ()  # IPTC source types in the manifest
+    ingredient_sources: tuple[str, ...] = ()  # IPTC source types in its ingredients' manifests
+    remote: str | None = None  # address of a remote manifest
 
 
-# ---------------------------------------------------------------- to be signed
+# ---------------------------------------------------------------- signing
 
 
 @dataclass(frozen=True)
 class Ingredient:
-    """An input: its role, file, and what was found of its own history."""
+    """An input: its role, its file, and what its own mark states about its making."""
 
     role: str  # "photo" or "driving video"
     path: Path
@@ -112,7 +114,7 @@ def definition(
     ingredients: Iterable[Ingredient] = (),
     own: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The manifest before it is signed, as c2pa's builder takes it; names of files are left out."""
+    """The unsigned manifest for c2pa's builder; it contains no file names."""
     placed = [name_of(ingredient) for ingredient in ingredients]
     created: dict[str, Any] = {"action": "c2pa.created", "digitalSourceType": source}
     if placed:
@@ -152,7 +154,7 @@ def plain_ingredient(ingredient: Ingredient) -> dict[str, Any]:
 
 
 def settings(anchors: str = "") -> dict[str, Any]:
-    """c2pa's settings: nothing is fetched, no thumbnails of inputs, trust only in `anchors`."""
+    """c2pa's settings: fetch nothing, add no thumbnails of inputs, trust only `anchors`."""
     chosen: dict[str, Any] = {
         "version": 1,
         "builder": {"thumbnail": {"enabled": False}},
@@ -167,14 +169,14 @@ def settings(anchors: str = "") -> dict[str, Any]:
 
 
 def beside(path: Path) -> Path:
-    """Where the manifest of a file lies that can't hold it."""
+    """The path of the manifest of a file that can't embed it."""
     return path.with_name(path.name + ".c2pa")
 
 
 def read(path: Path, *, manifest: bytes | None = None, sha256: str | None = None) -> Signature:
-    """What the manifest in or beside a file proves of it.
+    """What the manifest in or beside a file proves about it.
 
-    `manifest` stands for the one beside; `sha256` is the file's, where it is known already.
+    `manifest` replaces the one beside the file; `sha256` is the file's, if already known.
     """
     kind = kind_of(path)
     found = _examine(kind, path) if kind and manifest is None else Signature()
@@ -186,7 +188,7 @@ def read(path: Path, *, manifest: bytes | None = None, sha256: str | None = None
 
 
 def source_types(path: Path) -> tuple[str, ...]:
-    """The IPTC source types that the manifest in a file states, unchecked; ingredients' last."""
+    """IPTC source types in the manifest in a file, unverified; its ingredients' types come last."""
     kind = kind_of(path)
     found = _read(kind, path, [], check=False) if kind else None
     return (*found.sources, *found.earlier) if isinstance(found, Findings) else ()
@@ -198,32 +200,34 @@ def _judge_beside(path: Path, kind: str | None, manifest: bytes, sha256: str | N
     found = read_alone(manifest)
     if found.record is None or found.record.sha256 is None:
         return replace(_judge_foreign(path, kind, manifest, found), beside=True)
-    same = found.record.sha256 == (sha256 or digest(path))
-    state = found.trust if same and found.state == "changed" else found.state
-    return replace(found, beside=True, state=state)
+    signed, found = found.record.sha256, replace(found, beside=True)
+    if found.state != "changed" or signed != (sha256 or digest(path)):
+        return found
+    problems = tuple(code for code in found.problems if code not in findings.CHANGED)
+    return replace(found, state=found.trust, problems=problems)  # the record's hash binds it
 
 
 def _judge_foreign(path: Path, kind: str | None, manifest: bytes, found: Signature) -> Signature:
-    """A manifest beside a file that isn't this toolkit's, or no whole one of it."""
+    """Judge a manifest beside a file that is not this toolkit's, or is incomplete."""
     if found.record is not None or findings.is_ours(found.generator):
         return replace(found, state="invalid")
-    if found.trust == "none":  # nothing that could be compared with the file
+    if found.trust == "none":  # nothing to compare with the file
         return found
     if kind is None:
-        why = "C2PA can't compare files of this kind with a manifest beside them"
+        why = "C2PA can't check files of this kind against a manifest beside them"
         return replace(found, state="unchecked", notes=(*found.notes, why))
     return _examine(kind, path, manifest, apart=True)
 
 
 def read_alone(manifest: bytes) -> Signature:
-    """What a manifest store proves by itself; its state is "changed" at best."""
+    """What a manifest store proves without its file; its state is "changed" at best."""
     return _examine(BESIDE, io.BytesIO(manifest), manifest)
 
 
 def _examine(
     kind: str, source: Path | io.BytesIO, manifest: bytes | None = None, *, apart: bool = False
 ) -> Signature:
-    """apart: the manifest is not in the source, and is judged against it."""
+    """Read and judge a manifest; with `apart` it is outside the source and judged against it."""
     known = keys.trusted()
     store = manifest if apart else None
     found = _read(kind, source, [p.anchor for p in known], store)
@@ -236,13 +240,13 @@ def _examine(
 
 
 def key_of(found: Findings) -> str | None:
-    """The id of the key that signed; None where the certificate's serial number is not told."""
+    """The id of the key that signed; None if the reader gives no certificate serial number."""
     serial = str((found.store.get("signature_info") or {}).get("cert_serial_number"))
     return keys.whose(int(serial)) if serial.isascii() and serial.isdecimal() else None
 
 
 def judged(found: Findings, who: Public | None) -> Signature:
-    """What was found, as a signature of `who`, the trusted identity that vouches for its key."""
+    """Turn findings into a Signature; `who` is the trusted identity that vouches for its key."""
     standing, key = findings.standing(found), key_of(found)
     if found.ours and key is None:
         standing = "invalid"
@@ -251,14 +255,14 @@ def judged(found: Findings, who: Public | None) -> Signature:
         problems = found.failed or tuple(f.code for f in found.ingredients) or ("unknown",)
     failed = set(found.failed)
     trust = "trusted" if who else "untrusted"
-    if who is None and key is not None and key == keys.toolkit().public.id:
+    if who is None and key is not None and key == identity.toolkit().public.id:
         trust = "public"
     if failed & findings.EXPIRED:
         trust = "expired"
     if failed & findings.REVOKED or key in keys.revocations():
         trust = "revoked"
     signed = found.store.get("signature_info") or {}
-    told = Signature(
+    signature = Signature(
         generator=found.generator,
         ingredients=tuple(str(i.get("title"))[:200] for i in found.store.get("ingredients") or []),
         problems=problems,
@@ -270,10 +274,10 @@ def judged(found: Findings, who: Public | None) -> Signature:
         ingredient_sources=found.earlier,
     )
     if standing == "invalid":
-        return replace(told, state="invalid")
+        return replace(signature, state="invalid")
     record, problem = _record(found.store)
     return replace(
-        told,
+        signature,
         state=trust if standing == "bound" else standing,
         trust=trust,
         key=key,
@@ -286,13 +290,13 @@ def judged(found: Findings, who: Public | None) -> Signature:
 def _issuer(
     kind: str, source: Path | io.BytesIO, key: str | None, known: list[Public], store: bytes | None
 ) -> Public | None:
-    """The trusted identity that signed: its own root, no other one, has to vouch for its key."""
+    """The trusted identity that signed: only its own root may vouch for its key."""
     for public in sorted(known, key=lambda p: p.id != key):
         found = _read(kind, source, [public.anchor], store)
         if isinstance(found, Findings) and "signingCredential.trusted" in found.passed:
             same = public.id == key
             claimed = any(p.id == key for p in known)
-            if same or not claimed:  # a root can't vouch for somebody else's key
+            if same or not claimed:  # a root can't vouch for another identity's key
                 return public
     return None
 
@@ -305,7 +309,7 @@ def _read(
     *,
     check: bool = True,
 ) -> Findings | Signature | None:
-    """What C2PA's reader finds; None without a manifest, a signature where it can't be read."""
+    """What C2PA's reader finds; None without a manifest, a Signature if it can't be read."""
     import c2pa
 
     stream = source.open("rb") if isinstance(source, Path) else source
@@ -327,36 +331,52 @@ def _read(
     return findings.of(whole) or _unread("no active manifest", source, store)
 
 
-def _unread(words: str, source: Path | io.BytesIO, store: bytes | None) -> Signature | None:
-    """What can be said of a manifest that the reader refuses with these words."""
-    _, remote, address = words.partition("must fetch remote manifests from url ")
+def _unread(message: str, source: Path | io.BytesIO, store: bytes | None) -> Signature | None:
+    """The state of a manifest that the reader rejects with an error message."""
+    _, remote, address = message.partition("must fetch remote manifests from url ")
     if remote:
         return Signature("remote", remote=address.strip())
-    stream = io.BytesIO(store) if store is not None else source
-    if isinstance(stream, Path):
-        with stream.open("rb") as file:
-            there, ours = _last_manifest(file)
-    else:
-        there, ours = _last_manifest(stream)
-    if ours:
-        return Signature("invalid", problems=(words,))
-    why = f"C2PA's library does not read it ({words})"
-    return Signature("unchecked", problems=(words,), notes=(why,)) if there else None
+    if store is None and isinstance(source, Path):
+        with source.open("rb") as file:
+            return _in_a_damaged_file(message, file) or _rejected(message, file)
+    stream = io.BytesIO(store) if store is not None else cast(io.BytesIO, source)
+    return _rejected(message, stream)
 
 
-def _last_manifest(stream: BinaryIO) -> tuple[bool, bool]:
-    """Whether the bytes hold a manifest, and whether the last of them, the active one, is ours."""
-    begun = ours = -1
-    start, kept = stream.seek(0), b""
+def _rejected(message: str, stream: BinaryIO) -> Signature | None:
+    there = _last_of(stream, *(name + TYPE for name in STORES))
+    if _last_of(stream, RECORD.encode()) > there:  # the last, active manifest is this toolkit's
+        return Signature("invalid", problems=(message,))
+    why = f"C2PA's library does not read it ({message})"
+    return Signature("unchecked", problems=(message,), notes=(why,)) if there >= 0 else None
+
+
+def _in_a_damaged_file(message: str, stream: BinaryIO) -> Signature | None:
+    """This toolkit's manifest, if it is whole in a file that can't be parsed around it."""
+    at = _last_of(stream, STORE + TYPE) - 16  # after the sizes and names of two boxes
+    if at < 0:
+        return None
+    stream.seek(at)
+    size = int.from_bytes(stream.read(4), "big")
+    stream.seek(at)
+    found = read_alone(stream.read(size)) if size <= LARGEST else Signature()
+    if found.state != "changed" or found.record is None:
+        return None
+    rest = (code for code in found.problems if code not in findings.CHANGED)
+    why = (f"its manifest is whole, but the file around it is damaged: bytes are missing or were "
+           f"added, such as at its end ({message})")  # fmt: skip
+    return replace(found, manifest=None, problems=(message, *rest), notes=(*found.notes, why))
+
+
+def _last_of(stream: BinaryIO, *words: bytes) -> int:
+    """Offset of the last occurrence of any of the words; -1 if there is none."""
+    last, start, kept = -1, stream.seek(0), b""
     while block := stream.read(BLOCK):
         data = kept + block
         start, kept = start - len(kept), data[-64:]
-        places = [data.rfind(name + TYPE) for name in STORES]
-        begun = max(begun, *(start + at for at in places if at >= 0), begun)
-        at = data.rfind(RECORD.encode())
-        ours = start + at if at >= 0 else ours
+        last = max(last, *(start + at for word in words if (at := data.rfind(word)) >= 0), -1)
         start += len(data)
-    return begun >= 0, ours > begun
+    return last
 
 
 def _record(store: dict[str, Any]) -> tuple[Record | None, tuple[str, ...]]:

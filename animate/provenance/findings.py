@@ -1,9 +1,9 @@
-"""What C2PA's reader found in a manifest store, and what that proves of the file and its signer.
+"""Interpret what C2PA's reader reports on a manifest store: what it proves about the file.
 
-Codes and what they mean: C2PA 2.2, section 15.2; CAWG identity assertion 1.1, section 9. A manifest
-of this toolkit has to hold in every respect. Of other makers' manifests no more is said than what
-was found: what can't be checked here is not called changed, and a fault of the signer's certificate
-or of an ingredient is not one of the file.
+Codes and their meaning: C2PA 2.2, section 15.2; CAWG identity assertion 1.1, section 9. A manifest
+of this toolkit must pass every check. For other makers' manifests, a failed check proves no more
+than it says. A file that can't be checked here is not called changed. A fault in the signer's
+certificate or in an ingredient is not a fault of the file.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-RECORD = "org.animate-toolkit.record"
-OURS = "animate"  # the first word of our manifests' generators
+RECORD = "org.animate-toolkit.record"  # label of this toolkit's own assertion
+OURS = "animate"  # first word of the generator in this toolkit's manifests
 UNTRUSTED = "signingCredential.untrusted"
 EXPIRED = {"signingCredential.expired", "claimSignature.outsideValidity"}
 REVOKED = {"signingCredential.revoked", "signingCredential.ocsp.revoked"}
-# What a changed file makes fail, and what holds for an unchanged one.
+# Codes that fail for a changed file, and codes that succeed for an unchanged one.
 BINDINGS = ("dataHash", "bmffHash", "boxesHash", "collectionHash", "multiAssetHash")
 CHANGED = {f"assertion.{name}.mismatch" for name in BINDINGS}
 MATCHED = {f"assertion.{name}.match" for name in BINDINGS}
-# What says that a manifest is not as it was when it was signed.
+# Codes that show that a manifest changed after it was signed.
 DAMAGED = {
     "claimSignature.mismatch", "claimSignature.missing", "claim.missing", "claim.multiple",
     "claim.malformed", "claim.cbor.invalid", "assertion.missing", "assertion.undeclared",
     "assertion.hashedURI.mismatch", "assertion.outsideManifest", "hashedURI.mismatch",
 }  # fmt: skip
-# What says something of the signer, a time stamp, an identity or this library, by its beginning.
+# Beginnings of codes about the signer, a time stamp, an identity or this library.
 ASIDE = ("signingCredential.", "timeStamp.", "cawg.", "algorithm.", "claimSignature.outsideValid")
-# What says that something could not be looked at.
+# Codes for what could not be checked.
 UNSEEN = {"manifest.inaccessible", "assertion.inaccessible", "ingredient.unknownProvenance",
           "general.error"}  # fmt: skip
-MOST = 50  # source types and faults of ingredients that are kept
-LONGEST = 200  # characters of a text of somebody else's
+MOST = 50  # source types and ingredient faults kept
+LONGEST = 200  # characters kept of another maker's text
 
 
 def is_ours(generator: str | None) -> bool:
@@ -43,26 +43,26 @@ def is_ours(generator: str | None) -> bool:
 
 @dataclass(frozen=True)
 class Fault:
-    """What failed in an ingredient."""
+    """A failed check of an ingredient."""
 
-    title: str  # the ingredient's
+    title: str  # of the ingredient
     code: str
-    sure: bool = True  # that something is wrong, rather than that it could not be checked
+    sure: bool = True  # False: it could not be checked, so it may be sound
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the reader says of the active manifest; `of` makes it."""
+    """What the reader reports on the active manifest; `of` makes it."""
 
     store: dict[str, Any]  # the active manifest
     failed: tuple[str, ...] = ()  # codes
     passed: frozenset[str] = frozenset()  # codes
-    why: tuple[str, ...] = ()  # the reader's words on a hash of the file that does not match
-    valid: bool = True  # the reader's own word
-    ingredients: tuple[Fault, ...] = ()  # what failed in an ingredient
-    recorded: tuple[Fault, ...] = ()  # ... and had failed already when this was signed
-    sources: tuple[str, ...] = ()  # the IPTC source types that the active manifest states
-    earlier: tuple[str, ...] = ()  # those that manifests of its ingredients state
+    why: tuple[str, ...] = ()  # the reader's explanations of file hashes that don't match
+    valid: bool = True  # the reader's own verdict
+    ingredients: tuple[Fault, ...] = ()  # faults of ingredients now
+    recorded: tuple[Fault, ...] = ()  # faults of ingredients recorded when this was signed
+    sources: tuple[str, ...] = ()  # IPTC source types in the active manifest
+    earlier: tuple[str, ...] = ()  # IPTC source types in its ingredients' manifests
 
     @property
     def ours(self) -> bool:
@@ -77,7 +77,7 @@ class Findings:
 
 
 def of(whole: dict[str, Any]) -> Findings | None:
-    """What there is in the reader's JSON; None without an active manifest."""
+    """Extract the findings from the reader's JSON; None without an active manifest."""
     label, manifests = whole.get("active_manifest"), whole.get("manifests") or {}
     active = manifests.get(label)
     if not isinstance(active, dict):
@@ -110,12 +110,12 @@ def of(whole: dict[str, Any]) -> Findings | None:
 
 
 def _manifest_of(uri: str) -> str:
-    """The label of the manifest that a JUMBF URI names; "" for the one that it stands in."""
+    """The label of the manifest that a JUMBF URI names; "" if the URI is relative to its own."""
     return uri.partition("/c2pa/")[2].partition("/")[0]
 
 
 def _title(manifests: dict[str, Any], uri: str) -> str:
-    """The title of the ingredient whose assertion or manifest a URI names; "" if it isn't told."""
+    """The title of the ingredient whose assertion or manifest a URI names; "" if unknown."""
     place, label = _manifest_of(uri), uri.rpartition("/")[2]
     own = (manifests.get(place) or {}).get("ingredients") or []
     titles = [i.get("title") for i in own if i.get("label") == label]
@@ -126,7 +126,7 @@ def _title(manifests: dict[str, Any], uri: str) -> str:
 
 
 def _recorded(manifest: dict[str, Any]) -> Iterator[Fault]:
-    """What the maker of a manifest found wrong with its ingredients, and signed."""
+    """Faults of ingredients that the maker of a manifest recorded in it."""
     for ingredient in manifest.get("ingredients") or []:
         title = str(ingredient.get("title") or "")[:LONGEST]
         yield from _faults(title, {"failure": ingredient.get("validation_status") or []})
@@ -143,10 +143,10 @@ def _faults(title: str, results: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _sources(manifest: dict[str, Any]) -> Iterator[str]:
-    """Every digital source type in a manifest's assertions, whatever their vocabulary.
+    """Every digital source type in a manifest's assertions, in any vocabulary.
 
     `digitalSourceType` of actions (C2PA 2.2, section 18.15.4), `Iptc4xmpExt:DigitalSourceType` of
-    metadata (section 18.17), and the like of other makers.
+    metadata (section 18.17), and similar keys of other makers.
     """
     waiting = [a.get("data") for a in manifest.get("assertions") or [] if a.get("label") != RECORD]
     waiting.reverse()
@@ -166,7 +166,7 @@ def _last(key: str) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The text of a value of JSON-LD: plain, in a list, or as `@id` or `@value`."""
+    """The texts of a JSON-LD value: plain, in a list, or as `@id` or `@value`."""
     for each in value if isinstance(value, list) else [value]:
         text = (each.get("@id") or each.get("@value")) if isinstance(each, dict) else each
         if isinstance(text, str) and text.strip():
@@ -177,9 +177,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def standing(found: Findings) -> str:
-    """What the manifest proves of the file: "bound" if these very bytes were signed.
+    """What the manifest proves about the file: "bound" if these very bytes were signed.
 
-    Else "invalid", "changed" or "unchecked", as `Signature.state` has them.
+    Otherwise "invalid", "changed" or "unchecked", as in `Signature.state`.
     """
     failed = set(found.failed)
     if found.ours:
@@ -195,7 +195,7 @@ def standing(found: Findings) -> str:
 
 
 def _standing_of_ours(found: Findings, failed: set[str]) -> str:
-    """Nothing may fail in a manifest of this toolkit but the file itself, or trust."""
+    """`standing` for this toolkit's manifests: only the file's hash and trust may fail."""
     broken = failed - CHANGED - EXPIRED - {UNTRUSTED}
     if broken or any(not _aside(fault.code) for fault in found.ingredients):
         return "invalid"
@@ -210,34 +210,34 @@ def _aside(code: str) -> bool:
 
 
 def notes(found: Findings, state: str) -> tuple[str, ...]:
-    """What failed, in words, beyond what the state says."""
+    """Failures in words, beyond what the state says."""
     rest = [c for c in found.failed if c not in (CHANGED | EXPIRED | REVOKED | {UNTRUSTED})]
     kinds = {
-        "C2PA finds fault with the signer's certificate": "signingCredential.",
-        "C2PA does not accept its time stamp": "timeStamp.",
+        "C2PA rejects the signer's certificate": "signingCredential.",
+        "C2PA rejects its time stamp": "timeStamp.",
         "an identity in it (CAWG) could not be confirmed": "cawg.",
         "it uses an algorithm that can't be checked here": "algorithm.",
     }
-    told = []
+    out = []
     for words, start in kinds.items():
         codes = [c for c in rest if c.startswith(start)]
         rest = [c for c in rest if c not in codes]
-        told += [f"{words}: {', '.join(codes)}"] if codes else []
-    told += [f"C2PA reports {', '.join(rest)}"] if rest else []
-    told += list(_unbound(found)) if state == "unchecked" else []
-    told += _of_ingredients(found)
-    return tuple(told)
+        out += [f"{words}: {', '.join(codes)}"] if codes else []
+    out += [f"C2PA reports {', '.join(rest)}"] if rest else []
+    out += list(_unbound(found)) if state == "unchecked" else []
+    out += _of_ingredients(found)
+    return tuple(out)
 
 
 def _of_ingredients(found: Findings) -> Iterator[str]:
     faults = [f for f in (*found.ingredients, *found.recorded) if not _aside(f.code)]
     wrong = {f.title for f in faults if f.sure}
     unsure = {f.title for f in faults} - wrong
-    wrong = wrong - {""} or wrong  # a fault that names no ingredient is of one that others name
+    wrong = wrong - {""} or wrong  # a fault without a title belongs to an ingredient with one
     if wrong:
-        what = "one of its ingredients does" if len(wrong) == 1 else "some of its ingredients do"
+        what = "one of its ingredients is" if len(wrong) == 1 else "some of its ingredients are"
         codes = dict.fromkeys(f.code for f in faults if f.title not in unsure)
-        yield f"{what} not hold: {', '.join(codes)}"
+        yield f"{what} faulty: {', '.join(codes)}"
     if unsure:
         what = "one of its ingredients" if len(unsure) == 1 else "some of its ingredients"
         codes = dict.fromkeys(f.code for f in faults if f.title in unsure)
@@ -245,12 +245,12 @@ def _of_ingredients(found: Findings) -> Iterator[str]:
 
 
 def _unbound(found: Findings) -> Iterator[str]:
-    """Why it can't be said whether the file is the one that was signed."""
+    """Why it is unknown whether the file is the one that was signed."""
     mismatch = sorted(set(found.failed) & CHANGED)
     if mismatch and "claimSignature.validated" in found.passed:
         why = "; ".join(found.why) or "it does not say why"
-        held = "though the hash holds for the bytes that it covers"
-        yield f"C2PA reports {', '.join(mismatch)} ({why}), {held}"
+        but = "though the hash holds for the bytes that it covers"
+        yield f"C2PA reports {', '.join(mismatch)} ({why}), {but}"
     elif "claimSignature.validated" not in found.passed:
         yield "its signature could not be checked"
     else:

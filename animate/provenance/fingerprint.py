@@ -1,12 +1,12 @@
-"""What a clip looks like in small: a re-encoded copy is known again, a foreign one is not.
+"""Thumbnails of a clip, which match a re-encoded copy but not another clip.
 
-A mark that was lifted off one file and laid over another still reads as the first one's. What tells
-them apart is the picture: the claim that is signed holds a thumbnail every half second (every
-second, two, four, ... of longer clips), and a file counts as that clip only if all its thumbnails
-fit, in their order and at their times. Trimming, recompression, scaling, and changes of brightness
-and contrast pass; quarter turns and mirroring pass where the mark says how to undo them. Crops,
-other speeds, and other pictures do not, nor does anything that changes a sixth of the picture's
-width for half a second. Smaller and shorter edits, and the sound, go unseen.
+A mark copied from one file onto another still reads as the first file's; the pictures tell them
+apart. The signed manifest holds a thumbnail every half second (every second, two, four, ... of
+longer clips). A file counts as that clip only if all its thumbnails match, in order and at their
+times. Trimming, recompression, scaling, and changes of brightness and contrast pass; so do quarter
+turns and mirroring that the mark tells how to undo. Crops, other speeds and other pictures fail, as
+does any change to a sixth of the picture's width for half a second. Smaller or shorter edits, and
+the sound, go unnoticed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import numpy as np
 
 from animate.errors import AnimateError
 
-SIDE = 24  # pixels of a thumbnail, each way
-CELL = 4  # pixels of what is compared, each way: a sixth of the picture's width
-STEP = 0.5  # seconds between thumbnails at first
-KEPT = 64  # thumbnails at most; twice the step past that
-SEEN = 4096  # thumbnails of a file under test
-NEAR = 0.3  # how much a cell may differ, in standard deviations of the thumbnail
-SLACK = 0.05  # seconds by which a thumbnail may be off
+SIDE = 24  # side of a thumbnail, pixels
+CELL = 4  # side of the cells compared, pixels: a sixth of the thumbnail's width
+STEP = 0.5  # seconds between thumbnails; doubled whenever there would be more than KEPT
+KEPT = 64  # most thumbnails in a manifest
+SEEN = 4096  # most thumbnails of a file under test
+NEAR = 0.3  # largest difference of a cell, in standard deviations of the thumbnail
+SLACK = 0.05  # seconds by which a thumbnail's time may differ
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Fingerprint:
     thumbnails: np.ndarray  # (N, 24, 24) uint8
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it; `of` reads it."""
+        """JSON values; `of` reads them."""
         packed = base64.b64encode(zlib.compress(self.thumbnails.tobytes(), 9)).decode()
         return {"step": self.step, "side": SIDE, "thumbnails": packed}
 
     def set_upright(self, quarters: int, mirrored: bool) -> Fingerprint:
-        """The same clip with its quarter turns clockwise, and then its mirroring, undone."""
-        some = np.rot90(self.thumbnails, quarters, axes=(1, 2))
-        return Fingerprint(self.step, some[:, :, ::-1] if mirrored else some)
+        """Undo clockwise quarter turns, then mirroring."""
+        turned = np.rot90(self.thumbnails, quarters, axes=(1, 2))
+        return Fingerprint(self.step, turned[:, :, ::-1] if mirrored else turned)
 
     @classmethod
     def of(cls, value: Any) -> Fingerprint:
@@ -58,19 +58,19 @@ class Fingerprint:
             step, count = float(value["step"]), len(raw) // (SIDE * SIDE)
             whole = value["side"] == SIDE and 1 <= count <= KEPT and step > 0
         except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
-            raise AnimateError("the claim's thumbnails can't be read") from error
+            raise AnimateError("the manifest's thumbnails can't be read") from error
         if not whole or len(raw) != count * SIDE * SIDE:
-            raise AnimateError("the claim's thumbnails are not whole")
+            raise AnimateError("the manifest's thumbnails are incomplete")
         return cls(step, np.frombuffer(raw, np.uint8).reshape(count, SIDE, SIDE))
 
 
 @dataclass
 class Sampler:
-    """Looks at frames as they pass: `for frame in sampler(frames)`. Constant memory."""
+    """Samples frames that pass through, in constant memory: `for frame in sampler(frames)`."""
 
-    rate: float  # frames a second
+    rate: float  # frames per second
     most: int = KEPT
-    every: int = field(init=False)  # frames
+    every: int = field(init=False)  # frames from one thumbnail to the next
     kept: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,12 +91,12 @@ class Sampler:
 
 
 def file_sampler(rate: float) -> Sampler:
-    """A sampler for a file under test: as many frames as it may remember."""
+    """A sampler for a file under test: every frame, or fewer from SEEN thumbnails on."""
     return Sampler(rate, SEEN)
 
 
 def thumbnail(frame: np.ndarray) -> np.ndarray:
-    """(24, 24) uint8 luma (BT.601) of a frame (H, W, 3), each pixel the mean of its share."""
+    """(24, 24) uint8 luma (BT.601) of a frame (H, W, 3), by area averaging."""
     from PIL import Image
 
     small = Image.fromarray(frame).reduce(
@@ -105,34 +105,39 @@ def thumbnail(frame: np.ndarray) -> np.ndarray:
     return np.asarray(small.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool:
-    """Whether what was seen is the claimed clip, or a stretch of it with two thumbnails or more."""
+def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool | None:
+    """Whether `seen` shows the claimed clip, or a stretch of it with at least two thumbnails.
+
+    None if it is too short to hold two, such as one picture of a clip, which proves nothing.
+    """
     count, total = len(claimed.thumbnails), len(seen.thumbnails)
     fits = _distances(claimed.thumbnails, seen.thumbnails) <= near  # (N, M)
     slack = round(SLACK / seen.step) if total > 1 else 0
-    if not fits.any():
-        return False
     there = fits.copy()
     for by in range(1, slack + 1):
         there[:, by:] |= fits[:, :-by]
         there[:, :-by] |= fits[:, by:]
-    wait = claimed.step / seen.step  # how many are seen from one claimed to the next
-    due = np.arange(count) * wait
+    stride = claimed.step / seen.step  # seen thumbnails per claimed one
+    due = np.arange(count) * stride
+    comparable = False
     for start in range(-int(due[-1]), total):
         place = np.rint(start + due).astype(int)
         inside = np.flatnonzero((place >= 0) & (place < total))
-        if len(inside) < min(2, count) or not there[inside, place[inside]].all():
+        if len(np.unique(place[inside])) < min(2, count):
+            continue
+        comparable = True
+        if not there[inside, place[inside]].all():
             continue
         before, after = place[inside[0]], total - 1 - place[inside[-1]]
-        if max(before, after) <= wait + slack:  # no stretch without a thumbnail
+        if max(before, after) <= stride + slack:  # both ends of the file are covered
             return True
-    return False
+    return False if comparable else None
 
 
 def _distances(claimed: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(N, M) how far the worst cell of each pair is off, in standard deviations of the claimed.
+    """(N, M) difference of each pair's worst cell, in standard deviations of the claimed thumbnail.
 
-    After the change of brightness and contrast that fits best.
+    Computed after the best-fitting change of brightness and contrast.
     """
     a, b = (x.reshape(len(x), -1).astype(np.float32) for x in (claimed, seen))
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)

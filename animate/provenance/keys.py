@@ -1,15 +1,14 @@
-"""Who signs: identities with a certificate chain of their own, and whom a verifier trusts.
+"""The key ring: the user's identities, trusted public halves and revocations, as files.
 
-An identity is a signing key (ES256, or Ed25519 where brought along) with X.509 certificates from a
-root of one's own, as C2PA 2.2, section 14.5 asks of them, and the secret mark key derived from it.
-The root is made once, so that a verifier who trusts it also trusts every key that `rotate` makes.
+The user's root certificate is made once, so that a verifier who trusts it also trusts every key
+that `rotate` makes.
 
     <home>/authority.pem        private keys of root and intermediate, with their certificates
     <home>/keys/<id>/           key.pem and chain.pem (leaf first) of one identity
-    <home>/trusted/<id>.json    public halves that others handed over
-    <home>/revoked.json         ids that no longer count, and since when
+    <home>/trusted/<id>.json    public halves of other identities
+    <home>/revoked.json         ids of revoked keys, each with its time
 
-Files are readable by their owner alone; a pass-phrase encrypts the private ones as well.
+Only their owner can read the files; a pass-phrase also encrypts the private keys.
 """
 
 from __future__ import annotations
@@ -21,19 +20,17 @@ import re
 import secrets
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
 from animate.provenance.certificates import (
-    YEARS,
     certificate,
     check_chain,
-    hkdf,
+    fit_name,
     identity_of,
+    named,
     new_key,
     open_key,
     read_chain,
@@ -41,65 +38,12 @@ from animate.provenance.certificates import (
     subject,
     to_pem,
 )
+from animate.provenance.identity import TOOLKIT, Public, Signer, derive, toolkit
 from animate.system.paths import home
-from animate.watermark.payload import KEY_BYTES, TOOLKIT_KEY, key_id
+from animate.watermark.payload import KEY_BYTES
 
-TOOLKIT = "toolkit"  # the id of the public identity that everybody has
 SCHEMA = "animate.public-key/1"
 LONGEST = 1 << 20  # bytes of a key file or public half
-
-
-@dataclass(frozen=True)
-class Public:
-    """What a verifier may know of an identity; with `mark_key` they can read marks, and forge them.
-
-    `certificates` is PEM: the leaf, those above it, the root or what stands for it last.
-    """
-
-    id: str
-    name: str
-    certificates: str
-    mark_key: bytes | None = None
-    revoked: str | None = None  # since when, ISO 8601
-
-    @property
-    def anchor(self) -> str:
-        """The certificate, PEM, that whoever trusts this identity trusts."""
-        return split(self.certificates)[-1]
-
-    @property
-    def mark_id(self) -> int | None:
-        """The 12-bit id that marks of this key carry, where the mark key is known."""
-        return None if self.mark_key is None else key_id(self.mark_key)
-
-    def begins(self) -> datetime:
-        return read_chain(self.certificates)[0].not_valid_before_utc
-
-    def expires(self) -> datetime:
-        return read_chain(self.certificates)[0].not_valid_after_utc
-
-
-@dataclass(frozen=True)
-class Signer:
-    """An opened identity: it signs claims and marks pixels."""
-
-    public: Public
-    private: Any  # a private key of `cryptography`: EC P-256 or Ed25519
-    mark_key: bytes
-
-    @property
-    def algorithm(self) -> str:
-        return "es256" if hasattr(self.private, "curve") else "ed25519"
-
-    def sign(self, data: bytes) -> bytes:
-        """A signature as COSE has it (RFC 9053): for ES256 r and s, 32 bytes each."""
-        if self.algorithm == "ed25519":
-            return bytes(self.private.sign(data))
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec, utils
-
-        r, s = utils.decode_dss_signature(self.private.sign(data, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 # ---------------------------------------------------------------- making
@@ -112,12 +56,14 @@ def init(
     certificates: Path | None = None,
     private_key: Path | None = None,
 ) -> Public:
-    """Make the first identity, with a certificate chain of its own or one that is brought along.
+    """Make the first identity, with a new certificate chain or the given one.
 
-    `certificates` is PEM, leaf first; `private_key` is its PEM (EC P-256 or Ed25519; opened by
-    `passphrase` where it is encrypted, which then encrypts our copy too). AnimateError where there
-    is an identity already, or the certificates are not fit for signing C2PA claims.
+    `certificates` is PEM, leaf first. `private_key` is a PEM file (EC P-256 or Ed25519);
+    `passphrase` opens an encrypted one, and encrypts our copy. Raises AnimateError if there is an
+    identity already, if the name is not printable text of 1 to 64 bytes, or if the certificates are
+    not fit for signing C2PA claims.
     """
+    name = fit_name(name)
     if identities():
         raise AnimateError(f"there is a key in {home()}: use `animate keys rotate` for a new one")
     if (certificates is None) != (private_key is None):
@@ -133,9 +79,9 @@ def init(
 
 
 def rotate(*, stolen: bool = False, passphrase: str | None = None) -> Public:
-    """A new key under the same root; the old one stays for verifying, or with `stolen` is revoked.
+    """Make a new key under the same root. The old one can still verify, unless it is `stolen`.
 
-    AnimateError where there is none, or it came with certificates of somebody else's making.
+    Raises AnimateError if there is no key, or if its certificates were issued elsewhere.
     """
     old = current()
     if old is None:
@@ -152,7 +98,7 @@ def rotate(*, stolen: bool = False, passphrase: str | None = None) -> Public:
 
 
 def revoke(identity: str) -> None:
-    """Let nothing count that was signed or marked with this key; there is no way back."""
+    """Revoke a key, for good: nothing that it signed or marked counts any more."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     _revoke({identity: now, **revocations()})
 
@@ -183,7 +129,7 @@ def _make_leaf(name: str, passphrase: str | None) -> Public:
 
 
 def _keep(private: Any, chain: str, passphrase: str | None) -> Public:
-    """Store an identity, whole or not at all."""
+    """Store an identity, atomically."""
     identity = identity_of(chain)
     target = home() / "keys" / identity
     if target.exists():
@@ -200,27 +146,28 @@ def _keep(private: Any, chain: str, passphrase: str | None) -> Public:
     return _public(target)
 
 
-# ---------------------------------------------------------------- looking up
+# ---------------------------------------------------------------- reading
 
 
 def identities() -> list[Public]:
-    """One's own identities, the oldest first; mark keys only where no pass-phrase hides them."""
+    """The user's identities, oldest first, without the mark keys of locked ones."""
     folders = [p for p in (home() / "keys").glob("[0-9a-f]*") if (p / "chain.pem").is_file()]
     found = [(_public(folder), (folder / "chain.pem").stat().st_mtime_ns) for folder in folders]
     return [p for p, _ in sorted(found, key=lambda pair: (pair[0].begins(), pair[1]))]
 
 
 def current() -> Public | None:
-    """The newest own identity that is neither revoked nor expired."""
+    """The user's newest identity that is neither revoked nor expired."""
     now = datetime.now(timezone.utc)
     valid = [p for p in identities() if p.revoked is None and p.expires() > now]
     return valid[-1] if valid else None
 
 
 def signer(identity: str | None = None, *, passphrase: str | None = None) -> Signer:
-    """Open an identity: the named or the current one, or the toolkit's public one where none is.
+    """Open the named identity, or the current one; the toolkit's public one if there is none.
 
-    Needs the pass-phrase of a locked key, as an argument or in ANIMATE_PASSPHRASE.
+    A locked key needs its pass-phrase, as an argument or in ANIMATE_PASSPHRASE. Raises AnimateError
+    for an unknown, revoked or expired key.
     """
     known = {p.id: p for p in identities()}
     newest = current()
@@ -245,14 +192,14 @@ def signer(identity: str | None = None, *, passphrase: str | None = None) -> Sig
 
 
 def trusted() -> list[Public]:
-    """The identities that this machine trusts: its own, and the public halves it was handed."""
+    """The identities that this user trusts: their own and those of imported public halves."""
     others = [_load_public(path) for path in sorted((home() / "trusted").glob("*.json"))]
     own = identities()
     return own + [p for p in others if p.id not in {o.id for o in own}]
 
 
 def revocations() -> dict[str, str]:
-    """Ids of revoked keys and since when."""
+    """Ids of revoked keys, each with its time."""
     path = home() / "revoked.json"
     if not path.exists():
         return {}
@@ -262,67 +209,22 @@ def revocations() -> dict[str, str]:
     return {str(k): v for k, v in value.items()}
 
 
-@cache
-def toolkit() -> Signer:
-    """The identity whose secrets are public: it says that a file was made here, never by whom.
-
-    The private keys are derived from TOOLKIT_KEY; anybody can, which is the point.
-    """
-    name = "animate toolkit, public key"
-    seeds = [hkdf(TOOLKIT_KEY, f"animate toolkit {kind}", 40) for kind in YEARS]
-    top, middle, leaf = map(new_key, seeds)
-    root = certificate("root", name, top, None, top)
-    below = certificate("intermediate", name, middle, root, top)
-    signed = certificate("leaf", name, leaf, below, middle)
-    chain = "".join(to_pem(c).decode() for c in (signed, below, root))
-    return Signer(Public(identity_of(chain), name, chain, TOOLKIT_KEY), leaf, TOOLKIT_KEY)
-
-
 def whose(serial: int) -> str:
     """The id of the identity whose leaf certificate has this serial number.
 
-    That of our own making is the id; other issuers' are looked up among the trusted.
+    Certificates made here have the id as serial number; others are looked up among the trusted.
     """
     known = {read_chain(p.certificates)[0].serial_number: p.id for p in trusted()}
     return known.get(serial, f"{serial:016x}")
 
 
-def signed(certificates: str, signature: bytes, data: bytes) -> bool:
-    """Whether a `Signer.sign` of the identity whose leaf comes first made this of `data`."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
-
-    public = read_chain(certificates)[0].public_key()
-    try:
-        if isinstance(public, ec.EllipticCurvePublicKey):
-            r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
-            public.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
-        elif isinstance(public, ed25519.Ed25519PublicKey):
-            public.verify(signature, data)
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
-
-
-def derive(private: Any) -> bytes:
-    """The 32-byte mark key of a private key: HKDF-SHA256 (RFC 5869) of its raw secret."""
-    if hasattr(private, "curve"):
-        secret = private.private_numbers().private_value.to_bytes(32, "big")
-    else:
-        secret = private.private_bytes_raw()
-    return hkdf(secret, "animate mark key 1", 32)
-
-
-# ---------------------------------------------------------------- handing over
+# ---------------------------------------------------------------- exchanging public halves
 
 
 def export(identity: str | None = None, *, mark_key: bool = False) -> str:
-    """The public half of an identity for verifiers, as JSON; see `Public` for what `mark_key` does.
+    """The public half of an identity for verifiers, as JSON, with the user's revocations.
 
-    Also tells of revocations of one's own keys.
+    `mark_key` adds the mark key; see `Public` for what that allows.
     """
     known = {p.id: p for p in identities()}
     chosen = known.get(identity) if identity else current()
@@ -342,9 +244,9 @@ def export(identity: str | None = None, *, mark_key: bool = False) -> str:
 
 
 def trust(path: Path) -> Public:
-    """Trust the identity whose public half is in a file, and honour the revocations it tells of.
+    """Trust the identity whose public half is in a file, and import its revocations.
 
-    Those of its own root's keys alone: it can't revoke those of others.
+    A public half can revoke keys of its own root only.
     """
     public = _load_public(path)
     protected = {p.id for p in trusted() if p.anchor != public.anchor}
@@ -370,7 +272,7 @@ def _load_public(path: Path) -> Public:
         raise AnimateError(f"{path} is no public half of a key: export it again") from error
     if identity != value.get("id") or (key is not None and len(key) < KEY_BYTES):
         raise AnimateError(f"{path} contradicts itself: export it again")
-    return Public(identity, str(name), str(chain), key, since.get(identity))
+    return Public(identity, named(str(name)), str(chain), key, since.get(identity))
 
 
 def _public(folder: Path) -> Public:
@@ -383,7 +285,7 @@ def _public(folder: Path) -> Public:
     return Public(identity, subject(chain), chain, key, revocations().get(identity))
 
 
-# ---------------------------------------------------------------- small tools
+# ---------------------------------------------------------------- files
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -408,7 +310,7 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that its owner alone can read, at once."""
+    """Write a file atomically, readable by its owner only."""
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

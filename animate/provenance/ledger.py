@@ -1,9 +1,9 @@
-"""What was published from here: a local SQLite file whose entries are chained and signed.
+"""Ledger of published files: a local SQLite file with chained and signed entries.
 
-A file that lost its metadata still says its payload, and the ledger then gives the claim back, with
-the signed manifest. Each entry's hash covers the one before, so that an entry can't be changed,
-removed or put in between unnoticed; that the newest ones were cut off shows only to whoever noted
-the last hash (`animate ledger verify` prints it).
+A file that lost its metadata still carries its payload; the ledger then supplies its claim and its
+signed manifest. Each entry's hash covers the previous one, so nobody can change, remove or insert
+an entry unnoticed. Only a user who noted the last hash can notice that the newest entries were cut
+off (`animate ledger verify` prints it).
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError, VerificationError
-from animate.provenance import keys
+from animate.provenance import identity, keys
 from animate.system.paths import home
 from animate.watermark import Claim
 
 VERSION = 1  # of the tables; PRAGMA user_version
-WAIT = 60.0  # seconds for other writers
-START = "0" * 64
+WAIT = 60.0  # seconds to wait for other writers
+START = "0" * 64  # the hash before the first entry
 TABLES = """
 CREATE TABLE entries (
     number INTEGER PRIMARY KEY,     -- 1, 2, 3, ... without gaps
     created TEXT NOT NULL,          -- the claim's time, ISO 8601
-    payload TEXT NOT NULL,          -- what the pixels say, 16 hex digits
-    content_id TEXT NOT NULL,       -- 8 of them: the claim's
+    payload TEXT NOT NULL,          -- in the pixels, 16 hex digits
+    content_id TEXT NOT NULL,       -- of the claim, 8 hex digits
     sha256 TEXT NOT NULL,           -- of the published file
     claim TEXT NOT NULL,            -- canonical JSON
     manifest BLOB NOT NULL,         -- the signed C2PA manifest store
-    key TEXT NOT NULL,              -- who signed
-    before TEXT NOT NULL,           -- the hash of the entry before
+    key TEXT NOT NULL,              -- id of the identity that signed
+    before TEXT NOT NULL,           -- hash of the previous entry
     hash TEXT NOT NULL UNIQUE,
     signature BLOB NOT NULL         -- of the hash
 );
@@ -67,7 +67,7 @@ class Entry:
     signature: bytes
 
     def digest(self) -> str:
-        """What `hash` has to be: SHA-256 over the entry's other fields, as canonical JSON."""
+        """The right `hash`: SHA-256 over the other fields but `signature`, as canonical JSON."""
         value = asdict(self)
         del value["hash"], value["signature"]
         value["manifest"] = hashlib.sha256(self.manifest).hexdigest()
@@ -75,7 +75,7 @@ class Entry:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The entry as JSON values."""
         return {
             **asdict(self),
             "claim": json.loads(self.claim),
@@ -92,23 +92,23 @@ def path() -> Path:
 
 
 def check() -> None:
-    """Raise AnimateError where the ledger may not be written: before the work, that is."""
+    """Raise AnimateError if the ledger can't be written; call it before work starts."""
     try:
         home().mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise AnimateError(_trouble(error)) from error
     for place in (home(), path()):
         if place.exists() and not os.access(place, os.W_OK):
-            raise AnimateError(_trouble(PermissionError("it may not be written")))
+            raise AnimateError(_trouble(PermissionError("no permission to write")))
 
 
 @contextmanager
 def recording(
-    claim: Claim, *, payload: str, sha256: str, manifest: bytes, signer: keys.Signer
+    claim: Claim, *, payload: str, sha256: str, manifest: bytes, signer: identity.Signer
 ) -> Iterator[Entry]:
-    """Record a published file if, and only if, the block ends well: the block gives it its name.
+    """Record a published file only if the block succeeds; the block gives the file its name.
 
-    Writers wait for each other. AnimateError where the ledger can't be written.
+    Writers wait for each other. Raises AnimateError if the ledger can't be written.
     """
     with _open(create=True) as base:
         base.execute("BEGIN IMMEDIATE")
@@ -135,7 +135,7 @@ def recording(
 
 
 def find(text: str) -> list[Entry]:
-    """The entries whose payload, content id, file hash or claim's hash is `text` (hex)."""
+    """The newest 1000 entries whose payload, content id, file hash or own hash is `text` (hex)."""
     where = "payload = ?1 OR content_id = ?1 OR sha256 = ?1 OR hash = ?1"
     if not path().exists():
         return []
@@ -145,7 +145,7 @@ def find(text: str) -> list[Entry]:
 
 
 def entries() -> Iterator[Entry]:
-    """All entries, the first one first."""
+    """All entries, oldest first."""
     if not path().exists():
         return
     with _open() as base:
@@ -154,13 +154,13 @@ def entries() -> Iterator[Entry]:
 
 
 def verify(head: str | None = None) -> tuple[int, str]:
-    """Check chain and signatures; how many entries there are, and the last hash.
+    """Check chain and signatures; return the number of entries and the last hash.
 
-    `head`: a hash noted earlier, which has to be in the chain still. VerificationError names the
-    first entry that doesn't fit.
+    `head` is a hash noted earlier, which must still be in the chain. Raises VerificationError that
+    names the first entry in error.
     """
-    certificates = {p.id: p.certificates for p in [*keys.trusted(), keys.toolkit().public]}
-    count, before, seen = 0, START, head is None or head == START
+    certificates = {p.id: p.certificates for p in [*keys.trusted(), identity.toolkit().public]}
+    count, before, has_head = 0, START, head is None or head == START
     for entry in entries():
         count += 1
         if entry.number != count or entry.before != before:
@@ -168,11 +168,11 @@ def verify(head: str | None = None) -> tuple[int, str]:
         if entry.hash != entry.digest():
             raise VerificationError(f"entry {entry.number} of the ledger was changed")
         chain = certificates.get(entry.key)
-        if chain is not None and not keys.signed(chain, entry.signature, entry.hash.encode()):
+        if chain is not None and not identity.signed(chain, entry.signature, entry.hash.encode()):
             raise VerificationError(f"entry {entry.number} of the ledger has a wrong signature")
         before = entry.hash
-        seen = seen or before == head
-    if not seen:
+        has_head = has_head or before == head
+    if not has_head:
         raise VerificationError(f"the ledger does not hold {head}: its end was cut off or replaced")
     return count, before
 
@@ -205,7 +205,7 @@ def _open(*, create: bool = False) -> Iterator[sqlite3.Connection]:
 
 
 def _prepare(base: sqlite3.Connection) -> int:
-    """Make the tables, unless somebody else just did; a crash leaves all of them or none."""
+    """Create the tables, unless another process just did; a crash leaves all or none."""
     path().chmod(0o600)
     base.execute("PRAGMA journal_mode=WAL")
     base.execute("BEGIN IMMEDIATE")
@@ -227,4 +227,4 @@ def _statements(text: str) -> Iterator[str]:
 
 
 def _trouble(error: Exception) -> str:
-    return f"the ledger {path()} can't be used ({error}): mend it, or set ANIMATE_HOME elsewhere"
+    return f"the ledger {path()} can't be used ({error}): repair it, or set another ANIMATE_HOME"

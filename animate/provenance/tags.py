@@ -1,4 +1,4 @@
-"""Read what a file's metadata says, wherever its format keeps it: comments, XMP, AIGC labels."""
+"""Read a file's unsigned metadata, wherever its format keeps it: comments, XMP, AIGC labels."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from animate.provenance import xmp
 from animate.provenance.credentials import source_types
 from animate.provenance.kinds import BOXES
 
-XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # ISO 16684-3, MP4: a uuid box
-GIF_XMP = b"XMP DataXMP"
-MOST_BOXES, MOST_PACKETS, LONGEST_TEXT = 10_000, 8, 1 << 20
+XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # ISO 16684-3: uuid box in MP4
+GIF_XMP = b"XMP DataXMP"  # name of a GIF's XMP extension
+MOST_BOXES, MOST_PACKETS, LONGEST_TEXT = 10_000, 8, 1 << 20  # per level, per file, characters
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Texts as they stand in the file: anybody can write them."""
+    """Metadata as it is in the file: anybody can write it."""
 
     comments: tuple[str, ...] = ()
-    aigc: tuple[str, ...] = ()  # as often as it was found; GB 45438 wants it once
-    source: str | None = None  # the IPTC digital source type: of XMP, else of a C2PA manifest
-    manifest: str | None = None  # where XMP says that a C2PA manifest is kept
+    aigc: tuple[str, ...] = ()  # every copy; GB 45438 requires one
+    source: str | None = None  # IPTC digital source type, from XMP or else from a C2PA manifest
+    manifest: str | None = None  # address of a C2PA manifest, from XMP
 
 
 def read(path: Path) -> Tags:
-    """The tags of a picture or video; empty ones where there are none or they can't be read."""
+    """The tags of a picture or video; empty if there are none or they can't be read."""
     if is_still(path):
         tags = _picture_tags(path)
     else:
@@ -51,7 +51,7 @@ def read(path: Path) -> Tags:
 
 
 def is_still(path: Path) -> bool:
-    """Whether a file is one picture; pictures that move are read as clips."""
+    """Whether a file is one picture; animated pictures are read as clips."""
     found = files.format_of(path)
     return found.kind == files.PICTURE and sum(1 for _ in files.delays(path)) < 2
 
@@ -90,7 +90,7 @@ def _container_tags(path: Path) -> dict[Any, Any]:
 
 
 def _packets(path: Path) -> Iterator[bytes]:
-    """The XMP packets of a GIF, MP4 or MOV, which neither Pillow nor ffmpeg reports."""
+    """XMP packets of a GIF, MP4 or MOV, which neither Pillow nor ffmpeg reports."""
     with path.open("rb") as file:
         head = file.read(12)
         file.seek(0)
@@ -105,7 +105,7 @@ def _packets(path: Path) -> Iterator[bytes]:
 def _xmp_boxes(
     file: BinaryIO, at: int, end: int, into: tuple[bytes, ...] = (b"moov", b"udta")
 ) -> Iterator[bytes]:
-    """The XMP in uuid boxes, as MP4 has it, and in moov/udta/XMP_, as QuickTime does.
+    """XMP in uuid boxes (MP4) and in moov/udta/XMP_ (QuickTime).
 
     Source: ISO/IEC 14496-12, section 4.2; XMP part 3, section 1.2.7; QuickTime File Format, "User
     data atoms".
@@ -135,8 +135,8 @@ def _xmp_boxes(
 def gif_extensions(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     """(identifier, data) of a GIF's application extensions, (b"comment", text) of its comments.
 
-    XMP comes as it stands, without its magic trailer. Source: GIF89a, sections 24 and 26; XMP part
-    3, section 1.1.2. Ends quietly where the file is broken.
+    XMP data are unchanged, without the magic trailer. Source: GIF89a, sections 24 and 26; XMP part
+    3, section 1.1.2. Stops without an error where the file is broken.
     """
     head = file.read(13)
     if len(head) < 13:
@@ -156,11 +156,11 @@ def gif_extensions(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
                 for _ in _sub_blocks(file):
                     pass
         elif kind == b",":
-            place = file.read(9)
-            if len(place) < 9:
+            header = file.read(9)
+            if len(header) < 9:
                 return
-            if place[8] & 128:
-                file.seek(3 << (place[8] & 7) + 1, 1)
+            if header[8] & 128:
+                file.seek(3 << (header[8] & 7) + 1, 1)
             file.seek(1, 1)
             for _ in _sub_blocks(file):
                 pass

@@ -1,7 +1,7 @@
-"""XMP packets: the IPTC digital source type and, where no other carrier is, the AIGC label.
+"""XMP packets: the IPTC digital source type and, if it has no other place, the AIGC label.
 
 Source: ISO 16684-1 (XMP); IPTC Photo Metadata Standard 2023.1, "Digital Source Type";
-GB 45438-2025 with the TC260 name space for pictures. Strangers' XML is read without entities.
+GB 45438-2025 with the TC260 namespace for pictures. XML is untrusted: entities are refused.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ TC260 = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 DC = "http://purl.org/dc/elements/1.1/"
 DCTERMS = "http://purl.org/dc/terms/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-LARGEST = 1 << 20  # bytes of a packet that is read
-LONGEST_LINK = 2000
+LARGEST = 1 << 20  # bytes of the largest packet read
+LONGEST_LINK = 2000  # characters kept of a manifest's address
 
 
 @dataclass(frozen=True)
 class Xmp:
-    """What a packet says that matters here."""
+    """The fields of a packet that this toolkit uses."""
 
-    source: str | None = None  # the digital source type's URI
+    source: str | None = None  # URI of the digital source type
     aigc: tuple[str, ...] = ()
     comment: str | None = None
-    manifest: str | None = None  # the address of a C2PA manifest that is kept elsewhere
+    manifest: str | None = None  # address of a remote C2PA manifest
 
 
 def packet(source: str, aigc: Aigc | None = None, comment: str | None = None) -> bytes:
@@ -50,7 +50,7 @@ def packet(source: str, aigc: Aigc | None = None, comment: str | None = None) ->
 
 
 def read(data: bytes) -> Xmp:
-    """What a packet says; an empty one for what is no XMP, too large, or declares entities."""
+    """Parse a packet; an empty Xmp if it is not XMP, is too large, or has a DTD."""
     from xml.etree.ElementTree import ParseError
 
     from defusedxml import DefusedXmlException
@@ -69,7 +69,7 @@ def read(data: bytes) -> Xmp:
             values[node.tag] = values[node.tag] or node.get(f"{{{RDF}}}resource", "")
         source = values.get(f"{{{IPTC}}}DigitalSourceType", "").strip() or source
         link = values.get(f"{{{DCTERMS}}}provenance", "").strip()
-        if link.startswith(("http://", "https://")):  # C2PA 2.2, section 11.5: not inside the file
+        if link.startswith(("http://", "https://")):  # remote manifest: C2PA 2.2, section 11.5
             manifest = link[:LONGEST_LINK]
         if f"{{{TC260}}}AIGC" in values:
             aigc.append(values[f"{{{TC260}}}AIGC"])

@@ -18,7 +18,7 @@ from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Ingredient, Record, beside, definition
 from animate.provenance.fingerprint import Sampler
-from animate.provenance.keys import Signer, toolkit
+from animate.provenance.identity import Signer, toolkit
 from animate.provenance.xmp import SYNTHETIC
 from animate.publish import containers
 from animate.publish.containers import STILLS, VIDEOS, Still, Video, embeds

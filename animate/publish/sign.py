@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError, VerificationError
+from animate.provenance.certificates import split
 from animate.provenance.credentials import (
     BESIDE,
     Ingredient,
     plain_ingredient,
     settings,
 )
-from animate.provenance.keys import Signer, split
+from animate.provenance.identity import Signer
 from animate.provenance.kinds import kind_of
 from animate.publish import containers
 

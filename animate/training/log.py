@@ -1,6 +1,6 @@
-"""What a person sees of a run: progress, a log, TensorBoard, previews, checkpoints, a report.
+"""Log a training run: progress bar, log file, TensorBoard, previews, checkpoints, report.
 
-In the folder of the run: log.jsonl (a line every so many steps, and one for every score),
+Files in the run's folder: log.jsonl (a line every `log_every` steps, and one for each score),
 events.out.* (TensorBoard), checkpoint.safetensors (the averaged weights at the last save),
 best.safetensors (those with the best held-out score), preview.png and curves.png (marked),
 report.md and summary.json.
@@ -28,46 +28,51 @@ from animate.models.contract import MotionModel
 from animate.publish import sheets
 from animate.system.environment import environment
 
-SHOWN = ("loss", "held_out_l1", "samples_per_s")  # on the progress line
-ROWS, CELL = 4, 128  # pairs of a preview, pixels of a picture
-BEST, COPY = "held_out_l1", "held_out_copy_l1"  # by which a checkpoint is the best; the photo's
+SHOWN = ("loss", "held_out_l1", "samples_per_s")  # values beside the progress bar
+ROWS, CELL = 4, 128  # pairs in a preview; side of each picture, pixels
+BEST, COPY = "held_out_l1", "held_out_copy_l1"  # scores of the model, and of copying the photo
 
 
 class RunLog:
-    """Everything that one run shows. `arguments` are the model's, for its checkpoints."""
+    """The log of one run in the folder `out`.
+
+    model: name and constructor arguments, for checkpoints and curves. shown: clips for the preview,
+    at `size` pixels. settings: for the report alone.
+    """
 
     def __init__(
         self,
         out: Path,
+        *,
+        steps: int,
+        model: tuple[str, dict[str, Any]],
         settings: dict[str, Any],
-        arguments: dict[str, Any],
         shown: Clips,
         size: int,
     ) -> None:
-        self.out, self.settings, self.arguments = out, settings, arguments
+        self.out, self.settings = out, settings
+        self.name, self.arguments = model
         self.pairs = preview_pairs(shown, size)
         out.mkdir(parents=True, exist_ok=True)
-        self.bar = tqdm(
-            total=settings["optim"]["steps"], unit="step", disable=None, dynamic_ncols=True
-        )
+        self.bar = tqdm(total=steps, unit="step", disable=None, dynamic_ncols=True)
         self.newest: dict[str, float] = {}
         self.best = min((line[BEST] for line in self.lines() if BEST in line), default=None)
         self.events = _tensorboard(out)
 
     def lines(self) -> list[dict[str, float]]:
-        """The log; a line that a kill or a full disk cut short is left out."""
+        """The lines of log.jsonl, without one that a kill or a full disk cut short."""
         path = self.out / "log.jsonl"
         if not path.exists():
             return []
         return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
 
     def note(self, line: Mapping[str, float]) -> None:
-        """One line more everywhere."""
+        """Add a line of values to log.jsonl, TensorBoard and the progress bar."""
         try:
             with (self.out / "log.jsonl").open("a+b") as log:
                 if log.tell():
                     log.seek(-1, os.SEEK_END)
-                    log.write(b"" if log.read(1) == b"\n" else b"\n")  # one was cut short
+                    log.write(b"" if log.read(1) == b"\n" else b"\n")  # the last line was cut short
                 log.write(json.dumps(dict(line)).encode() + b"\n")
         except OSError as error:
             raise AnimateError(
@@ -87,7 +92,7 @@ class RunLog:
             print(" ".join(f"{k} {v:.5g}" for k, v in line.items()), flush=True)
 
     def saved(self, model: MotionModel, step: int, scored: Mapping[str, float]) -> None:
-        """A state has been saved: keep the averaged weights, too, and show what they do."""
+        """Save the averaged weights as checkpoints, and publish a preview of them."""
         path = self.out / "checkpoint.safetensors"
         card = {"steps": step, "scores": dict(scored)}
         info = checkpoints.save(path, model, arguments=self.arguments, card=card)
@@ -104,7 +109,7 @@ class RunLog:
             _add_picture(self.events, path, grid.shape, step)
 
     def finish(self, clips: Clips) -> Path:
-        """Write the report; its path."""
+        """Write the report and return its path."""
         self.bar.close()
         if self.events:
             self.events.close()
@@ -112,7 +117,7 @@ class RunLog:
 
 
 def show(path: Path, picture: np.ndarray, **made: str) -> bool:
-    """Publish a picture; one that can't carry the mark is told of, and stops nothing."""
+    """Publish a picture; returns False, with a message, if it can't carry the mark."""
     try:
         sheets.show(path, picture, model=made["model"], model_sha256=made["model_sha256"])
     except VerificationError as error:
@@ -131,7 +136,7 @@ def _tensorboard(out: Path) -> Any:
 
 
 def _add_picture(events: Any, path: Path, shape: tuple[int, ...], step: int) -> None:
-    """The published file itself, as it is, so that TensorBoard, too, shows what is marked."""
+    """Add the published file to TensorBoard, bytes unchanged, so that the mark is in it."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     image = Summary.Image(
@@ -144,7 +149,7 @@ def _add_picture(events: Any, path: Path, shape: tuple[int, ...], step: int) -> 
 
 
 def preview_pairs(clips: Clips, size: int) -> tuple[Tensor, Tensor]:
-    """The first frames of a few clips and frames from their middle, (n, 3, size, size)."""
+    """First and middle frames of a few clips, (n, 3, size, size) each."""
     frames = [clips.frames[i] for i in range(min(ROWS, len(clips)))]
     images = [np.stack([f[t] for f in frames for t in (0, len(f) // 2)])]
     found = torch.from_numpy(images[0]).permute(0, 3, 1, 2).float() / 255
@@ -154,8 +159,8 @@ def preview_pairs(clips: Clips, size: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def preview(model: MotionModel, source: Tensor, driving: Tensor) -> np.ndarray:
-    """Source and driver with their keypoints, what the model makes of them, the photo warped by the
-    dense motion, where it is trusted (white), and the difference to the driver."""
+    """A sheet with a row per pair: source and driver with keypoints, prediction, the photo warped
+    by the dense motion, occlusion map (white: visible in the photo), difference to the driver."""
     model.eval()
     out = model(source.to(model.device), driving.to(model.device))
     seen = out.image.float().cpu().clamp(0, 1)
@@ -181,7 +186,7 @@ def pixels(images: Tensor) -> list[np.ndarray]:
 
 
 def dotted(images: Tensor, motion: Any) -> list[np.ndarray]:
-    """Images with a dot at each keypoint, where the motion has some."""
+    """Images with a dot at each keypoint; unchanged for a motion without `point`."""
     found, points = pixels(images), getattr(motion, "point", None)
     if points is None:
         return found
@@ -196,14 +201,14 @@ def dotted(images: Tensor, motion: Any) -> list[np.ndarray]:
 
 
 def write_report(run_log: RunLog, clips: Clips) -> Path:
-    """report.md, summary.json and curves.png from the log."""
+    """Write report.md, summary.json and curves.png from the log."""
     import yaml
 
     lines, out = run_log.lines(), run_log.out
     names = [
         k for k in dict.fromkeys(k for line in lines for k in line) if k not in ("step", "samples")
     ]
-    # by step, of which the last counts: steps since a save are taken again after a kill
+    # By step; the last line of a step counts, as steps are repeated after a kill.
     values = {
         name: dict(sorted({line["step"]: line[name] for line in lines if name in line}.items()))
         for name in names
@@ -217,13 +222,12 @@ def write_report(run_log: RunLog, clips: Clips) -> Path:
     text = ["# Training run", ""]
     if courses and find_spec("matplotlib"):
         grid = sheets.curves(courses, "step", columns=3)
-        name = run_log.settings["motion"]["name"]
-        if show(out / "curves.png", grid, model=name, model_sha256="of several steps"):
+        if show(out / "curves.png", grid, model=run_log.name, model_sha256="of several steps"):
             text += ["![curves](curves.png)", ""]
     if (out / "preview.png").exists():
         text += ["![source, driver, prediction, warped, occlusion, difference](preview.png)", ""]
         text += [
-            "Dots are keypoints; in the occlusion, white is taken from the photo, black painted.",
+            "Dots are keypoints. Occlusion: white comes from the photo, black is painted.",
             "",
         ]
     text += ["| at the end | |", "| --- | --- |"]
@@ -239,13 +243,13 @@ def write_report(run_log: RunLog, clips: Clips) -> Path:
 
 
 def compare(folder: Path) -> str:
-    """One Markdown table of the runs in the sub-folders of a sweep, the best first: the settings
-    that differ, the best score and how each ended; also written to comparison.md."""
+    """A Markdown table of the runs in the sub-folders of a sweep, best first, also written to
+    comparison.md: settings that differ, best score, last values."""
     runs = {}
     for path in sorted(folder.glob("*/")):
         files = [path / name for name in ("summary.json", "failed.json")]
-        if told := [file for file in files if file.exists()]:
-            runs[path.name] = json.loads(told[0].read_text())
+        if present := [file for file in files if file.exists()]:
+            runs[path.name] = json.loads(present[0].read_text())
     if not any("last" in run for run in runs.values()):
         raise AnimateError(f"no run in {folder} came to its end: see the messages above")
     settings = {name: dict(_flat(run["settings"])) for name, run in runs.items()}

@@ -28,7 +28,7 @@ from animate.training.step import Loss, Trainers
 LONGEST_SKIP = 20  # steps in a row without a finite gradient before training fails
 
 
-class RunLog(Protocol):
+class Logger(Protocol):
     """Receives the loop's progress; log.py implements it."""
 
     def note(self, line: dict[str, float]) -> None: ...
@@ -76,7 +76,7 @@ def train(
     save_every: int = 500,
     keep: int = 2,  # number of states to keep
     stop_at: float | None = None,  # seconds after which to save and stop early
-    run_log: RunLog | None = None,
+    run_log: Logger | None = None,
 ) -> MotionModel:
     """Train until `steps`, from the state in `out` if there is one; returns the averaged model.
 

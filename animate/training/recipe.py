@@ -12,18 +12,25 @@ from animate.errors import AnimateError
 
 def run(settings: dict[str, Any]) -> Path:
     """Train as the settings say, resuming from a state in `out`; returns the checkpoint's path."""
+    from animate.system.device import find_device
     from animate.training.log import RunLog
     from animate.training.loop import train
 
     check_numbers(settings["optim"])
     out, data = Path(settings["out"]), settings["data"]
-    device = pick_device(settings["device"])
+    device = str(find_device(settings["device"]))
     clips = training_clips(data, device)
     held_out = held_out_clips(data)
     run_log = None
     if int(os.environ.get("RANK", "0")) == 0:
-        arguments = settings["motion"]["arguments"]
-        run_log = RunLog(out, settings, arguments, held_out or clips, data["size"])
+        run_log = RunLog(
+            out,
+            steps=settings["optim"]["steps"],
+            model=(settings["motion"]["name"], settings["motion"]["arguments"]),
+            settings=settings,
+            shown=held_out or clips,
+            size=data["size"],
+        )
         (out / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
     hours = settings["hours"]
     same = ("freeze", "seed", "precision", "compiled", "deterministic", "log_every", "save_every",
@@ -133,10 +140,3 @@ def held_out_clips(data: dict[str, Any]) -> Any:
     if data["held_out"] == "drawn":
         return drawn_clips(people=3, side=data["size"], seed=1)
     return open_clips(data["held_out"], Path(data["cache"]) / "held_out" if data["cache"] else None)
-
-
-def pick_device(name: str) -> str:
-    """Resolve `auto` to cuda if there is a GPU, else cpu."""
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name

@@ -1,1 +1,1 @@
-"""What a file proves of its origin, as a verdict and in words."""
+"""Verify where a file comes from: gather evidence, judge it, report it."""

@@ -1,4 +1,4 @@
-"""A report in words for people, and in JSON for machines (docs/verify-json.md)."""
+"""Turn a report into words for people, and into JSON for machines (docs/verify-json.md)."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from animate.verification.verify import Report
 
 SIGNATURE = {
     "none": "There is no signature.",
-    "remote": "It names a manifest that is kept at {remote}; that was not fetched, so nothing is "
-    "said of it.",
-    "unchecked": "It carries a manifest that could not be checked here, or not in full, so it is "
-    "not known whether the file was changed.",
+    "remote": "Its manifest is kept at {remote}; it was not fetched, so it was not checked.",
+    "unchecked": "Its manifest could not be checked here, or not in full, so it is unknown whether "
+    "the file was changed.",
     "invalid": "Its signed manifest is damaged or forged.",
     "changed": "The file is not the one that was signed.",
-    "untrusted": "It is signed, and unchanged since, by a key that is not trusted here; the "
+    "untrusted": "It is signed by a key that is not trusted here, and unchanged since; the "
     "certificate {calls}.",
-    "public": "It is signed, and unchanged since, with the toolkit's public key: anybody's.",
-    "expired": "It is signed by {name} with a certificate that was not valid at that time or is no "
-    "longer.",
+    "public": "It is signed with the toolkit's public key, which anyone can use, and unchanged "
+    "since.",
+    "expired": "It is signed by {name} with a certificate that was not valid then or is no longer "
+    "valid.",
     "revoked": "It is signed by {name} with a key that was revoked.",
-    "trusted": "It is signed by {name}, whom you trust, and unchanged since.",
+    "trusted": "It is signed by {name}, an identity you trust, and unchanged since.",
 }
 
 
 def describe(report: Report) -> str:
-    """One paragraph."""
+    """One paragraph on the report."""
     reasons = "; ".join(report.reasons)
     parts = [f"{safe(os.fspath(report.path))}: {report.verdict}: {safe(reasons)}."]
     parts.append(_pixels(report))
     parts.append(_signature(report.signature))
     if report.claim is not None:
         claim = report.claim
-        sure = "" if report.verdict == "authentic" else " (so it says)"
+        doubt = "" if report.verdict == "authentic" else " (unproven)"
         parts.append(
-            f"Made{sure} by {safe(claim.generator)} with {safe(claim.model)} on "
+            f"Made{doubt} by {safe(claim.generator)} with {safe(claim.model)} on "
             f"{safe(claim.created)}, according to the {report.source}; consent: "
             f"{safe(claim.consent)}."
         )
@@ -49,8 +49,8 @@ def describe(report: Report) -> str:
 
 
 def _signature(signed: Signature) -> str:
-    name = repr(safe(signed.name)) if signed.name else "somebody who is not named"
-    calls = f"calls itself {name}" if signed.name else "names nobody"
+    name = repr(safe(signed.name)) if signed.name else "an unnamed signer"
+    calls = f"names {name}" if signed.name else "gives no name"
     text = SIGNATURE[signed.state].format(name=name, calls=calls, remote=safe(signed.remote or ""))
     if signed.state == "unchecked" and signed.name:
         text = f"{text.rstrip('.')}; the certificate {calls}."
@@ -63,13 +63,13 @@ def _pixels(report: Report) -> str:
     found = report.detection
     if not found.marked:
         return f"No mark in the pixels (p = {found.p_value:.1e})."
-    whose = "the mark" if report.owner is None else f"the mark of {safe(report.owner.name)!r}"
-    said = "payload not read" if found.payload is None else f"payload {found.payload}"
+    mark = "the mark" if report.owner is None else f"the mark of {safe(report.owner.name)!r}"
+    payload = "payload not read" if found.payload is None else f"payload {found.payload}"
     where = ", ".join(f"{a:.1f}-{b:.1f}" for a, b in found.seconds[:10])
     more = " and more" if len(found.seconds) > 10 else ""
-    seconds = f", in seconds {where}{more}" if where else ""
+    seconds = f", about in seconds {where}{more}" if where else ""
     turned = f", {found.place.orientation}" if found.place and found.place.orientation else ""
-    return f"The pixels carry {whose}{turned} (p <= {found.p_value:.1e}, {said}{seconds})."
+    return f"The pixels carry {mark}{turned} (p <= {found.p_value:.1e}, {payload}{seconds})."
 
 
 def _labels(report: Report) -> str:
@@ -77,9 +77,9 @@ def _labels(report: Report) -> str:
     if report.aigc is not None:
         found.append(f"AIGC label of {safe(report.aigc.producer)!r}")
     elif report.tags.aigc:
-        found.append("an AIGC label that breaks GB 45438-2025")
+        found.append("an AIGC label that violates GB 45438-2025")
     if len(report.tags.aigc) > 1:
-        found.append(f"{len(report.tags.aigc)} copies of it instead of one")
+        found.append(f"{len(report.tags.aigc)} AIGC labels instead of one")
     found += _source_types(report)
     record = report.signature.record
     if record is not None and record.label is not None:
@@ -88,8 +88,8 @@ def _labels(report: Report) -> str:
 
 
 def _source_types(report: Report) -> list[str]:
-    """Each IPTC source type once, with the place where it stands if it is not the file's own."""
-    signed, told = report.signature, []
+    """Each IPTC source type once, with its place if that is a manifest."""
+    signed, words = report.signature, []
     shown: set[str] = set()
     places = {
         "": [report.tags.source] if report.tags.source else [],
@@ -98,13 +98,13 @@ def _source_types(report: Report) -> list[str]:
     }
     for place, types in places.items():
         new = [each for each in types if each not in shown]
-        told += [f"IPTC source type {safe(each.rsplit('/', 1)[-1])}{place}" for each in new]
+        words += [f"IPTC source type {safe(each.rsplit('/', 1)[-1])}{place}" for each in new]
         shown.update(new)
-    return told
+    return words
 
 
 def plain(report: Report) -> dict[str, Any]:
-    """The report as docs/verify-json.md describes it."""
+    """The report as JSON values, as docs/verify-json.md describes them."""
     found, signed = report.detection, report.signature
     place = found.place
     owner, entry, record = report.owner, report.entry, report.signature.record

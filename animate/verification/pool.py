@@ -1,4 +1,4 @@
-"""Verify many files at once, each in a process that may crash or hang without the others."""
+"""Verify many files in parallel, in worker processes: a crash or hang affects one file only."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from typing import Any
 from animate.errors import AnimateError
 from animate.verification.verify import Report, verify
 
-LIMIT = 300.0  # seconds for one file
-MEMORY = 8 << 30  # bytes of address space that a worker may take, where the system can tell it so
+LIMIT = 300.0  # seconds per file
+MEMORY = 8 << 30  # bytes of address space per worker, on Linux only
 
 
 def verify_all(
     paths: Iterable[Path], *, jobs: int | None = None, limit: float = LIMIT
 ) -> Iterator[tuple[Path, Report | str]]:
-    """(path, report) of each file in the order given; words where it can't be read.
+    """Yield (path, report) of each file in the given order; (path, error) if it can't be read.
 
-    `jobs` files at once (default: one a core). A file that takes longer than `limit` seconds, or
-    that ends its process, is reported as unreadable; the others go on.
+    `jobs` files at once (default: one per core). A file that takes longer than `limit` seconds, or
+    that ends its process, is reported as unreadable; the others continue.
     """
     waiting = deque(enumerate(paths))
     done: dict[int, tuple[Path, Report | str]] = {}
@@ -53,7 +53,7 @@ def verify_all(
 
 @dataclass
 class _Worker:
-    """One process that verifies one file after the other; made anew after it was lost."""
+    """A process that verifies one file after another; restarted if it dies."""
 
     process: Any = None
     connection: Connection = field(init=False)
@@ -62,40 +62,40 @@ class _Worker:
 
     def start(self, number: int, path: Path) -> None:
         if self.process is not None and not self.process.is_alive():
-            self.stop()  # something ended it between two files
+            self.stop()  # it died between two files
         if self.process is None:
-            how = "fork" if sys.platform == "linux" else "spawn"
-            context: Any = multiprocessing.get_context(how)
+            method = "fork" if sys.platform == "linux" else "spawn"
+            context: Any = multiprocessing.get_context(method)
             self.connection, other = context.Pipe()
             self.process = context.Process(target=_serve, args=(other,), daemon=True)
             self.process.start()
             other.close()
         self.task, self.since = (number, path), time.monotonic()
-        with suppress(OSError):  # it has ended since: `result` will say so
+        with suppress(OSError):  # the process died meanwhile: `result` reports it
             self.connection.send(path)
 
     def until(self, limit: float) -> float:
         return self.since + limit - time.monotonic()
 
     def result(self, limit: float) -> dict[int, tuple[Path, Report | str]]:
-        """What there is to say of the file, if there is."""
+        """The report or error of the current file, by its number; empty while there is none."""
         assert self.task is not None
         number, path = self.task
-        said: Report | str
+        outcome: Report | str
         if self.connection.poll():
             try:
-                said = self.connection.recv()
+                outcome = self.connection.recv()
                 self.task = None
-                return {number: (path, said)}
+                return {number: (path, outcome)}
             except (EOFError, OSError):
-                said = f"{path} ended the process that read it: it is damaged, or made to"
+                outcome = f"{path} ended the process that read it: it is damaged or malicious"
         elif self.until(limit) <= 0:
-            said = f"{path} took longer than {limit:g} s: use a shorter file, or --limit"
+            outcome = f"{path} took longer than {limit:g} s: use a shorter file, or raise --limit"
         else:
             return {}
         self.stop()
         self.task = None
-        return {number: (path, said)}
+        return {number: (path, outcome)}
 
     def stop(self) -> None:
         if self.process is not None:
@@ -106,8 +106,8 @@ class _Worker:
 
 
 def _serve(connection: Connection) -> None:
-    """Verify what is asked for until the other end is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to handle
+    """Verify each path received until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _limit_memory()
     while True:
         try:
@@ -119,8 +119,8 @@ def _serve(connection: Connection) -> None:
         except AnimateError as error:
             connection.send(" ".join(str(error).split()))
         except MemoryError:
-            connection.send(f"{path} takes more memory than a file may: use a smaller one")
-        except Exception as error:  # a bug of ours or a library's must not stop the batch
+            connection.send(f"{path} takes more memory than allowed: use a smaller file")
+        except Exception as error:  # a bug here or in a library must not stop the batch
             connection.send(f"{path} can't be read ({type(error).__name__}: {str(error)[:200]})")
 
 
@@ -128,6 +128,6 @@ def _limit_memory() -> None:
     if sys.platform == "linux":
         import resource
 
-        most = resource.getrlimit(resource.RLIMIT_AS)[1]
-        least = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
-        resource.setrlimit(resource.RLIMIT_AS, (least, most))
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        soft = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

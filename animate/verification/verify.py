@@ -1,4 +1,4 @@
-"""Say of a file whether this toolkit made it: gather pixels, signature, tags and ledger; judge."""
+"""Verify whether this toolkit made a file: gather pixels, signature, tags and ledger; judge."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.media import clips, files, photos
 from animate.media.pipes import through_pipes
+from animate.media.strange import what
 from animate.provenance import ledger
 from animate.provenance import tags as metadata
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Signature, read, read_alone
 from animate.provenance.fingerprint import Fingerprint, file_sampler, matches
-from animate.provenance.keys import Public, toolkit, trusted
+from animate.provenance.identity import Public, toolkit
+from animate.provenance.keys import trusted
 from animate.provenance.tags import Tags
 from animate.verification.verdict import Evidence, Verdict, judge
 from animate.watermark import Claim, Detection, detect
@@ -27,21 +29,21 @@ from animate.watermark.payload import key_id
 
 @dataclass
 class Report:
-    """What `verify` found in one file; `verdict.py` says what the verdicts mean."""
+    """The result of `verify` for one file; `verdict.py` defines the verdicts."""
 
     path: Path
     verdict: Verdict
     reasons: list[str]
     detection: Detection
-    owner: Public | None  # whose key made the payload; the toolkit's public one included
+    owner: Public | None  # identity whose key made the payload, the toolkit's public one included
     signature: Signature
-    claim: Claim | None  # only text, unless the verdict is "authentic"
+    claim: Claim | None  # unproven text, unless the verdict is "authentic"
     source: str | None  # of the claim: "manifest", "tags" or "ledger"
-    agrees: bool | None  # whether the claim's content id is the payload's; None if one is missing
-    alike: bool | None  # whether the pictures are those of the manifest's thumbnails
-    aigc: Aigc | None  # the GB 45438-2025 label, where it is well-formed
+    agrees: bool | None  # whether claim and payload have one content id; None if either is missing
+    alike: bool | None  # whether the pictures match the manifest's thumbnails; None if unknown
+    aigc: Aigc | None  # the GB 45438-2025 label, if well-formed
     tags: Tags
-    entry: ledger.Entry | None = field(repr=False)  # the ledger's, for this file or payload
+    entry: ledger.Entry | None = field(repr=False)  # for the payload
 
 
 @through_pipes("path")
@@ -51,13 +53,12 @@ def verify(
     *,
     manifest: bytes | None = None,
 ) -> Report:
-    """Decode a whole video or still and compare what its pixels, manifest, tags and ledger say.
+    """Decode a whole video or still and compare its pixels, manifest, tags and ledger entry.
 
-    Looks for the mark under all keys that are known here, or under `keys`, mark keys of nobody in
-    particular. `manifest` stands for the one beside the file. A clip that ends in the middle is
-    judged by what can be decoded. Needs neither network nor GPU. Memory does not grow with the
-    clip's length; `pool.verify_all` limits memory and time. Raises AnimateError for a file that
-    can't be read as a picture or a video.
+    Looks for the mark under all known keys, or under `keys`, mark keys without an identity.
+    `manifest` replaces the one beside the file. A truncated clip is judged by what can be decoded.
+    Needs neither network nor GPU. Memory does not grow with the clip's length; `pool.verify_all`
+    limits memory and time. Raises AnimateError if a file can't be read as a picture or a video.
     """
     path = Path(path)
     public = toolkit().public
@@ -66,11 +67,11 @@ def verify(
         keys = [p.mark_key for p in known if p.mark_key is not None]
     keys = [keys] if isinstance(keys, bytes) else list(keys)
     frames, rate = frames_of(path)
-    look = file_sampler(rate)
-    detection = detect(look(frames), keys, rate=rate)
-    seen, place = look.result(), detection.place
+    sampler = file_sampler(rate)
+    detection = detect(sampler(frames), keys, rate=rate)
+    fingerprint, place = sampler.result(), detection.place
     if place is not None:
-        seen = seen.set_upright(place.quarters, place.mirrored)
+        fingerprint = fingerprint.set_upright(place.quarters, place.mirrored)
 
     owner = None
     if detection.payload is not None:
@@ -80,7 +81,7 @@ def verify(
     signature = read(path, manifest=manifest)
     if signature.state == "none" and tags.manifest is not None:
         signature = Signature("remote", remote=tags.manifest)
-    entry, restored = _look_up(path, detection, signature, seen)
+    entry, restored = _look_up(path, detection, signature, fingerprint)
     record = signature.record or (restored.record if restored else None)
     evidence = Evidence(
         detection=detection,
@@ -90,27 +91,27 @@ def verify(
         signature=signature,
         claim=_claim(tags),
         restored=restored,
-        alike=None if record is None else matches(record.fingerprint, seen),
+        alike=None if record is None else matches(record.fingerprint, fingerprint),
     )
     verdict, reasons = judge(evidence)
     others = photos.further(path)
     if others:
-        reasons = [*reasons, f"only its first picture was looked at, not {others} behind it"]
-    claim, source = _told(evidence)
-    said = detection.payload
+        reasons = [*reasons, f"only its first picture was checked, not the {others} after it"]
+    claim, source = _reported(evidence)
+    payload = detection.payload
+    agrees = claim.content_id() == payload.content_id if claim and payload else None
     return Report(
         path=path, verdict=verdict, reasons=reasons, detection=detection, owner=owner,
-        signature=signature, claim=claim, source=source,
-        agrees=None if claim is None or said is None else claim.content_id() == said.content_id,
+        signature=signature, claim=claim, source=source, agrees=agrees,
         alike=evidence.alike, aigc=_aigc(tags), tags=tags, entry=entry,
     )  # fmt: skip
 
 
 def history(path: Path) -> str:
-    """What an input says of its own making, in a sentence; "" where it carries no known mark.
+    """What an input's mark and claim state about its making; "" if it carries no known mark.
 
-    Looks at the first ten seconds; what is neither picture nor video, such as a template of motion,
-    has none.
+    Checks the first ten seconds. Also "" for a file that is neither picture nor video, such as a
+    motion template.
     """
     keys = [p.mark_key for p in [*trusted(), toolkit().public] if p.mark_key is not None]
     try:
@@ -120,14 +121,14 @@ def history(path: Path) -> str:
         return ""
     if not found.marked:
         return ""
-    said = "unreadable" if found.payload is None else str(found.payload)
+    payload = "unreadable" if found.payload is None else str(found.payload)
     claim = _claim(metadata.read(path))
     made = f", made by {claim.generator} on {claim.created}" if claim else ""
-    return f"carries this toolkit's mark, payload {said}{made}"
+    return f"carries this toolkit's mark, payload {payload}{made}"
 
 
 def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
-    """The frames of a clip and their rate, or the one of a still: what a file holds decides."""
+    """The frames of a clip and their rate, or the one of a still: the file's content decides."""
     if not os.path.isfile(path):
         if not os.path.lexists(path):
             raise AnimateError(files.absent(path))
@@ -136,16 +137,24 @@ def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
         raise AnimateError(f"{path} is {kind}: give a picture or a video")
     if metadata.is_still(path):
         return iter([clips.read_photo(path)]), 1.0
-    clip = clips.open_clip(path, truncated="accept")
+    try:
+        clip = clips.open_clip(path, truncated="accept")
+    except AnimateError as error:
+        words = what(path)
+        if not words:
+            raise
+        raise AnimateError(
+            f"{path} is {words}, neither a picture nor a video: give one of them"
+        ) from error
     return clip.frames(), float(clip.rate)
 
 
 def _look_up(
-    path: Path, detection: Detection, signature: Signature, seen: Fingerprint
+    path: Path, detection: Detection, signature: Signature, fingerprint: Fingerprint
 ) -> tuple[ledger.Entry | None, Signature | None]:
-    """The ledger's entry for this file or its payload, and what that entry's manifest proves.
+    """The ledger's entry for the payload, and what that entry's manifest proves.
 
-    Of entries that share a payload, the one whose pictures these are.
+    If entries share a payload, prefers the one whose thumbnails match.
     """
     if detection.payload is None or not ledger.path().exists():
         return None, None
@@ -156,18 +165,18 @@ def _look_up(
             continue
         if best[0] is None:
             best = entry, found
-        if matches(found.record.fingerprint, seen):
+        if matches(found.record.fingerprint, fingerprint):
             return entry, found
     return best
 
 
 def _claim(tags: Tags) -> Claim | None:
-    """The first comment that is a claim of ours."""
+    """The first comment that is a claim of this toolkit."""
     for text in tags.comments:
         try:
             return Claim.from_json(text)
         except AnimateError:
-            continue  # a comment of somebody else's
+            continue  # a comment of another program
     return None
 
 
@@ -180,8 +189,8 @@ def _aigc(tags: Tags) -> Aigc | None:
     return None
 
 
-def _told(e: Evidence) -> tuple[Claim | None, str | None]:
-    """The claim to report: the signed one first."""
+def _reported(e: Evidence) -> tuple[Claim | None, str | None]:
+    """The claim to report and its source; the file's signed one takes precedence."""
     if e.signature.record is not None:
         return e.signature.record.claim, "manifest"
     if e.claim is not None:

@@ -1,4 +1,4 @@
-"""The mark: a claim about a file, a payload that names it, and pixels that carry the payload."""
+"""The invisible watermark (the mark): claim, payload that identifies it, embedding, detection."""
 
 from animate.watermark.claim import Claim
 from animate.watermark.detection import THRESHOLD, Detection, detect

@@ -1,10 +1,10 @@
-"""The carriers of the mark: which waves speak for which bit, and with which sign.
+"""Carriers of the mark: which Fourier coefficients carry which bit, and with which signs.
 
-A picture is thought of as a sheet of cells, 128 to its short side, in Y, Cb, Cr (ITU-R BT.601, full
-range). The mark is periodic: every 128 cells, both ways, it repeats, so that it covers pictures of
-any shape, and a piece of it is a shifted whole. A wave is one coefficient of the Fourier transform
-over one period: its cosine and its sine each have a keyed random sign. All of this belongs to a
-version of the mark and never changes within it, so that a reader needs no settings.
+A picture is divided into square cells, 128 along its short side, in Y, Cb, Cr (ITU-R BT.601, full
+range). The mark repeats every 128 cells in both directions: it fills pictures of any shape, and
+each period holds all of it. A wave is one coefficient of the Fourier transform of one period; its
+cosine and its sine each have a keyed random sign. All of this is fixed for each version of the
+mark, so a reader needs no settings.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import numpy as np
 
 from animate.watermark.payload import BODY_CODE, TAG_CODE, TOOLKIT_KEY, Payload, encode
 
-GRID = 128  # cells to a period, and to the short side of a marked picture
-HALF = GRID // 2 + 1  # a real picture's transform has (128, 65) coefficients of its own
+GRID = 128  # cells per period, and along the short side of a marked picture
+HALF = GRID // 2 + 1  # columns of a real FFT: (128, 65) coefficients per period
 
-FORWARD = np.array(
+FORWARD = np.array(  # RGB to Y, Cb, Cr
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
 )
 BACKWARD = np.linalg.inv(FORWARD)
 
-DOWN = np.fft.fftfreq(GRID, 1 / GRID)[:, None]  # (128, 1) cycles a period
-ACROSS = np.arange(HALF)[None]  # (1, 65)
-RADIUS = np.hypot(DOWN, ACROSS)  # (128, 65)
+DOWN = np.fft.fftfreq(GRID, 1 / GRID)[:, None]  # (128, 1) vertical cycles per period
+ACROSS = np.arange(HALF)[None]  # (1, 65) horizontal cycles per period
+RADIUS = np.hypot(DOWN, ACROSS)  # (128, 65) cycles per period
 
 
 @dataclass(frozen=True)
 class Waves:
-    """K waves of one purpose: flat indices into (3, 128, 65), and the code bit each speaks for."""
+    """K waves of one purpose: flat indices into (3, 128, 65), and the code bit each carries."""
 
     index: np.ndarray  # (K,)
     slot: np.ndarray  # (K,)
@@ -41,50 +41,50 @@ class Waves:
 
 @dataclass(frozen=True)
 class Layout:
-    """The waves of a version. The pilot says where, the tag whose, the body what."""
+    """The waves of a version: the pilot locates the mark, tag and body carry the payload."""
 
     pilot: Waves  # known signs: presence and place
     tag: Waves  # 80 code bits: key id and nonce
-    body: Waves  # 256 code bits: content id and its authentication
+    body: Waves  # 192 code bits: content id and its authentication
 
 
-FREE = (ACROSS > 0) & (ACROSS < GRID // 2)  # the columns at the rim are not free
+FREE = (ACROSS > 0) & (ACROSS < GRID // 2)  # columns 0 and 64 of a real FFT are not independent
 
 
 @dataclass(frozen=True)
 class Ring:
-    """Waves of some channels from an inner to an outer radius (excluded), in cycles a period."""
+    """Waves of luma or chroma with inner <= radius < outer, in cycles per period."""
 
     channels: str  # "luma" (Y) or "chroma" (Cb and Cr)
     inner: float
     outer: float
-    pilot: float  # share of its waves that is pilot, ...
-    tag: float  # ... and that is tag; the rest is body
+    pilot: float  # share of its waves that carry the pilot
+    tag: float  # share that carry the tag; the rest carry the body
 
 
 @dataclass(frozen=True)
 class MarkVersion:
-    """All that a reader and an embedder must share to speak of the same mark.
+    """Parameters of one version of the mark, which embedder and reader must share.
 
-    Another version is another object in VERSIONS, and changes none of the others. What versions
-    share is the sheet of 128 cells and the payload with its codes, so that one transform of a
-    picture serves them all; carriers and signs hang on the number.
+    A new version is a new object in VERSIONS and leaves the others as they are. All versions share
+    the 128 cells and the payload with its codes, so one transform of a picture serves them all.
+    Carriers and signs depend on `number`.
     """
 
     number: int  # 1 to 15, in the payload
     rings: tuple[Ring, ...]
-    luma: float  # how much a luma wave counts beside a chroma wave
-    luma_share: float  # of the energy that is luma, two thirds of it in larger pictures
-    pilot: float  # times the amplitude of the body's waves
-    tag: float
-    chroma_half: tuple[float, float]  # radius at which a codec leaves half, power of the decline
-    luma_half: tuple[float, float]
+    luma: float  # weight of a luma wave relative to a chroma wave
+    luma_share: float  # luma's share of the energy; two thirds of it in larger pictures
+    pilot: float  # amplitude relative to the body's waves
+    tag: float  # amplitude relative to the body's waves
+    chroma_half: tuple[float, float]  # radius at which a codec keeps half, steepness of the decline
+    luma_half: tuple[float, float]  # the same for luma
 
 
-# What has to survive most is coarse chroma: codecs keep it longest, and it finds a place from afar.
-# Chroma in waves of 8 to 64 pixels of 256: coarser ones drown in the picture, finer ones in the
-# codec. Luma in waves of 4 to 9, which the eye, and VMAF, forgive more than coarser ones; it says
-# that a mark is there and no more: it is for pictures without colours.
+# Coarse chroma must survive most: codecs keep it longest, and it helps to find a distant place.
+# Chroma waves are 8 to 64 pixels long in a 256-pixel picture: the picture drowns coarser ones, the
+# codec removes finer ones. Luma waves are 4 to 9 pixels long: the eye and VMAF tolerate those more
+# than coarser ones. Luma only shows that a mark is there, for pictures without colours.
 V1 = MarkVersion(
     number=1,
     rings=(
@@ -101,12 +101,12 @@ V1 = MarkVersion(
     chroma_half=(13, 4),
     luma_half=(28, 3),
 )
-VERSIONS = {V1.number: V1}  # all that are looked for; each costs its share of the bound on chance
+VERSIONS = {V1.number: V1}  # all that `detect` tries; each adds to the hypotheses
 
 
 @cache
 def band(version: MarkVersion = V1) -> np.ndarray:
-    """(3, 128, 65) where the mark may be and how strong."""
+    """(3, 128, 65) weight of each coefficient in the mark; 0 where the mark has no waves."""
     out = np.zeros((3, GRID, HALF))
     for ring in version.rings:
         inside = (ring.inner <= RADIUS) & (ring.outer > RADIUS) & FREE
@@ -119,7 +119,7 @@ def band(version: MarkVersion = V1) -> np.ndarray:
 
 @cache
 def survival(version: MarkVersion = V1) -> np.ndarray:
-    """(3, 128, 65) about what share of an amplitude H.264 keeps at usual rates."""
+    """(3, 128, 65) approximate share of each amplitude that H.264 keeps at usual bit rates."""
     declines = (version.luma_half, version.chroma_half)
     luma, chroma = (1 / (1 + (RADIUS / half) ** power) for half, power in declines)
     return np.stack([luma, chroma, chroma])
@@ -127,10 +127,10 @@ def survival(version: MarkVersion = V1) -> np.ndarray:
 
 @cache
 def layout(version: MarkVersion = V1) -> Layout:
-    """The layout of a version, the same for everybody.
+    """The layout of a version, the same for every key.
 
-    Drawn, like the signs, from SHAKE-256 and not from a random generator, whose stream a library
-    may change: a mark has to be readable for good.
+    Like the signs, it is drawn from SHAKE-256: a library may change the stream of its random
+    generator, but a mark must stay readable for good.
     """
     groups: list[list[np.ndarray]] = [[], [], []]
     for number, ring in enumerate(version.rings):
@@ -148,7 +148,7 @@ def layout(version: MarkVersion = V1) -> Layout:
 
 
 def _dealt(parts: list[np.ndarray], bits: int) -> Waves:
-    """Waves in order of radius, dealt to the bits like cards: each gets some of every radius."""
+    """Assign waves, sorted by radius, to the bits in turn: each bit gets waves of all radii."""
     index = np.concatenate(parts)
     index = index[np.argsort(np.tile(RADIUS.reshape(-1), 3)[index], kind="stable")]
     index = index[: len(index) // bits * bits]
@@ -158,23 +158,23 @@ def _dealt(parts: list[np.ndarray], bits: int) -> Waves:
 
 
 def signs(seed: bytes, waves: Waves) -> np.ndarray:
-    """(K,) the signs +-1 +-i of a seed on some waves, by SHAKE-256."""
+    """(K,) signs +-1 +-i of the waves, drawn from a seed by SHAKE-256."""
     draw = hashlib.shake_256(seed).digest(-(-2 * len(waves.index) // 8))
     plane = 1.0 - 2.0 * np.unpackbits(np.frombuffer(draw, np.uint8))[: 2 * len(waves.index)]
     return plane[0::2] + 1j * plane[1::2]
 
 
 def seed(key: bytes, purpose: str, version: MarkVersion = V1) -> bytes:
-    """32 bytes from which the signs of a purpose are drawn: HMAC-SHA256 of the key."""
+    """32-byte seed for the signs of a purpose: HMAC-SHA256 under the key."""
     text = f"animate mark {version.number} {purpose}".encode()
     return hmac.new(key, text, hashlib.sha256).digest()
 
 
 def carried(payload: Payload, key: bytes) -> tuple[Waves, np.ndarray]:
-    """All waves of a mark and their signs, code included; slot 0 is the pilot's, then tag, body.
+    """All waves of a mark and their signs, code included; slot 0 is the pilot, then tag, body.
 
-    The body's signs hang on the nonce too, so that they can't be learnt by averaging many files of
-    one key. Pilot and tag are drawn from the public key: everybody may find them.
+    The body's signs also depend on the nonce, so averaging many files of one key does not reveal
+    them. Pilot and tag use the public key: anyone can find them.
     """
     version = VERSIONS[payload.version]
     where = layout(version)

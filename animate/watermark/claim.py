@@ -1,4 +1,4 @@
-"""The claim: what made a file, from what, when, with whose consent; JSON that hashes to an id."""
+"""The claim: what made a file, from what, when, with whose consent; its JSON hashes to an id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from animate.errors import AnimateError
 
 @dataclass(frozen=True)
 class Claim:
-    """What a published file says of itself; all fields are text, hashes are SHA-256 in hex."""
+    """What a published file states about itself; all fields are text, hashes are SHA-256 in hex."""
 
     generator: str  # the program, with its version
     model: str
@@ -34,7 +34,7 @@ class Claim:
         clip_sha256: str,
         consent: str,
     ) -> Claim:
-        """A claim dated now, or at SOURCE_DATE_EPOCH (seconds since 1970) where that is set.
+        """A claim dated now, or at SOURCE_DATE_EPOCH (seconds since 1970) if that is set.
 
         Source: reproducible-builds.org, the SOURCE_DATE_EPOCH specification.
         """
@@ -47,14 +47,14 @@ class Claim:
             )
         except (ValueError, OverflowError, OSError) as error:
             raise AnimateError(
-                f"SOURCE_DATE_EPOCH is not a time: {epoch!r}: "
+                f"SOURCE_DATE_EPOCH={epoch!r} is not a time: "
                 "set it to whole seconds since 1970, or unset it"
             ) from error
         created = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         return cls(generator, model, model_sha256, photo_sha256, clip_sha256, created, consent)
 
     def json(self) -> str:
-        """Canonical JSON: keys sorted, no spaces, ASCII. Equal claims are equal bytes."""
+        """Canonical JSON: keys sorted, no spaces, ASCII. Equal claims give equal bytes."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     @classmethod
@@ -63,16 +63,16 @@ class Claim:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise AnimateError(f"not a claim: {text[:40]!r} is no JSON") from error
+            raise AnimateError(f"not a claim: {text[:40]!r} is not JSON") from error
         names = {f.name for f in fields(cls)}
         if not isinstance(value, dict) or set(value) != names:
             raise AnimateError(
                 f"not a claim: expected an object with the keys {', '.join(sorted(names))}"
             )
         if not all(isinstance(v, str) for v in value.values()):
-            raise AnimateError("not a claim: every value has to be text")
+            raise AnimateError("not a claim: every value must be text")
         return cls(**value)
 
     def content_id(self) -> int:
-        """The first 32 bits of the SHA-256 of the canonical JSON: what the pixels carry."""
+        """The first 32 bits of the SHA-256 of the canonical JSON; the pixels carry them."""
         return int.from_bytes(hashlib.sha256(self.json().encode("ascii")).digest()[:4], "big")

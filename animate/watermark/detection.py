@@ -1,34 +1,33 @@
-"""Find the mark: whether, where, which seconds, whose key, and what it says; with proof.
+"""Detect the mark: whether, where and in which seconds it is there, whose key made it, its payload.
 
-From the mean of the frames, every step up to the numbers a_k looks only at the picture and never at
-a key (spectrum.py). Then S = sum(s_k a_k) / |a| over the waves of one purpose, s_k being their
-signs: for the pilot known, for the rest known up to a code word. A picture that was not marked is
-independent of the signs, so by Hoeffding's inequality P(S >= t) <= exp(-t^2 / 2) whatever the
-picture is: a proof, not a fit. Over N hypotheses the union bound gives p <= N exp(-t^2 / 2). Five
-tests share the risk, a fifth each, and count all that they could ever have tried:
+The numbers a_k are computed from the mean of the frames; up to there no step uses a key
+(spectrum.py). Then S = sum(s_k a_k) / |a| over the waves of one purpose. The signs s_k are known
+for the pilot; for tag and body they are known up to a code word. An unmarked picture is independent
+of the signs. So Hoeffding's inequality gives P(S >= t) <= exp(-t^2 / 2) for every picture: a proof,
+not a fit. Over N hypotheses the union bound gives p <= N exp(-t^2 / 2). Five tests share the risk,
+a fifth each. Each counts every hypothesis that it could ever have tried:
 
 * the pilot as published: versions x stretches of time x plain or mirrored x 2 weighings; S > 5.8
   for a still, 6.6 for a clip of a minute;
-* the pilot anywhere, coarsely: versions x 7 stretches x 6.5e6 places; S > 8.2;
-* the pilot anywhere, finely: versions x 7 stretches x 1.1e12 places x 2 weighings; S > 9.6;
-* the body's best code word, as published and anywhere: 2^48 words x 2^8 nonces x keys x what the
-  pilot's test counts there; it speaks where somebody has taken the pilot out.
+* the pilot anywhere, coarse search: versions x 7 stretches x 6.5e6 places; S > 8.2;
+* the pilot anywhere, fine search: versions x 7 stretches x 1.1e12 places x 2 weighings; S > 9.6;
+* the body's best code word, as published and anywhere (two tests): 2^48 words x 2^8 nonces x keys x
+  the pilot test's count there; these detect a mark whose pilot somebody removed.
 
-All of this is done for the picture as it lies; where nothing is found, it is done for its quarter
-turns, less exhaustively. Their p counts all four. An upright mark's p counts one, and the sum still
-holds: p <= 1e-6 takes S >= 5.798, and there the tight bound P(S >= t) <= 3.178 P(Z >= t), Z normal,
-is below 1.268 / t exp(-t^2 / 2) < 0.219 exp(-t^2 / 2): less than a quarter of what is counted. (V.
+The tests run on the picture as it lies; if they find nothing, on its three quarter turns, less
+exhaustively. The p of a turned mark counts all four orientations, that of an upright mark only one.
+The sum still holds. p <= 1e-6 needs S >= 5.798; there the tight bound P(S >= t) <= 3.178 P(Z >= t),
+Z normal, is below 1.268 / t exp(-t^2 / 2) < 0.219 exp(-t^2 / 2): under a quarter of the count. (V.
 Bentkus, D. Dzindzalieta, A tight Gaussian bound for weighted sums of Rademacher random variables,
-theorem 1.1, Bernoulli 21, 2015.) So upright marks take less than a quarter of the risk, the three
-turns a quarter each. Where nothing is found, all four are counted.
+theorem 1.1, Bernoulli 21, 2015.) So upright marks use less than a quarter of the risk, the three
+turns a quarter each. If nothing is found, p counts all four.
 
-A payload is reported only where one of them proves a mark (p <= 1e-6) and a decoded body carries
-the right HMAC of 16 bits and the nonce of 8 that it was read with. On a marked file whose body is
-lost, at most 18 looks x 2 weighings x 52 words are tried with each key and version, so that a wrong
-payload passes once in 9,000 such files.
+A payload is reported only if a test proves a mark (p <= 1e-6), and a decoded body has the right
+16-bit HMAC and the 8-bit nonce used to read it. On a marked file whose body is lost, each key and
+version tries at most 18 looks x 2 weighings x 52 words: a wrong payload passes once in 9,000 files.
 
-The proof takes the signs for random (they are HMAC-SHA256 and SHAKE-256 of a key), and says nothing
-of a picture whose maker knows the key: under the public toolkit key, a mark can be forged.
+The proof assumes random signs (they are HMAC-SHA256 and SHAKE-256 of a key). It doesn't cover a
+picture whose maker knows the key: anyone can forge a mark under the public toolkit key.
 """
 
 from __future__ import annotations
@@ -68,27 +67,27 @@ from animate.watermark.spectrum import (
 )
 
 THRESHOLD = 1e-6  # false positives per file, over all hypotheses
-WORKING = 256  # cells to the short side at which the whole is kept
-SPANS = 64  # stretches of time that are kept apart; longer clips get longer stretches
-SEARCHED = 7  # stretches that are searched everywhere: the whole, halves, quarters
-TESTS = 5
-UNREAD = 8  # looks that show a mark whose body can't be read: no more are tried
-STARTS = 8  # of the coarse search that the fine one climbs from
+WORKING = 256  # cells along the short side of the mean over all frames
+SPANS = 64  # most spans with a mean of their own; longer clips have longer spans
+SEARCHED = 7  # stretches searched at every place: the whole, halves, quarters
+TESTS = 5  # tests that share THRESHOLD
+UNREAD = 8  # stop after so many looks with a mark but without a readable body
+STARTS = 8  # places of the coarse search that the fine search starts from
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found under all the keys tried; p_value = bound(statistic, hypotheses)."""
+    """The result over all keys tried; p_value = bound(statistic, hypotheses)."""
 
     marked: bool  # p_value <= 1e-6: this toolkit's mark, or an imitation of its public part
     p_value: float  # a proven upper bound, all hypotheses counted
-    payload: Payload | None  # what a key of those tried reads; its HMAC fits
-    authentic: bool  # there is a payload: whoever made it had the key
+    payload: Payload | None  # read under one of the keys; its HMAC is right
+    authentic: bool  # a payload was read: its maker had the key
     statistic: float
     hypotheses: int
     version: int | None
-    key_id: int | None = None  # of the mark's key, whether it was among those tried or not
-    seconds: tuple[tuple[float, float], ...] = ()  # from, to: where the mark is, in order
+    key_id: int | None = None  # of the mark's key, tried or not
+    seconds: tuple[tuple[float, float], ...] = ()  # (from, to) of each marked stretch, in order
     place: Place | None = None  # how the mark lies in the picture
 
 
@@ -100,7 +99,7 @@ NOTHING = Detection(False, 1.0, None, False, 0.0, 1, None)
 
 @dataclass
 class Span:
-    """The mean of a stretch of frames, (h, w, 3); float16, at most 128 cells to the short side."""
+    """Mean of consecutive frames, (h, w, 3) float16, at most 128 cells along the short side."""
 
     first: int
     last: int  # one past
@@ -109,9 +108,9 @@ class Span:
 
 @dataclass
 class Kept:
-    """What is remembered of a file, whatever its length: its mean, and that of each second."""
+    """The mean of a file and of each span, in memory that does not grow with its length."""
 
-    whole: np.ndarray  # (h, w, 3) float32, at most 256 cells to the short side
+    whole: np.ndarray  # (h, w, 3) float32, at most 256 cells along the short side
     spans: list[Span]
 
     @property
@@ -120,9 +119,9 @@ class Kept:
 
 
 def keep(frames: Iterable[np.ndarray], rate: Fraction | float) -> Kept:
-    """Means over all frames and over each second, or over longer spans once there are 64.
+    """Average all frames, and each second of them, or longer spans once there are 64.
 
-    Frames are uint8 (H, W, 3) RGB of one size. AnimateError for none.
+    Frames are uint8 (H, W, 3) RGB. Raises AnimateError if there are none or their sizes differ.
     """
     spans: list[Span] = []
     whole, total, first, seconds, index = None, None, 0, 1, -1
@@ -131,8 +130,8 @@ def keep(frames: Iterable[np.ndarray], rate: Fraction | float) -> Kept:
             total = np.zeros(frame.shape, np.uint32)
         elif frame.shape != total.shape:
             raise AnimateError(
-                f"frame {index} is {frame.shape[1]}x{frame.shape[0]}, unlike those before: "
-                "verify files of one frame size"
+                f"frame {index} is {frame.shape[1]}x{frame.shape[0]}, earlier frames differ: "
+                "use a file with one frame size"
             )
         elif index >= round((len(spans) + 1) * seconds * float(rate)):
             whole = _add(whole, spans, total, first, index)
@@ -144,7 +143,7 @@ def keep(frames: Iterable[np.ndarray], rate: Fraction | float) -> Kept:
         total += frame
     if total is None:
         raise AnimateError(
-            "no frame to look for a watermark in: use a picture or a clip with at least one frame"
+            "no frames to search for a watermark: use a picture or a clip with at least one frame"
         )
     return Kept(_add(whole, spans, total, first, index + 1) / (index + 1), spans)
 
@@ -152,7 +151,7 @@ def keep(frames: Iterable[np.ndarray], rate: Fraction | float) -> Kept:
 def _add(
     whole: np.ndarray | None, spans: list[Span], total: np.ndarray, first: int, last: int
 ) -> np.ndarray:
-    """Close a span: append its mean, return the sum of all so far."""
+    """Close a span: append its mean, return the sum of all frames so far."""
     short = min(total.shape[:2])
     working = reduced(total, WORKING) if short > WORKING else total.astype(np.float32)
     mean = working / np.float32(last - first)
@@ -161,17 +160,17 @@ def _add(
     return working if whole is None else whole + working
 
 
-def _joined(some: Sequence[Span]) -> Span:
+def _joined(spans: Sequence[Span]) -> Span:
     """The mean over several spans."""
-    count = sum(span.last - span.first for span in some)
-    mean = np.zeros(some[0].mean.shape, np.float32)
-    for span in some:
+    count = sum(span.last - span.first for span in spans)
+    mean = np.zeros(spans[0].mean.shape, np.float32)
+    for span in spans:
         mean += span.mean * np.float32((span.last - span.first) / count)
-    return Span(some[0].first, some[-1].last, mean.astype(np.float16))
+    return Span(spans[0].first, spans[-1].last, mean.astype(np.float16))
 
 
 def stretches(kept: Kept) -> Iterator[np.ndarray]:
-    """The means of the whole, its halves, quarters, and so on down to the spans themselves."""
+    """Yield the means of the whole, its halves, quarters, and so on down to single spans."""
     yield kept.whole
     level = [kept.spans]
     while level := [
@@ -194,29 +193,28 @@ def detect(
     rate: Fraction | float = 25,
     thorough: bool = True,
 ) -> Detection:
-    """Look for a mark under one key or several in frames of one size; a still is one frame.
+    """Look for a mark under one or more keys in frames of one size; a still is one frame.
 
-    Frames are uint8 (H, W, 3) RGB, `rate` of them a second. Constant memory: they are summed as
-    they come, each second also apart. First the picture is looked at as it would lie if nobody had
-    cut, turned or scaled it, or only laid it on its side or head; if no mark is there and unless
-    `thorough` is False, everywhere.
-    AnimateError where there is no frame or no key.
+    `frames` are uint8 (H, W, 3) RGB, `rate` per second. Memory is constant: frames are summed as
+    they come, over the file and over each second. The first tests expect the picture as published,
+    or turned by quarters. If they find no mark, `thorough` searches all scales, angles and shifts.
+    Raises AnimateError without a frame or a key.
     """
     keys = (keys,) if isinstance(keys, bytes) else tuple(dict.fromkeys(keys))
     if not keys:
-        raise AnimateError("no key to look for a watermark with: give at least one")
+        raise AnimateError("no key to detect a watermark with: give at least one")
     kept = keep(frames, rate)
     best = NOTHING
     for stage in _stages(kept, thorough):
         for version, looks in stage:
             unread = 0
             for look in looks:
-                found = _judged(look, keys, version)
-                best = min(best, found, key=_preference)
-                unread += found.marked
+                result = _judged(look, keys, version)
+                best = min(best, result, key=_preference)
+                unread += result.marked
                 if best.payload is not None or unread == UNREAD:
                     break
-        if best.marked:  # the place is known, then
+        if best.marked:  # later stages only look at other places
             break
     if not best.marked or kept.spans[-1].last == 1:
         return best
@@ -229,18 +227,18 @@ def _preference(found: Detection) -> tuple[bool, float]:
 
 @dataclass(frozen=True)
 class Look:
-    """A way to see the picture: its transform, and of how many it was chosen."""
+    """The picture's transform at one place, and the number of places that one was chosen from."""
 
     place: Place
     spectrum: np.ndarray  # (3, 128, 65)
     tries: int
-    read: bool = True  # whether to read a body where the pilot alone proves nothing
-    coarse: float = 0.0  # the coarse search's statistic, and its tries
+    read: bool = True  # whether to read the body even if the pilot proves nothing
+    coarse: float = 0.0  # statistic of the coarse search
     coarse_tries: int = 1
 
 
 def _stages(kept: Kept, thorough: bool) -> Iterator[list[tuple[MarkVersion, Iterator[Look]]]]:
-    """The looks of every version, in the order in which they are tried: what is quick first."""
+    """Looks of every version, in the order they are tried: quick ones first."""
     yield [(version, _published(kept)) for version in VERSIONS.values()]
     yield [(version, _published_turned(kept)) for version in VERSIONS.values()]
     if thorough:
@@ -255,7 +253,7 @@ def _stages(kept: Kept, thorough: bool) -> Iterator[list[tuple[MarkVersion, Iter
 
 
 def _published(kept: Kept) -> Iterator[Look]:
-    """The picture as it would lie if nobody had cut, scaled or turned it; the whole file first."""
+    """Looks at the picture as published: uncut, unscaled, unturned. The whole file comes first."""
     for number, mean in enumerate(stretches(kept)):
         spectrum = as_published(mean)
         yield Look(Place(), spectrum, 2 * kept.stretches, number == 0)
@@ -263,7 +261,7 @@ def _published(kept: Kept) -> Iterator[Look]:
 
 
 def _published_turned(kept: Kept) -> Iterator[Look]:
-    """The picture as it would lie if somebody had laid it on its side or head, and no more."""
+    """Looks at the picture as published, but for quarter turns."""
     few = min(SEARCHED, kept.stretches)
     for number, mean in enumerate(islice(stretches(kept), few)):
         for quarters in range(1, search.QUARTERS):
@@ -275,7 +273,7 @@ def _published_turned(kept: Kept) -> Iterator[Look]:
 def _anywhere(
     flats: Sequence[np.ndarray], starts: Sequence[search.Start], version: MarkVersion
 ) -> Iterator[Look]:
-    """The likeliest places of all in flattened pictures (3, h, w), from the best start on."""
+    """Looks at the likeliest places in flattened pictures (3, h, w), from the best start on."""
     for start in starts:
         flat = set_upright(flats[start.picture], start.place.quarters)
         least = search.HOPELESS if start.place.quarters else 0.0
@@ -292,26 +290,26 @@ def _anywhere(
 
 
 def as_published(mean: np.ndarray, quarters: int = 0) -> np.ndarray:
-    """(3, 128, 65) the transform of a picture (h, w, 3) that nobody has cut, scaled or turned.
+    """(3, 128, 65) transform of a picture (h, w, 3) in its published geometry.
 
-    Except for quarter turns clockwise, which are undone.
+    Undoes `quarters` clockwise quarter turns.
     """
     sheet = set_upright(folded(flattened(reduced(mean, GRID))), quarters)
     return np.fft.rfft2(sheet, norm="ortho") * half_cell(GRID)
 
 
 def _judged(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detection:
-    """The decision on one look: the least p of its tests, and the payload where there is one.
+    """Decide on one look: the smallest p of its tests, and the payload if one can be read.
 
-    A body is read in full only where a mark is proven: nothing that it says counts elsewhere.
+    The body is read in full only if a mark is proven: otherwise its content does not count.
     """
     weighings = weighed(look.spectrum, version)
     turns = search.QUARTERS if look.place.quarters else 1
     count = TESTS * len(VERSIONS) * look.tries * turns * WEIGHINGS
     words = count * len(keys) << bits.BODY_BITS + bits.NONCE_BITS
-    heard = max(search.pilot_statistic(a, version) for a in weighings)
-    tests = [(heard, count), (look.coarse, TESTS * len(VERSIONS) * look.coarse_tries * turns)]
-    proven = bound(heard, count) <= THRESHOLD
+    pilot_score = max(search.pilot_statistic(a, version) for a in weighings)
+    tests = [(pilot_score, count), (look.coarse, TESTS * len(VERSIONS) * look.coarse_tries * turns)]
+    proven = bound(pilot_score, count) <= THRESHOLD
     if look.read and not proven:
         loudest = loudest_word(weighings, keys, version)
         proven = min(bound(loudest, words), *(bound(s, n) for s, n in tests)) <= THRESHOLD
@@ -320,13 +318,15 @@ def _judged(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detectio
     tests += [(reading.statistic, words) for reading in readings]
     p, statistic, hypotheses = min((bound(s, n), s, n) for s, n in tests)
     if p > THRESHOLD:
-        hypotheses *= search.QUARTERS // turns  # the others are tried, too, then
+        hypotheses *= search.QUARTERS // turns  # unmarked files go through all orientations
         p = bound(statistic, hypotheses)
         return Detection(False, p, None, False, statistic, hypotheses, None)
-    said = max(readings, key=lambda reading: reading.rank, default=Reading(0.0, None)).payload
-    owner = said.key_id if said is not None else read_key_id(weighings, keys, version)
-    who, where = (version.number, owner), look.place
-    return Detection(True, p, said, said is not None, statistic, hypotheses, *who, place=where)
+    payload = max(readings, key=lambda reading: reading.rank, default=Reading(0.0, None)).payload
+    owner = payload.key_id if payload is not None else read_key_id(weighings, keys, version)
+    return Detection(
+        True, p, payload, payload is not None, statistic, hypotheses, version.number, owner,
+        place=look.place,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- which seconds
@@ -335,14 +335,14 @@ def _judged(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detectio
 def _seconds(
     spans: Sequence[Span], found: Detection, keys: Sequence[bytes], rate: float
 ) -> tuple[tuple[float, float], ...]:
-    """The stretches where the mark that was found is heard, those that touch made one."""
+    """(from, to) of each stretch in which the detected mark shows; adjacent ones are merged."""
     waves, sign = _expected(found, keys)
     out: list[tuple[float, float]] = []
     for span in spans:
-        seen = _seen(span.mean.astype(np.float32), found.place or Place())
-        weighings = weighed(seen, _version(found))
-        heard = weighings.reshape(WEIGHINGS, -1)[:, waves.index]
-        scores = (heard * sign.conj()).real.sum(1) / (np.linalg.norm(heard, axis=1) + search.TINY)
+        spectrum = _seen(span.mean.astype(np.float32), found.place or Place())
+        weighings = weighed(spectrum, _version(found))
+        values = weighings.reshape(WEIGHINGS, -1)[:, waves.index]
+        scores = (values * sign.conj()).real.sum(1) / (np.linalg.norm(values, axis=1) + search.TINY)
         if bound(float(scores.max()), WEIGHINGS) > SECOND:
             continue
         start, end = span.first / rate, span.last / rate
@@ -353,12 +353,12 @@ def _seconds(
 
 
 def _version(found: Detection) -> MarkVersion:
-    """The version that was found, V1 where none was."""
+    """The detected version, V1 if there is none."""
     return V1 if found.version is None else VERSIONS[found.version]
 
 
 def _expected(found: Detection, keys: Sequence[bytes]) -> tuple[Waves, np.ndarray]:
-    """The waves and signs of the mark that was found; without a payload the pilot's alone."""
+    """The waves and signs of the detected mark; without a payload, only the pilot's."""
     version = _version(found)
     if found.payload is None:
         waves = layout(version).pilot
@@ -368,23 +368,23 @@ def _expected(found: Detection, keys: Sequence[bytes]) -> tuple[Waves, np.ndarra
 
 
 def correlation_map(mean: np.ndarray, found: Detection) -> np.ndarray:
-    """(128, 128) the pilot's statistic at every shift around the place that was found.
+    """(128, 128) pilot statistic at every shift around the detected place.
 
-    `mean` (h, w, 3) is the mean of the frames. Evidence: a mark is one peak in the middle, of a
-    height that noise, which is all around it, never has.
+    `mean` (h, w, 3) is the mean of the frames. The evidence for a mark is one peak in the middle,
+    higher than the noise around it ever gets.
     """
     version = _version(found)
     best = np.zeros((GRID, GRID))
     for a in weighed(_seen(mean, found.place or Place()), version):
-        heard = np.conj(pilot(version)) * a
-        match = np.fft.irfft2(heard.sum(0), s=(GRID, GRID)) * GRID**2 / 2
-        match /= np.linalg.norm(heard) / math.sqrt(2) + search.TINY
+        product = np.conj(pilot(version)) * a
+        match = np.fft.irfft2(product.sum(0), s=(GRID, GRID)) * GRID**2 / 2
+        match /= np.linalg.norm(product) / math.sqrt(2) + search.TINY
         best = max(best, np.fft.fftshift(match), key=lambda m: m[GRID // 2, GRID // 2])
     return best
 
 
 def _seen(mean: np.ndarray, place: Place) -> np.ndarray:
-    """(3, 128, 65) the transform of a picture (h, w, 3) from a place."""
+    """(3, 128, 65) transform of a picture (h, w, 3) at a place."""
     if replace(place, mirrored=False, quarters=0) == Place():
         spectrum = as_published(mean, place.quarters)
         return mirrored(spectrum) if place.mirrored else spectrum

@@ -1,4 +1,4 @@
-"""Put the mark into frames, one at a time: a still field for each shot, added to all its frames."""
+"""Embed the mark in frames, one at a time: each shot gets a constant field, added to its frames."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ from animate.watermark.spectrum import (
     weighed,
 )
 
-DEFAULT = Watermark.strength  # grey levels, root mean square over R, G, B: 40.6 dB
-FLOOR = 2.0  # 42.1 dB; weaker marks do not survive publishing for sure
-CEILING = 8.0
-SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get less of it:
-LARGE = 0.85  # of the strength, 42.0 dB by default, ...
-UNEVEN = 1.9  # ... and no place more than 1.9 times that, in pictures that are mostly flat ...
-LEAST = 0.6  # ... as long as this share of it is left
-HUGE = 640  # pixels of the short side: what is above gets no more than it needs, ...
-ENOUGH = 24.0  # ... the pilot's S as published, and at least LEAST of the rest
-LOUDER = (1.0, 1.3, 1.7)  # times the strength, where what the mark says can't be read otherwise
-PRESENT = 5.8  # the pilot's S from which a mark may lie in a picture already
+DEFAULT = Watermark.strength  # grey levels, root mean square over R, G, B; PSNR 40.6 dB
+FLOOR = 2.0  # lowest strength, PSNR 42.1 dB; weaker marks may not survive publishing
+CEILING = 8.0  # highest strength
+SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get a weaker one
+LARGE = 0.85  # above SMALL, share of the strength; PSNR 42.0 dB by default
+UNEVEN = 1.9  # above SMALL, factor over LARGE that no area may exceed; limits mostly flat pictures
+LEAST = 0.6  # smallest share of the strength that UNEVEN and ENOUGH may leave
+HUGE = 640  # pixels of the short side; larger pictures get no more strength than ENOUGH needs
+ENOUGH = 24.0  # above HUGE, pilot statistic S that is enough in the published picture
+LOUDER = (1.0, 1.3, 1.7)  # factors of the strength, tried until the payload can be read
+PRESENT = 5.8  # pilot statistic S from which a picture may already be marked
 
-SMALLEST = 32  # pixels a side
-THUMB = 16  # samples a side by which shots are told apart
-CUT, DRIFT = 24.0, 10.0  # mean change of a thumbnail, grey levels: another shot, another look
-REST = 25  # frames between fields at least, unless there is a cut
-FADE = 16  # frames of a cross-fade, a power of two
+SMALLEST = 32  # shortest side of a picture, pixels
+THUMB = 16  # samples per side of the thumbnails that tell shots apart
+CUT, DRIFT = 24.0, 10.0  # mean change of a thumbnail, grey levels: a cut, a gradual change of scene
+REST = 25  # frames between two fields at least, except at a cut
+FADE = 16  # frames of a cross-fade between two fields, a power of two
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What to embed: a payload, the key it was made with, and a strength.
+    """What to embed: a payload, the key that made it, and a strength.
 
-    `strength` is the change of a picture in grey levels, root mean square over R, G, B, from FLOOR
-    to CEILING, at 320 pixels and below; larger pictures get 0.85 of it, less where most of the
-    picture is flat and bright, and above 640 pixels no more than they need. A picture that drowns
-    the payload, such as a collage of a hundred faces, gets up to 1.7 times the strength.
-    AnimateError for a strength outside, or a payload of another key or unknown version.
+    `strength` is the change in grey levels, root mean square over R, G, B, from FLOOR to CEILING,
+    up to 320 pixels of the short side. Larger pictures get 0.85 of it, mostly flat and bright ones
+    less, and those above 640 pixels no more than they need. A picture that drowns the payload, such
+    as a collage of a hundred faces, gets up to 1.7 times the strength. Raises AnimateError for a
+    strength out of range, or a payload of another key or of an unknown version.
     """
 
     payload: Payload
@@ -74,7 +74,7 @@ class Mark:
         number = isinstance(self.strength, (int, float))
         if not number or not FLOOR <= self.strength <= CEILING:
             raise AnimateError(
-                f"watermark strength {self.strength}: use {FLOOR} to {CEILING} "
+                f"watermark.strength={self.strength}: use {FLOOR} to {CEILING} "
                 f"(default {DEFAULT}); the mark can't be switched off"
             )
         if self.payload.version not in VERSIONS:
@@ -83,33 +83,35 @@ class Mark:
             )
         if not self.payload.authentic(self.key):
             raise AnimateError(
-                "the watermark's payload was made with another key: use Payload.of(claim, key)"
+                "the watermark's payload was made with another key: use "
+                "Mark(Payload.of(claim, key), key)"
             )
 
 
 class Embedder:
     """Marks frames of one size, one at a time: `embedder(frame)`, uint8 (H, W, 3) RGB in and out.
 
-    A frame changes by no more than the mark's strength says (root mean square), and by what takes
-    out a former mark; less where the picture is flat and bright, where a mottle of colour would
-    show first. The first frame of a shot shapes the field and the shot's other frames get the same,
-    until a cut, or until the picture has become another one bit by bit: then a new field fades in.
-    One embedder for each file, frames in order; it remembers no more than two fields and never
-    looks ahead, so that a live stream can be marked.
+    A frame changes by at most the mark's strength (root mean square), plus the removal of an
+    earlier mark. Flat and bright areas change less: mottled colour would show there first. The
+    first frame of a shot shapes the field, and the shot's other frames get the same one. A cut
+    starts a new field; if the picture changes gradually, a new field fades in. Use one embedder per
+    file, frames in order. It keeps at most two fields and never looks ahead, so it can mark a live
+    stream.
     """
 
     def __init__(self, mark: Mark, height: int, width: int):
         if min(height, width) < SMALLEST:
             raise AnimateError(
-                f"a picture of {width}x{height} is too small for a mark: use {SMALLEST} a side"
+                f"a picture of {width}x{height} is too small for a watermark: "
+                f"use at least {SMALLEST} pixels a side"
             )
         self.mark, self.shape = mark, (height, width, 3)
-        self.field: np.ndarray | None = None  # (H, W, 3) int16, what is added now
-        self.old: np.ndarray  # the ends of a cross-fade
-        self.new: np.ndarray
-        self.first: np.ndarray  # thumbnails: of the frame that made the field, and of the last one
-        self.last: np.ndarray
-        self.fading = self.age = 0  # frames: left of it, since the newest field was made
+        self.field: np.ndarray | None = None  # (H, W, 3) int16, the field in use
+        self.old: np.ndarray  # field at the start of a cross-fade
+        self.new: np.ndarray  # field at its end
+        self.first: np.ndarray  # thumbnail of the frame that shaped the field
+        self.last: np.ndarray  # thumbnail of the previous frame
+        self.fading = self.age = 0  # frames left of the cross-fade, frames since the newest field
         places = [(2 * np.arange(THUMB) + 1) * size // (2 * THUMB) for size in (height, width)]
         self.grid = np.ix_(*places)
 
@@ -127,7 +129,7 @@ class Embedder:
         return out
 
     def _follow(self, frame: np.ndarray) -> None:
-        """Make a field for a shot that begins; go on with a cross-fade."""
+        """Make a field when a shot begins; continue a cross-fade."""
         thumb = frame[self.grid].astype(np.int16)
         self.age += 1
         if self.field is None or np.abs(thumb - self.last).mean() > CUT:
@@ -151,49 +153,49 @@ class Embedder:
         if not fading:
             self._show(self.new)
 
-    def _show(self, now: np.ndarray) -> None:
-        """Split a field into bytes: adding and subtracting within limits is fast then."""
-        self.field = now
-        self.up = np.maximum(now, 0).astype(np.uint8)
-        self.down = (self.up - now).astype(np.uint8)
+    def _show(self, field: np.ndarray) -> None:
+        """Split a field into uint8 parts to add and to subtract: that makes clipping fast."""
+        self.field = field
+        self.up = np.maximum(field, 0).astype(np.uint8)
+        self.down = (self.up - field).astype(np.uint8)
         self.room = 255 - self.up
 
 
 def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
-    """(H, W, 3) int16 what a mark adds to the frames of a shot that begins with `frame`, RGB.
+    """(H, W, 3) int16 field for a shot that begins with `frame`, RGB.
 
-    A mark that lies in the picture already, under the same key or the public one, is taken out:
-    two would drown each other. The picture says what it is now; what it came from says the claim.
+    Removes an earlier mark under the same key or the public one, because two marks drown each
+    other. The new mark says what the picture is now; its claim says what it came from.
     """
     short = min(frame.shape[:2])
     cells = reduced(frame, GRID)
-    seen = upright(flattened(cells))
-    power, mask = nearby_power(seen), visual_masking(cells)
+    spectrum = upright(flattened(cells))
+    power, mask = nearby_power(spectrum), visual_masking(cells)
     change = pattern(mark.payload, mark.key, power, mask, frame.shape)
     strength = mark.strength
     if short > SMALL:
         even = UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max())
         strength *= LARGE * min(max(even, LEAST), 1.0)
-    gone = np.zeros(1, np.float32)
-    former = existing_mark(seen, (mark.key, TOOLKIT_KEY))
+    removal = np.zeros(1, np.float32)
+    former = existing_mark(spectrum, (mark.key, TOOLKIT_KEY))
     if former is not None:
-        gone = pattern(*former, power, mask, frame.shape)
-        gone *= -_strength(*former, power, cells, reduced(gone, GRID))
-    out = _levels(change, strength, gone)
+        removal = pattern(*former, power, mask, frame.shape)
+        removal *= -_strength(*former, power, cells, reduced(removal, GRID))
+    out = _levels(change, strength, removal)
     if short > HUGE:
-        heard = _pilot_score(frame + out, mark) - max(_pilot_score(frame + gone, mark), 0.0)
-        out = _levels(change, strength * min(max(ENOUGH / max(heard, 1.0), LEAST), 1.0), gone)
+        gain = _pilot_score(frame + out, mark) - max(_pilot_score(frame + removal, mark), 0.0)
+        out = _levels(change, strength * min(max(ENOUGH / max(gain, 1.0), LEAST), 1.0), removal)
     for louder in LOUDER:
         if _readable(frame + out, mark):
             break
-        out = _levels(change, min(louder * mark.strength, CEILING), gone)
+        out = _levels(change, min(louder * mark.strength, CEILING), removal)
     return out
 
 
 def pattern(
     payload: Payload, key: bytes, power: np.ndarray, mask: np.ndarray, size: tuple[int, ...]
 ) -> np.ndarray:
-    """(H, W, 3) a payload's mark for a picture of that size, power and mask, of rms 1."""
+    """(H, W, 3) a payload's mark with rms 1, for a picture of that size, nearby power and mask."""
     height, width = size[:2]
     short = min(height, width)
     version = VERSIONS[payload.version]
@@ -202,53 +204,53 @@ def pattern(
     weight = np.where(waves.slot == 0, version.pilot, of_tag)
     spectrum = np.zeros(3 * GRID * HALF, np.complex64)
     spectrum[waves.index] = shape(power, version).reshape(-1)[waves.index] * weight * sign
-    spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # what the pixels can hold
+    spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # no waves too fine
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
     planes = np.stack([_real(rows @ plane, columns) for plane in spectrum])  # Y, Cb, Cr (3, H, W)
     planes *= _enlarged(mask, height, width)
     flat = planes.reshape(3, -1)
     power_of = flat @ flat.T  # (3, 3): sums of products over all pixels
-    luma, all_of_it = power_of[0, 0], np.trace(BACKWARD @ power_of @ BACKWARD.T) / 3
+    luma, total = power_of[0, 0], np.trace(BACKWARD @ power_of @ BACKWARD.T) / 3
     share = version.luma_share * (2 / 3 if short > SMALL else 1)
     to_rgb = BACKWARD.copy()
-    if luma > 0:  # pictures below 67 pixels can't hold its waves
-        to_rgb[:, 0] *= np.sqrt(share / (1 - share) * max(all_of_it / luma - 1, 0))
+    if luma > 0:  # pictures below 67 pixels can't hold luma waves
+        to_rgb[:, 0] *= np.sqrt(share / (1 - share) * max(total / luma - 1, 0))
     to_rgb /= np.sqrt(np.trace(to_rgb @ power_of @ to_rgb.T) / flat.size)
     return (flat.T @ to_rgb.T.astype(np.float32)).reshape(height, width, 3)
 
 
 def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(H, W) the real part of a @ b.T, complex (H, n) and (W, n)."""
+    """(H, W) the real part of a @ b.T, for complex a (H, n) and b (W, n)."""
     return np.hstack([a.real, -a.imag]) @ np.hstack([b.real, b.imag]).T
 
 
-def existing_mark(seen: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
-    """The payload, and its key, that can be read in a picture of transform (3, 128, 65), uncut."""
+def existing_mark(spectrum: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload, bytes] | None:
+    """The payload and key of the mark in an uncut picture's transform (3, 128, 65), if any."""
     for version in VERSIONS.values():
-        weighings = weighed(seen, version)
+        weighings = weighed(spectrum, version)
         if max(pilot_statistic(a, version) for a in weighings) < PRESENT:
             continue
         for key, a in product(dict.fromkeys(keys), weighings):
-            said = read(a, key, version).payload
-            if said is not None:
-                return said, key
+            payload = read(a, key, version).payload
+            if payload is not None:
+                return payload, key
     return None
 
 
 def _strength(
-    payload: Payload, key: bytes, power: np.ndarray, cells: np.ndarray, its: np.ndarray
+    payload: Payload, key: bytes, power: np.ndarray, cells: np.ndarray, mark_cells: np.ndarray
 ) -> float:
-    """How much of a mark's cells `its` lies in cells (h, w, 3): without it nothing is heard."""
+    """The multiple of `mark_cells` in cells (h, w, 3): subtracting it silences the mark."""
     waves, sign = carried(payload, key)
     matched = sign * (shape(power, VERSIONS[payload.version]) / power).reshape(-1)[waves.index]
 
-    def heard(strength: float) -> float:
-        seen = upright(flattened(cells - strength * its))
-        return float(np.vdot(matched, seen.reshape(-1)[waves.index]).real)
+    def response(strength: float) -> float:
+        spectrum = upright(flattened(cells - strength * mark_cells))
+        return float(np.vdot(matched, spectrum.reshape(-1)[waves.index]).real)
 
     low, high = 0.0, DEFAULT
-    for _ in range(2):  # secants
-        first, second = heard(low), heard(high)
+    for _ in range(2):  # steps of the secant method
+        first, second = response(low), response(high)
         if first == second:
             break
         low, high = high, high - second * (high - low) / (second - first)
@@ -256,52 +258,52 @@ def _strength(
 
 
 def _pilot_score(picture: np.ndarray, mark: Mark) -> float:
-    """The pilot's S in a picture (H, W, 3) as published."""
+    """The pilot statistic S of a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
     return max(pilot_statistic(a, version) for a in _published(picture, version))
 
 
 def _readable(picture: np.ndarray, mark: Mark) -> bool:
-    """Whether the payload can be read in a picture (H, W, 3) as published."""
+    """Whether the payload can be read from a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
     readings = (read(a, mark.key, version) for a in _published(picture, version))
     return any(reading.payload == mark.payload for reading in readings)
 
 
 def _published(picture: np.ndarray, version: MarkVersion) -> np.ndarray:
-    """The transforms, as a reader weighs them, of a picture (H, W, 3) as it will be published."""
+    """(2, 3, 128, 65) the numbers a that a reader gets from a published picture (H, W, 3)."""
     return weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))), version)
 
 
-def _levels(change: np.ndarray, strength: float, gone: np.ndarray) -> np.ndarray:
-    """A change of rms 1, as strong as `strength` says, and another, in whole grey levels."""
-    change = change * math.sqrt(strength**2 - 1 / 12)  # 1/12: rounding
+def _levels(change: np.ndarray, strength: float, removal: np.ndarray) -> np.ndarray:
+    """Scale a change of rms 1 to `strength`, add `removal`, round to grey levels."""
+    change = change * math.sqrt(strength**2 - 1 / 12)  # 1/12: variance of rounding
     np.clip(change, -4 * strength, 4 * strength, out=change)
-    change += gone
+    change += removal
     return np.rint(change, out=change).astype(np.int16)
 
 
 def _waves(size: int, short: int) -> np.ndarray:
-    """(size, 128) complex: every frequency at the centres of pixels, `short` to 128 cells."""
+    """(size, 128) complex: every frequency at the pixel centres; `short` pixels are 128 cells."""
     place = (np.arange(size) + 0.5 - size / 2) / short
     turns = place[:, None] * np.fft.fftfreq(GRID, 1 / GRID)[None]
     return np.exp(2j * np.pi * turns).astype(np.complex64)
 
 
 def visual_masking(cells: np.ndarray) -> np.ndarray:
-    """(h, w) what the eye forgives in a picture (h, w, 3): little where flat and bright."""
+    """(h, w) how much change a picture (h, w, 3) hides: little where it is flat and bright."""
     luma = cells @ FORWARD[0].astype(np.float32)
     mean = blurred(luma, 2)
-    busy = np.sqrt(blurred((luma - mean) ** 2, 2))  # a slope is not busy
+    busy = np.sqrt(blurred((luma - mean) ** 2, 2))  # a slope counts as flat
     around = sliding_window_view(np.pad(busy, 2, mode="edge"), (5, 5))
-    busy = around.min((2, 3))  # nor is what is flat beside an edge
+    busy = around.min((2, 3))  # so does a flat area beside an edge
     busy /= busy + 3
     bright = np.clip((mean - 60) / 90, 0, 1)
     return blurred((0.5 + 0.8 * busy) * (1 - 0.6 * bright * (1 - busy)), 1)
 
 
 def _enlarged(cells: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(height, width) from cells, linear between their centres."""
+    """(height, width) values interpolated linearly between the centres of cells (h, w)."""
     short = min(height, width)
     for size in (height, width):
         place = (np.arange(size) + 0.5 - size / 2) * GRID / short + len(cells) / 2 - 0.5

@@ -1,9 +1,9 @@
-"""The visible label: a few words in a corner that tell people that they look at a synthetic face.
+"""The visible label: a few words in a corner that tell viewers that the face is synthetic.
 
-It is drawn before the invisible mark. Its defaults keep GB 45438-2025's floor for pictures and
-videos (clauses 5.2 and 5.4: letters of at least 5 % of the shortest side, for at least 2 seconds
-from the opening on) and show it for the whole clip, as the EU code of practice on marking and
-labelling of AI-generated content asks of deep fakes.
+It is drawn before the invisible mark is embedded. Its defaults meet GB 45438-2025 for pictures and
+videos (clauses 5.2 and 5.4: letters of at least 5 % of the shortest side, for at least the first 2
+seconds). They show the label for the whole clip, as the EU code of practice on marking and
+labelling of AI-generated content asks for deep fakes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from animate.errors import AnimateError
 from animate.options import Label
 
 FONTS = Path(__file__).resolve().parent / "fonts"
-SMALLEST = 8  # pixels; smaller letters can't be read whatever the picture's size
+SMALLEST = 8  # height of letters, pixels; smaller ones are illegible in a picture of any size
 
 
 def label_patch(
     label: Label, height: int, width: int
 ) -> tuple[slice, slice, np.ndarray, np.ndarray]:
-    """Where a label changes a picture, and the (h, w, 1) share and (h, w, 3) amount of ink there.
+    """The rows and columns that a label covers, its opacity (h, w, 1) and its colour (h, w, 3).
 
-    Raises AnimateError where no font has its letters, or the picture is too narrow for it.
+    Raises AnimateError if no font has its letters, or if the picture is too small for it.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -39,8 +39,8 @@ def label_patch(
     margin = round(0.25 * letters)
     if wide > width or high > height:
         raise AnimateError(
-            f"the label {text!r} is {wide} pixels wide, the picture {width}x{height}: use "
-            "a shorter label.text, such as AI, or a larger picture"
+            f"label.text={text!r} needs {wide}x{high} pixels, the picture has {width}x{height}: "
+            "use a shorter text, such as AI, or a larger picture"
         )
     ink = Image.new("L", (wide, high), 0)
     ImageDraw.Draw(ink).text((pad - left, pad - top), text, 255, font, anchor="ls")
@@ -55,7 +55,7 @@ def label_patch(
     dark = np.asarray(ground, np.float32)[..., None] / 255
     opaque = 0.85 if label.style == "icon" else 0.55
     share = np.maximum(white, dark * opaque)
-    colour = np.repeat(white * 255, 3, 2)  # black where the letters are not
+    colour = np.repeat(white * 255, 3, 2)  # black outside the letters
     y = margin if "top" in label.position else height - high - margin
     x = {"left": margin, "right": width - wide - margin}.get(
         label.position.split()[-1], (width - wide) // 2
@@ -65,10 +65,9 @@ def label_patch(
 
 
 def apart(label: Label, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Frames (H, W, 3) of one size with a black strip at the label's edge, where it is drawn.
+    """Add a black strip for the label to frames (H, W, 3) of one size, at the label's edge.
 
-    For pictures that are faces up to their corners. Raises AnimateError where the label is too
-    long.
+    For pictures that a face fills up to the corners. Raises AnimateError if the label is too long.
     """
     strip = None
     for frame in frames:
@@ -77,7 +76,7 @@ def apart(label: Label, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _strip(label: Label, height: int, width: int) -> tuple[int, int]:
-    """Rows to add above and below a picture for the label, which grows with the picture."""
+    """Rows to add above and below a picture for the label; the label grows with those rows."""
     rows, needed = -1, 0
     while needed > rows:
         rows = needed
@@ -88,7 +87,7 @@ def _strip(label: Label, height: int, width: int) -> tuple[int, int]:
 
 
 def _file(label: Label) -> str:
-    """The font that has all the letters."""
+    """The font file that has all letters of the label."""
     if label.font is not None:
         files = [str(label.font)]
     else:
@@ -98,8 +97,8 @@ def _file(label: Label) -> str:
         if not _missing(file, text):
             return file
     raise AnimateError(
-        f"the font has no {' '.join(_missing(files[-1], text))} for the label "
-        f"{text!r}: give one that has with label.font=FILE"
+        f"label.text={text!r}: the font lacks {' '.join(_missing(files[-1], text))}: "
+        "give a font that has them with label.font=FILE"
     )
 
 
@@ -124,13 +123,15 @@ class Labeller:
 
 
 def _missing(file: str, text: str) -> list[str]:
-    """The letters that a font has no picture of, or draws as its box for unknown ones."""
+    """The letters that a font lacks: it draws them like its box for unknown letters."""
     from PIL import ImageFont
 
     try:
         font = ImageFont.truetype(file, 32)
     except (OSError, ValueError) as error:
-        raise AnimateError(f"{file} is no font that can be read: give a TTF or OTF") from error
+        raise AnimateError(
+            f"{file} can't be read as a font: give a TTF or OTF file with label.font=FILE"
+        ) from error
     unknown = font.getmask("\U0010fffe").getbbox(), bytes(font.getmask("\U0010fffe"))
 
     def absent(letter: str) -> bool:
@@ -140,7 +141,7 @@ def _missing(file: str, text: str) -> list[str]:
 
 
 def _size(file: str, text: str, letters: float) -> int:
-    """The font size at which the text, without what hangs below the line, is `letters` high."""
+    """The font size at which the text rises at least `letters` pixels above its baseline."""
     from PIL import ImageFont
 
     size = round(letters)

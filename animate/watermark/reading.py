@@ -1,4 +1,4 @@
-"""Read what a mark says: the tag, whose it is, and the body, key by key; the bound on chance."""
+"""Read a mark's payload: the tag (key id), the body under each key; bound the false positives."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from animate.watermark.carriers import V1, MarkVersion, Waves, layout, seed, sig
 from animate.watermark.payload import TOOLKIT_KEY, Payload, key_id
 from animate.watermark.search import TINY
 
-SECOND = 1e-3  # false positives per second of a file that is marked, and per key id read
-WEIGHINGS = 2
-NONCES = 4  # likeliest ones that a body is read with
+SECOND = 1e-3  # false positives per second of a marked file, and per key id read
+WEIGHINGS = 2  # of the numbers a, see `spectrum.weighed`
+NONCES = 4  # likeliest nonces, with which `read` tries the body
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A body under one key: its best code word's statistic, and the payload if the HMAC fits."""
+    """A body under one key: its best code word's statistic; the payload if the HMAC is right."""
 
     statistic: float
     payload: Payload | None
 
     @property
     def rank(self) -> tuple[bool, float]:
-        """Of two marks under two keys the stronger one speaks: it was laid over the other."""
+        """Sort key. Of two marks under two keys, the stronger was embedded over the other."""
         return self.payload is not None, self.statistic
 
 
 def read(a: np.ndarray, key: bytes, version: MarkVersion = V1) -> Reading:
-    """Read the body from the numbers a (3, 128, 65) under a key, with the nonces that fit best."""
+    """Read the body from the numbers a (3, 128, 65) under a key, with the best-fitting nonces."""
     owner, waves = key_id(key), layout(version).body
     best = Reading(0.0, None)
     for rank, nonce in enumerate(_nonces(a, key, version)):
@@ -45,16 +45,16 @@ def read(a: np.ndarray, key: bytes, version: MarkVersion = V1) -> Reading:
         best = max(best, Reading(score, None), key=lambda reading: reading.statistic)
         others = bits.decode_others(soft) if rank == 0 else ()
         for word in (message, *others):
-            said = bits.read_body(word, owner, version.number)
-            if said.nonce == nonce and said.authentic(key):
-                return Reading(score, said)
+            payload = bits.read_body(word, owner, version.number)
+            if payload.nonce == nonce and payload.authentic(key):
+                return Reading(score, payload)
     return best
 
 
 def loudest_word(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVersion) -> float:
-    """The statistic of the body's best code word, over weighings (2, 3, 128, 65), keys and nonces.
+    """Highest statistic of a body's code word over weighings (2, 3, 128, 65), keys and nonces.
 
-    No reading has a larger one. All are decoded at once, which takes little more than one.
+    No reading has a higher one. Decodes all in one batch, which takes little longer than one.
     """
     waves, soft, norms = layout(version).body, [], []
     for key, a in product(keys, weighings):
@@ -69,13 +69,13 @@ def loudest_word(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVers
 
 
 def _nonces(a: np.ndarray, key: bytes, version: MarkVersion) -> np.ndarray:
-    """The nonces of a key's tag that fit best to the numbers a, the likeliest first."""
+    """The nonces for which a key's tag fits the numbers a best, the likeliest first."""
     fit = _tag_words(key_id(key)) @ _soft(a, layout(version).tag, _public(version))
     return np.argsort(-fit)[:NONCES]
 
 
 def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVersion) -> int | None:
-    """The key id in the tag: of the keys tried, or any; None where noise might say as much."""
+    """The key id in the tag: one of the keys', else any; None if noise could explain it."""
     waves = layout(version).tag
     for a in weighings:
         soft, norm = _soft(a, waves, _public(version)), _norm(a, waves) + TINY
@@ -92,20 +92,20 @@ def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVersi
 
 @lru_cache(64)
 def _tag_words(owner: int) -> np.ndarray:
-    """(256, 80) the code signs of a key id with every nonce."""
+    """(256, 80) code signs of a key id with every nonce."""
     return np.stack([bits.tag_signs(owner, nonce) for nonce in range(1 << bits.NONCE_BITS)])
 
 
 @cache
 def _public(version: MarkVersion) -> np.ndarray:
-    """(K,) the signs of the tag's waves."""
+    """(K,) signs of the tag's waves."""
     return signs(seed(TOOLKIT_KEY, "tag", version), layout(version).tag)
 
 
 def _soft(a: np.ndarray, waves: Waves, sign: np.ndarray) -> np.ndarray:
-    """(bits,) what the waves of each code bit say together."""
-    heard = a.reshape(-1)[waves.index]
-    return np.bincount(waves.slot, heard.real * sign.real + heard.imag * sign.imag)
+    """(bits,) soft value of each code bit, summed over its waves."""
+    values = a.reshape(-1)[waves.index]
+    return np.bincount(waves.slot, values.real * sign.real + values.imag * sign.imag)
 
 
 def _norm(a: np.ndarray, waves: Waves) -> float:
@@ -115,7 +115,7 @@ def _norm(a: np.ndarray, waves: Waves) -> float:
 def bound(statistic: float, hypotheses: int) -> float:
     """min(1, N exp(-S^2 / 2)), Hoeffding's inequality for random signs and the union bound over N.
 
-    Never 0: the smallest positive float stands for all that is smaller.
+    Never 0: smaller values become the smallest positive normal float.
     Source: W. Hoeffding, Probability inequalities for sums of bounded random variables, theorem 2,
     JASA 58 (1963).
     """

@@ -1,10 +1,10 @@
-"""Where the mark lies in a picture that was cut, scaled, turned, mirrored or put into another.
+"""Locate the mark in a picture that was cut, scaled, turned, mirrored or pasted into another.
 
-The pilot is public, so one search serves every key. Coarse: the picture is laid on sheets of many
-scales and turns, and one Fourier transform each correlates it with the pilot at every shift, plain
-and mirrored. Fine: the best few places are climbed from, in ever smaller steps of a lattice that is
-fixed beforehand, so that every place that could ever be tried is counted. Of a picture that lies on
-its side or head, places that do not soon look like a mark are given up: see HOPELESS.
+The pilot is public, so one search serves every key. The coarse search resamples the picture at many
+scales and angles. For each, one Fourier transform correlates it with the pilot at every shift,
+plain and mirrored. The fine search climbs from the best few places in ever smaller steps. The steps
+lie on a fixed lattice, so every place that could ever be tried is counted. For a picture on its
+side or head, the climb stops early if the place does not look like a mark: see HOPELESS.
 """
 
 from __future__ import annotations
@@ -38,36 +38,36 @@ from animate.watermark.spectrum import (
     weigh,
 )
 
-COARSE = 64  # samples to a period in the coarse search
-REACH = 21  # cycles a period of the finest wave that it looks at
-STEP = 0.05  # of the logarithm of the scale
-SCALES = range(-19, 17)  # steps: 49 to 285 cells to the short side
-TURN = 3.0  # degrees
-TURNS = range(-5, 6)  # steps: 15 degrees either way
+COARSE = 64  # samples per period in the coarse search
+REACH = 21  # highest frequency of the coarse search, cycles per period
+STEP = 0.05  # step of the scale's logarithm
+SCALES = range(-19, 17)  # in steps: 49 to 285 cells along the short side
+TURN = 3.0  # step of the angle, degrees
+TURNS = range(-5, 6)  # in steps: 15 degrees either way
 HALVINGS = 5  # of both steps, in the fine search
-HOPELESS = 6.0  # the pilot's S after two step sizes: what a mark has there grew by less than a half
-SUBCELL = 8  # shifts are tried to an eighth of a cell
-TINY = 1e-300  # keeps a picture without any detail from dividing by nothing
+HOPELESS = 6.0  # pilot statistic S below which `fine` stops after two step sizes; marks gain < 50 %
+SUBCELL = 8  # shifts tried per cell
+TINY = 1e-300  # avoids division by 0 for a picture without any detail
 
-QUARTERS = 4  # ways a picture may lie after quarter turns
-COARSE_TRIES = len(SCALES) * len(TURNS) * 2 * 2 * COARSE**2  # mirror images, weighings
-FINE_TRIES = (
+QUARTERS = 4  # orientations of a picture by quarter turns
+COARSE_TRIES = len(SCALES) * len(TURNS) * 2 * 2 * COARSE**2  # 2 mirror images, 2 weighings
+FINE_TRIES = (  # places on the lattice of the fine search
     ((len(SCALES) + 2) << HALVINGS) * ((len(TURNS) + 2) << HALVINGS) * 2 * (SUBCELL * GRID) ** 2
 )
 
 
 @dataclass(frozen=True)
 class Found:
-    """A place, the pilot's statistic there, and the transform of the picture seen from there."""
+    """A place, the pilot statistic there, and the transform of the picture at that place."""
 
     place: Place
     statistic: float
-    spectrum: np.ndarray  # (3, 128, 65) complex; of `fine`, with shift and mirror undone
+    spectrum: np.ndarray  # (3, 128, 65) complex; `fine` undoes shift and mirror
 
 
 @cache
 def pilot(version: MarkVersion = V1) -> np.ndarray:
-    """(3, 128, 65) the pilot's signs, 0 elsewhere."""
+    """(3, 128, 65) signs of the pilot, 0 elsewhere."""
     waves = layout(version).pilot
     out = np.zeros(3 * GRID * HALF, complex)
     out[waves.index] = signs(seed(TOOLKIT_KEY, "pilot", version), waves)
@@ -76,7 +76,7 @@ def pilot(version: MarkVersion = V1) -> np.ndarray:
 
 @cache
 def _coarse_pilot(version: MarkVersion) -> np.ndarray:
-    """(4, 2, 64, 33) what the coarse search multiplies Cb, Cr by: 2 weighings x 2 mirror images."""
+    """(4, 2, 64, 33) conjugate pilot in Cb, Cr, coarsely: 2 weighings x plain and mirrored."""
     rows = np.r_[0 : COARSE // 2, GRID - COARSE // 2 : GRID]
     out = []
     for weight in (survival(version), RADIUS < REACH):
@@ -88,7 +88,7 @@ def _coarse_pilot(version: MarkVersion) -> np.ndarray:
 
 @cache
 def _turned_pilots(version: MarkVersion) -> np.ndarray:
-    """(4, 4, 2, 64, 33) the coarse pilot for pictures of 0, 1, 2 and 3 quarter turns clockwise."""
+    """(4, 4, 2, 64, 33) `_coarse_pilot` for pictures turned clockwise by 0, 1, 2 and 3 quarters."""
     known = _coarse_pilot(version)
     sheet = np.fft.irfft2(np.conj(known), s=(COARSE, COARSE))
     turns = [np.rot90(sheet, -quarters, axes=(-2, -1)) for quarters in (1, 2, 3)]
@@ -98,64 +98,64 @@ def _turned_pilots(version: MarkVersion) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Start:
-    """A place that the coarse search came up with."""
+    """A candidate place of the coarse search."""
 
     statistic: float
     place: Place
-    weighing: int  # 0: for what a codec left, 1: for the rest
-    picture: int = 0  # of those that were searched
+    weighing: int  # as in `spectrum.weigh`
+    picture: int = 0  # index of the picture searched
 
 
 def coarse(flats: Sequence[np.ndarray], count: int, version: MarkVersion = V1) -> list[list[Start]]:
-    """The `count` likeliest starts of upright pictures, and of those on their side or head.
+    """The `count` likeliest starts for upright pictures, and for pictures on their side or head.
 
-    `flats` are flattened pictures (3, h, w). Tried are all scales and turns, and for each of them,
-    picture, quarter turn, weighing and mirror image the best shift. Waves are made equally strong,
-    a whitening that is cheap, and weighed by what codecs leave of them, or not. A picture on
-    its side or head needs no sheets of its own: the pilot is turned instead.
+    `flats` are flattened pictures (3, h, w). Tries all scales and angles; takes the best shift for
+    each picture, quarter turn, weighing and mirror image. Sets all waves to equal strength, a cheap
+    whitening; one of the weighings then scales them by what codecs keep. Quarter turns need no
+    resampling of the picture: the pilot is turned instead.
     """
-    sheets = list(product(SCALES, TURNS))
-    score = np.empty((len(flats), len(sheets), QUARTERS, 4), np.float32)
+    poses = list(product(SCALES, TURNS))
+    score = np.empty((len(flats), len(poses), QUARTERS, 4), np.float32)
     shift = np.empty(score.shape, int)
     known = _turned_pilots(version).reshape(-1, 2, COARSE, COARSE // 2 + 1)
-    alike: dict[tuple[int, ...], list[int]] = {}  # pictures of one size share the samples' places
+    by_size: dict[tuple[int, ...], list[int]] = {}  # pictures of one size are resampled together
     for number, flat in enumerate(flats):
-        alike.setdefault(flat.shape, []).append(number)
-    for numbers in alike.values():
+        by_size.setdefault(flat.shape, []).append(number)
+    for numbers in by_size.values():
         chroma = np.concatenate([flats[number][1:] for number in numbers])
-        for sheet, (scale, turn) in enumerate(sheets):
+        for pose, (scale, turn) in enumerate(poses):
             cells, angle = float(GRID * np.exp(scale * STEP)), turn * TURN
             spectra = np.fft.rfft2(turned(chroma, cells, angle, COARSE))
             spectra /= np.maximum(np.abs(spectra), 1e-20)
             pairs = spectra.reshape(-1, 2, *spectra.shape[1:])
             for number, (blue, red) in zip(numbers, pairs, strict=True):
-                heard = known[:, 0] * blue
-                heard += known[:, 1] * red
-                match = np.fft.irfft2(heard, s=(COARSE, COARSE)).reshape(len(known), -1)
+                correlation = known[:, 0] * blue
+                correlation += known[:, 1] * red
+                match = np.fft.irfft2(correlation, s=(COARSE, COARSE)).reshape(len(known), -1)
                 at = match.argmax(1)
-                shift[number, sheet] = at.reshape(QUARTERS, 4)
-                score[number, sheet] = match[np.arange(len(at)), at].reshape(QUARTERS, 4)
-    found = []
+                shift[number, pose] = at.reshape(QUARTERS, 4)
+                score[number, pose] = match[np.arange(len(at)), at].reshape(QUARTERS, 4)
+    starts = []
     for quarters in ([0], [1, 2, 3]):
-        some = score[:, :, quarters].reshape(-1)
-        best = np.argsort(-some, kind="stable")[:count]
+        scores = score[:, :, quarters].reshape(-1)
+        best = np.argsort(-scores, kind="stable")[:count]
         where = zip(*np.unravel_index(best, score[:, :, quarters].shape), strict=True)
-        found.append([
-            _start(score, shift, sheets, (int(n), int(sheet), quarters[q], int(kind)))
-            for n, sheet, q, kind in where
+        starts.append([
+            _start(score, shift, poses, (int(n), int(pose), quarters[q], int(kind)))
+            for n, pose, q, kind in where
         ])  # fmt: skip
-    return found
+    return starts
 
 
 def _start(
     score: np.ndarray,
     shift: np.ndarray,
-    sheets: Sequence[tuple[int, int]],
+    poses: Sequence[tuple[int, int]],
     at: tuple[int, int, int, int],
 ) -> Start:
-    """The start at a picture, sheet, quarter turn and kind; its shift is that of the set-up one."""
-    number, sheet, quarters, kind = at
-    (scale, turn), (down, across) = sheets[sheet], divmod(int(shift[at]), COARSE)
+    """The start at (picture, pose, quarters, kind); its shift is for the picture set upright."""
+    number, pose, quarters, kind = at
+    (scale, turn), (down, across) = poses[pose], divmod(int(shift[at]), COARSE)
     for _ in range(quarters):
         down, across = -across % COARSE, down
     cell = GRID // COARSE
@@ -169,28 +169,28 @@ def _start(
 def pilot_statistic(a: np.ndarray, version: MarkVersion = V1) -> float:
     """S = sum(s a) / |a| over the pilot's waves, for the numbers a (3, 128, 65)."""
     index = layout(version).pilot.index
-    heard = a.reshape(-1)[index]
-    total = np.vdot(pilot(version).reshape(-1)[index], heard).real
-    return float(total / (np.linalg.norm(heard) + TINY))
+    values = a.reshape(-1)[index]
+    total = np.vdot(pilot(version).reshape(-1)[index], values).real
+    return float(total / (np.linalg.norm(values) + TINY))
 
 
 def laid(flat: np.ndarray, place: Place) -> np.ndarray:
-    """(3, 128, 65) the transform of a flattened picture (3, h, w) laid on a place's sheet."""
+    """(3, 128, 65) transform of a flattened picture (3, h, w) at a place's scale and angle."""
     return np.fft.rfft2(turned(flat, place.cells, place.angle), norm="ortho") * half_cell(GRID)
 
 
 def seen(flat: np.ndarray, place: Place) -> np.ndarray:
-    """(3, 128, 65) the same with shift and mirror undone."""
+    """(3, 128, 65) `laid` with shift and mirror undone."""
     return unshifted(laid(flat, place), place)
 
 
 def shifted(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
-    """The best shift for a start's scale, turn and mirror, to an eighth of a cell."""
+    """The best shift for a start's scale, angle and mirroring, to an eighth of a cell."""
     place = start.place
     spectrum = laid(flat, place)
     known = _listening(version, place.mirrored)
-    heard = known * weigh(spectrum, nearby_power(spectrum), start.weighing, version)
-    waves = heard.sum(0)
+    matched = known * weigh(spectrum, nearby_power(spectrum), start.weighing, version)
+    waves = matched.sum(0)
     match = np.fft.irfft2(waves, s=(GRID, GRID))
     around = np.arange(-SUBCELL, SUBCELL + 1) / SUBCELL
     down, across = (n + around for n in divmod(int(np.argmax(match)), GRID))
@@ -200,28 +200,28 @@ def shifted(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
     scores = (left @ waves @ right.T).real  # (17, 17)
     y, x = np.unravel_index(int(scores.argmax()), scores.shape)
     there = replace(place, down=float(down[y]) % GRID, across=float(across[x]) % GRID)
-    score = float(scores[y, x] / (np.linalg.norm(heard) / np.sqrt(2) + TINY))
+    score = float(scores[y, x] / (np.linalg.norm(matched) / np.sqrt(2) + TINY))
     return Found(there, score, spectrum)
 
 
 @cache
 def _listening(version: MarkVersion, mirror: bool) -> np.ndarray:
-    """(3, 128, 65) what the fine search multiplies a transform by."""
+    """(3, 128, 65) conjugate pilot that the fine search multiplies a transform by."""
     return np.conj(mirrored(pilot(version)) if mirror else pilot(version))
 
 
 def _counted(place: Place) -> bool:
-    """Whether a place is on the lattice that FINE_TRIES counts: a step past the coarse search's."""
+    """Whether FINE_TRIES counts a place: it may be one step outside the coarse search's range."""
     scale, turn = np.log(place.cells / GRID) / STEP, place.angle / TURN
     inside = SCALES.start - 1 <= scale <= SCALES.stop and TURNS.start - 1 <= turn <= TURNS.stop
     return bool(inside)
 
 
 def fine(flat: np.ndarray, start: Start, version: MarkVersion = V1, least: float = 0.0) -> Found:
-    """Climb from a start in steps of scale and turn that are halved when none leads up.
+    """Climb from a start in steps of scale and angle, halved when no step improves the statistic.
 
-    A place that was left, or passed by, is not looked at again: it is no better than the best. The
-    climb ends where its statistic is below `least` after two step sizes.
+    Tries no place twice: it can't beat the best so far. Stops if the statistic is below `least`
+    after two step sizes.
     """
     best, at = shifted(flat, start, version), (0, 0)
     known = {at}

@@ -1,7 +1,7 @@
-"""From a picture to the numbers that the mark is read from; no key is seen here.
+"""Compute the numbers that the mark is read from, without any key.
 
-Everything the reader does to a picture before it compares signs is in this module, so that the
-proof in detection.py can lean on one fact: what comes out depends on the picture alone.
+All that the reader does to a picture before it compares signs is in this module. The proof in
+detection.py relies on one fact: the result depends on the picture alone.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ import numpy as np
 
 from animate.watermark.carriers import FORWARD, GRID, HALF, V1, MarkVersion, band, survival
 
-CLIP = 3.0  # times the root mean square: what an edge may count
-FLATTEN = 0.65  # power of the local energy that a place is divided by; 1/2 would make all equal
+CLIP = 3.0  # limit for edges, as a multiple of the root mean square
+FLATTEN = 0.65  # power of the local energy that divides each cell; 1/2 would equalise all cells
 
 
 @dataclass(frozen=True)
 class Place:
-    """How the mark lies in a picture: the sheet of cells, scaled, turned, shifted, mirrored."""
+    """How the mark lies in a picture: its scale, angle, shift, mirroring and quarter turns."""
 
-    cells: float = float(GRID)  # cells to the picture's short side: 128 is the picture as published
-    angle: float = 0.0  # degrees, the picture's turn since
-    down: float = 0.0  # cells, the shift since, modulo 128
+    cells: float = float(GRID)  # cells along the picture's short side; 128 as published
+    angle: float = 0.0  # degrees by which the picture was rotated since publication
+    down: float = 0.0  # cells of shift since then, modulo 128
     across: float = 0.0
     mirrored: bool = False
-    quarters: int = 0  # quarter turns clockwise since; undone before all that is above
+    quarters: int = 0  # clockwise quarter turns since then; undone before all of the above
 
     @property
     def orientation(self) -> str:
-        """How the picture was turned since, in words; "" where it was not."""
+        """Mirroring and quarter turns since publication in words; "" if there were none."""
         words = ["mirrored"] if self.mirrored else []
         words += [f"turned by {90 * self.quarters} degrees clockwise"] if self.quarters else []
         return " and ".join(words)
 
 
 def set_upright(planes: np.ndarray, quarters: int) -> np.ndarray:
-    """Planes (..., h, w) with their quarter turns clockwise undone."""
+    """Undo clockwise quarter turns of planes (..., h, w)."""
     if not quarters:
         return planes
     return np.ascontiguousarray(np.rot90(planes, quarters, axes=(-2, -1)))
 
 
 def flattened(picture: np.ndarray) -> np.ndarray:
-    """(3, h, w) Y, Cb, Cr of a picture (h, w, 3) RGB without what is coarse, busy places damped.
+    """(3, h, w) Y, Cb, Cr of an RGB picture (h, w, 3), high-passed and locally normalised.
 
-    Coarse is what survives the mean over an eighth of the short side; edges are clipped.
+    Subtracts the mean over an eighth of the short side, damps busy areas, clips edges.
     """
     planes = np.ascontiguousarray(np.moveaxis(picture @ FORWARD.T.astype(np.float32), -1, 0))
     short = min(planes.shape[1:])
@@ -60,7 +60,7 @@ def flattened(picture: np.ndarray) -> np.ndarray:
 
 
 def blurred(x: np.ndarray, reach: int) -> np.ndarray:
-    """Mean over a square window of 2 reach + 1 on the last two axes, cut at the edges."""
+    """Mean over a square window of 2 reach + 1 on the last two axes, cut off at the borders."""
     for axis in (-2, -1):
         size = x.shape[axis]
         near = min(reach, size - 1)
@@ -75,9 +75,9 @@ def blurred(x: np.ndarray, reach: int) -> np.ndarray:
 
 
 def cell_means(size: int, cell: float) -> np.ndarray:
-    """(n, size): averages of pixels over cells of `cell` pixels, n even, alike on both sides.
+    """(n, size) matrix that averages pixels over cells of `cell` pixels, centred, n even.
 
-    Interpolates where a cell is smaller than a pixel. What lies past the edge counts as nothing.
+    Interpolates if a cell is smaller than a pixel. Leaves out what lies beyond the border.
     """
     n = 2 * int(np.ceil(size / cell / 2 - 1e-9))
     edge = size / 2 + (np.arange(n + 1) - n / 2) * cell
@@ -91,7 +91,7 @@ def cell_means(size: int, cell: float) -> np.ndarray:
 
 
 def reduced(picture: np.ndarray, short: int) -> np.ndarray:
-    """(h, w, 3) float32 of a picture (H, W, 3) on cells of which `short` make the short side."""
+    """(h, w, 3) float32 cells of a picture (H, W, 3), `short` of them along the short side."""
     height, width = picture.shape[:2]
     cell = min(height, width) / short
     rows, columns = cell_means(height, cell), cell_means(width, cell)
@@ -100,7 +100,7 @@ def reduced(picture: np.ndarray, short: int) -> np.ndarray:
 
 
 def folded(planes: np.ndarray, grid: int = GRID) -> np.ndarray:
-    """(C, grid, grid) the sum over all periods of (C, h, w), h and w even, the middle at (0, 0)."""
+    """(C, grid, grid) sum over all periods of (C, h, w), h and w even, the centre at (0, 0)."""
     channels, height, width = planes.shape
     tall, long = -(-height // (2 * grid)), -(-width // (2 * grid))
     canvas = np.zeros((channels, 2 * tall * grid, 2 * long * grid), np.float32)
@@ -110,15 +110,15 @@ def folded(planes: np.ndarray, grid: int = GRID) -> np.ndarray:
 
 
 def upright(flat: np.ndarray) -> np.ndarray:
-    """(3, 128, 65) the transform of a flattened picture (3, h, w) that lies as it was published."""
+    """(3, 128, 65) transform of a flattened picture (3, h, w) in its published geometry."""
     return np.fft.rfft2(folded(flat), norm="ortho") * half_cell(GRID)
 
 
 def weighed(spectrum: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
-    """(2, 3, 128, 65) the numbers a, weighed in two ways: for what a codec left, and for the rest.
+    """(2, 3, 128, 65) the numbers a in two weighings: for compressed marks, and for all others.
 
-    The first is the matched filter for a mark of the amplitudes `shape` after a codec; the second
-    takes every wave by what stands out of the power around it.
+    The first is the matched filter for a mark of amplitudes `shape` after a codec. The second
+    whitens: it divides each coefficient by the root of the power around it.
     """
     power = nearby_power(spectrum)
     return np.stack([weigh(spectrum, power, 0, version), weigh(spectrum, power, 1, version)])
@@ -127,14 +127,14 @@ def weighed(spectrum: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
 def weigh(
     spectrum: np.ndarray, power: np.ndarray, weighing: int, version: MarkVersion = V1
 ) -> np.ndarray:
-    """(3, 128, 65) the numbers a of one weighing; `power` is that nearby."""
+    """(3, 128, 65) the numbers a of one weighing, 0 or 1; `power` comes from `nearby_power`."""
     if weighing == 0:
         return spectrum / power * shape(power, version) * survival(version)
     return spectrum / np.sqrt(power) * band(version)
 
 
 def nearby_power(spectrum: np.ndarray) -> np.ndarray:
-    """(3, 128, 65) the mean power of the coefficients around each."""
+    """(3, 128, 65) mean power of the coefficients around each, plus 1."""
     square = np.abs(spectrum) ** 2
     square[..., 0] = square[..., 1]
     around = np.fft.fftshift(square, axes=1)
@@ -143,17 +143,17 @@ def nearby_power(spectrum: np.ndarray) -> np.ndarray:
 
 
 def shape(power: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
-    """(3, 128, 65) the mark's amplitudes: less where the picture is strong or codecs are."""
+    """(3, 128, 65) amplitudes of the mark: smaller where the picture has power or codecs cut."""
     return band(version) * survival(version) / np.sqrt(power)
 
 
 def turned(flat: np.ndarray, cells: float, angle: float, grid: int = GRID) -> np.ndarray:
-    """(C, grid, grid) a flattened picture (C, h, w) laid on a sheet of which it fills `cells`.
+    """(C, grid, grid) a flattened picture (C, h, w) resampled at `angle` degrees and folded.
 
-    `cells` of 128 to a period; `grid` samples to a period.
+    The short side gets `cells` cells, 128 to a period; a period gets `grid` samples.
     """
     height, width = flat.shape[1:]
-    step = min(height, width) / cells * (GRID / grid)  # pixels to a sample
+    step = min(height, width) / cells * (GRID / grid)  # pixels per sample
     turn = np.deg2rad(angle)
     cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     tall = (abs(height * cos) + abs(width * sin)) / step
@@ -167,7 +167,7 @@ def turned(flat: np.ndarray, cells: float, angle: float, grid: int = GRID) -> np
 
 
 def sampled(flat: np.ndarray, v: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """(C, ...) bilinear samples of (C, h, w) at rows v and columns u; nothing outside."""
+    """(C, ...) bilinear samples of (C, h, w) at rows v and columns u; 0 outside."""
     channels, height, width = flat.shape
     padded = np.zeros((channels, height + 3, width + 3), flat.dtype)
     padded[:, 1:-2, 1:-2] = flat
@@ -187,13 +187,13 @@ def sampled(flat: np.ndarray, v: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 @cache
 def half_cell(grid: int) -> np.ndarray:
-    """(grid, grid / 2 + 1) the phases that bring cells' centres to the sheet's middle."""
+    """(grid, grid / 2 + 1) phases for the half cell from the picture's centre to cell (0, 0)."""
     down = np.fft.fftfreq(grid, 1 / grid)[:, None] + np.arange(grid // 2 + 1)[None]
     return np.exp(-1j * np.pi * down / grid)
 
 
 def unshifted(spectrum: np.ndarray, place: Place) -> np.ndarray:
-    """A spectrum (..., 128, 65) with a place's shift and then its mirror undone."""
+    """Undo a place's shift, then its mirroring, in a spectrum (..., 128, 65)."""
     down = np.exp(2j * np.pi / GRID * place.down * np.fft.fftfreq(GRID, 1 / GRID))[:, None]
     across = np.exp(2j * np.pi / GRID * place.across * np.arange(HALF))
     spectrum = spectrum * (down * across)
@@ -201,5 +201,5 @@ def unshifted(spectrum: np.ndarray, place: Place) -> np.ndarray:
 
 
 def mirrored(spectrum: np.ndarray) -> np.ndarray:
-    """The transform of the sheet seen in a mirror: X to -X."""
+    """The transform of the mirrored picture: x to -x."""
     return np.conj(np.roll(spectrum[..., ::-1, :], 1, axis=-2))

@@ -68,7 +68,7 @@ def _seen(frames: Iterable[np.ndarray], look: Sampler) -> Fingerprint:
 
 
 def row(name: str, pairs: list[tuple[Fingerprint, Fingerprint]]) -> None:
-    fits = [sum(matches(a, b, near) for a, b in pairs) for near in NEARS]
+    fits = [sum(bool(matches(a, b, near)) for a, b in pairs) for near in NEARS]
     print(f"| {name} | {' | '.join(f'{n} of {len(pairs)}' for n in fits)} |", flush=True)
 
 

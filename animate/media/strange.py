@@ -1,0 +1,57 @@
+"""Say what a file is that is neither a picture nor a clip which can be read here."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from animate.errors import AnimateError
+from animate.media import files
+
+# (offset, bytes, words), the first that fits; `files.FORMATS` has the formats of pictures and clips
+STARTS = (
+    (0, b"ID3", "sound without pictures"),
+    (0, b"fLaC", "sound without pictures"),
+    (8, b"WAVE", "sound without pictures"),
+    (8, b"AIFF", "sound without pictures"),
+    (0, b"MThd", "sound without pictures"),
+    (4, b"jumb", "a C2PA manifest without its file"),
+    (0, b"{\\rtf", "a document (RTF)"),
+    (0, bytes.fromhex("d0cf11e0a1b11ae1"), "an Office document"),
+    (0, b"7z\xbc\xaf\x27\x1c", "an archive"),
+    (0, b"Rar!", "an archive"),
+    (0, b"\x1f\x8b", "an archive"),
+    (257, b"ustar", "an archive"),
+)
+MP3 = {0xFA, 0xFB, 0xF2, 0xF3, 0xE2, 0xE3, 0xF0, 0xF1, 0xF8, 0xF9}  # after 0xFF: MPEG sound, ADTS
+SPACES = "\t\n\r\f"
+
+
+def what(path: Path) -> str:
+    """A file in words, such as "a PDF"; "" where it may be a picture or clip, or nobody knows.
+
+    To be asked of what could not be read: a start of a file is no proof. Never raises.
+    """
+    try:
+        found = files.format_of(path)
+        with path.open("rb") as file:
+            head = file.read(files.HEAD)
+    except (OSError, ValueError, AnimateError):
+        return ""
+    if found is not files.NOTHING:
+        return "" if found.read and found.kind in (files.PICTURE, files.CLIP) else found.words
+    for at, start, words in STARTS:
+        if head[at : at + len(start)] == start:
+            return words
+    if head[:1] == b"\xff" and len(head) > 1 and head[1] in MP3:
+        return "sound without pictures"
+    return "a text" if _is_text(head) else ""
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file starts as UTF-8 that can be printed; the last letter may be cut."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return bool(text.strip()) and all(c.isprintable() or c in SPACES for c in text)
