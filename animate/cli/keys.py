@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
     actions = keys.add_subparsers(metavar="ACTION", required=True)
     init = command(actions, "init", make, "make a key of your own: `run` signs with it")
     init.add_argument(
-        "--name", required=True, help="who signs: shown to whoever verifies (at most 64 letters)"
+        "--name", required=True, help="your name (at most 64 letters), which `animate verify` shows"
     )
     init.add_argument(
         "--certificates", type=some_path, metavar="PEM", help="your own certificates, leaf first"
