@@ -1,4 +1,4 @@
-"""Overrides of the command line in, options out; what lies behind never meets Hydra."""
+"""Turn overrides of the command line into options; no other module uses Hydra."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from animate.options import RENAMED, Options, groups
 from animate.system.paths import folder
 from animate.system.settings import Group, kinds
 
-# Groups of settings that are files in configs/, one for each choice.
+# Groups with a folder in configs/ that holds one file for each choice.
 GROUPS = ("motion", "faces", "retarget", "paste", "watermark", "label")
 
 
 def run_settings() -> dict[str, tuple[type[Group], Field[Any]]]:
-    """Every setting of `animate run` by its name on the command line."""
+    """All settings of `animate run` by their names on the command line."""
     return {
         f"{group.prefix}{one.name}": (group, one)
         for name, group in groups().items()
-        if name != "layout"  # options of the command
+        if name != "layout"  # options of the command, such as --compare
         for one in fields(group)
     }
 
 
 def run_options(overrides: Sequence[str] = ()) -> Options:
-    """What configs/run.yaml, its groups and the overrides make.
+    """The options of configs/run.yaml and its groups, changed by the overrides.
 
     An override is `key=value` with a key of `run_settings`, or `group=choice`. Raises AnimateError
-    for anything else: unknown keys and choices, additions (`+`), deletions (`~`), sweeps, values
-    that a setting can't have.
+    for anything else: unknown keys and choices, additions (`+`), deletions (`~`), sweeps, and
+    values that a setting can't have.
     """
     known = run_settings()
-    as_they_stand = {
+    verbatim = {
         name
         for name, (group, one) in known.items()
         if one.metadata["verbatim"] or Path in kinds(group, one.name)
     }
-    texts, others = _apart(overrides, as_they_stand, lambda value: value != "null")
+    texts, others = _split(overrides, verbatim, lambda value: value != "null")
     _refuse_unknown(others, known)
     tree = _compose("run", others)
     values = {key: texts[key] if key in texts else _look_up(tree, key) for key in known}
@@ -53,13 +53,12 @@ def run_options(overrides: Sequence[str] = ()) -> Options:
     return Options(**chosen)  # type: ignore[arg-type]
 
 
-def _apart(
+def _split(
     overrides: Sequence[str], names: Collection[str], is_text: Callable[[str], bool]
 ) -> tuple[dict[str, str], list[str]]:
-    """The values of those overrides that are taken as they stand, and the other overrides.
+    """Values by key of the overrides to take verbatim, and the other overrides.
 
-    Paths and sentences hold spaces, commas, `=`, braces and quotes, which Hydra's grammar would
-    take apart.
+    Hydra's grammar would misread paths and sentences with spaces, commas, `=`, braces or quotes.
     """
     texts: dict[str, str] = {}
     others = []
@@ -73,13 +72,13 @@ def _apart(
 
 
 def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The tree that configs/NAME.yaml, its groups and the overrides make, as plain containers.
+    """The settings of configs/NAME.yaml and its groups with the overrides, as nested dicts.
 
-    Text is taken as it stands. Raises AnimateError for unknown keys and choices and for required
-    values (???) left open.
+    Text is taken verbatim. Raises AnimateError for unknown keys and choices, and if a required
+    value (???) is missing.
     """
     known = {place for place, _ in _leaves(_compose(name, []))}
-    texts, others = _apart(overrides, known, _is_text)
+    texts, others = _split(overrides, known, _is_text)
     tree = _compose(name, others)
     for place, value in texts.items():
         *above, last = place.split(".")
@@ -94,6 +93,7 @@ def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _is_text(value: str) -> bool:
+    """Whether a value is no number, null, boolean, list, mapping or quoted text."""
     if value in ("", "null", "true", "false") or value[0] + value[-1] in ("[]", "{}", "''", '""'):
         return False
     try:
@@ -104,7 +104,7 @@ def _is_text(value: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """A text in quotes as Hydra's grammar has them; `${...}` in it names no variable."""
+    """Quote a text for Hydra's grammar; a `${...}` in it stays literal."""
     text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # OmegaConf's escape, then Hydra's
     text = re.sub(r"(\\*)'", r"\1\1\\'", text)
     text = re.sub(r"(\\+)$", r"\1\1", text)
@@ -112,10 +112,10 @@ def _quoted(text: str) -> str:
 
 
 def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], None]) -> Path:
-    """Run `task` with the settings of every combination of values in the overrides (`key=a,b`), by
-    Hydra's launcher; each gets as `out` a folder of its own. Returns the folder of all of them.
+    """Run `task` for every combination of the overrides' values (`key=a,b`) by Hydra's launcher.
 
-    Raises AnimateError for what `settings` refuses, before anything runs.
+    The `out` of each run is its own folder inside the one that is returned. Raises AnimateError for
+    anything that `settings` refuses, before a run starts.
     """
     import sys
 
@@ -123,26 +123,26 @@ def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], 
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    overrides = [_swept(text) for text in overrides]
+    overrides = [_quoted_values(text) for text in overrides]
     first = [text.split(",")[0] if "=" in text else text for text in overrides]
     plain = [text for text in first if not text.startswith(("hydra", "+", "~"))]
     out = Path(settings(name, plain)["out"])
 
     @hydra.main(config_path=str(folder("configs")), config_name=name, version_base="1.3")
-    def one(tree: Any) -> None:
+    def run_one(tree: Any) -> None:
         chosen: Any = OmegaConf.to_container(tree, resolve=True)
         task(chosen | {"out": HydraConfig.get().runtime.output_dir})
 
     given, sys.argv = sys.argv, ["animate", "--multirun", *overrides]
     try:
-        one()
+        run_one()
     finally:
         sys.argv = given
     return out
 
 
-def _swept(override: str) -> str:
-    """An override of a sweep; each of its values in quotes where it is a path or a sentence."""
+def _quoted_values(override: str) -> str:
+    """Quote each value of a sweep's override that is a path or a sentence."""
     key, equals, joined = override.partition("=")
     values = joined.split(",")
     odd = any(_is_text(value) and re.search(r"[\s=:'\"\\{}$]", value) for value in values)
@@ -160,7 +160,7 @@ def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def choices(group: str) -> list[str]:
-    """The names that may stand behind `group=`."""
+    """The choices of a group: the names allowed after `group=`."""
     return sorted(path.stem for path in (folder("configs") / group).glob("*.yaml"))
 
 
@@ -183,7 +183,7 @@ def _refuse_unknown(overrides: list[str], known: Collection[str]) -> None:
             raise AnimateError(f"override {text!r} can't be read: use key=value") from error
         key, value = override.key_or_group, override.value()
         if override.is_add() or override.is_force_add() or override.is_delete():
-            raise AnimateError(f"override {text!r} adds or removes a setting: only change one")
+            raise AnimateError(f"override {text!r} adds or removes a setting: use key=value")
         if override.is_sweep_override() or override.package is not None:
             raise AnimateError(f"override {text!r} is not one value for one key: use key=value")
         if key in GROUPS:
@@ -220,7 +220,10 @@ def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
 
 
 def _store_defaults() -> None:
-    """Tell Hydra the defaults of `animate.options`: `base` of each group, `options` of the rest."""
+    """Register the defaults of `animate.options` with Hydra.
+
+    Each group in `GROUPS` has its own as `base`; those of the other groups are in `options`.
+    """
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
@@ -238,6 +241,6 @@ def _look_up(tree: dict[str, Any], place: str) -> Any:
     node: Any = tree
     for step in place.split("."):
         if not isinstance(node, dict) or step not in node:
-            raise AnimateError(f"the settings hold no {place}: is configs/ complete?")
+            raise AnimateError(f"{place} is missing from the files in configs/: reinstall animate")
         node = node[step]
     return node

@@ -18,7 +18,7 @@ from animate.system.settings import Group, setting
 # Settings of earlier versions, and what to do instead.
 RENAMED = {
     "model": "use motion=NAME",
-    "seed": "a run draws nothing at random; leave it out",
+    "seed": "leave it out: nothing at random happens in a run",
 }
 
 
@@ -28,10 +28,10 @@ class MotionModel(Group):
 
     prefix = "motion."
 
-    name: str | None = setting(None, "the motion model that the checkpoint has to hold; null: any")
+    name: str | None = setting(None, "name of the model that the checkpoint must hold; null: any")
     checkpoint: str | None = setting(
         "first_order_gated",
-        "a name of `animate checkpoint list`, or the path of a file",
+        "a name from `animate checkpoint list`, or the path of a file",
         verbatim=True,
     )
 
@@ -96,12 +96,13 @@ class Playback(Group):
     def check(self) -> None:
         if self.end is not None and not self.end > self.start:
             raise AnimateError(
-                f"clip.start is {self.start}, clip.end {self.end}: use seconds, the end after the "
-                "start"
+                f"clip.end={self.end} is not after clip.start={self.start}: use a later end, in "
+                "seconds"
             )
 
     @property
     def once(self) -> bool:
+        """Whether the clip is played once, forwards only."""
         return self.times == 1 and not self.pingpong
 
 
@@ -140,7 +141,7 @@ class Retarget(Group):
     def check(self) -> None:
         if self.amplify and not self.relative:
             raise AnimateError(
-                f"retarget.{next(iter(self.amplify))} amplifies relative motion: use "
+                f"retarget.{next(iter(self.amplify))} needs relative motion: use "
                 "retarget.relative=true"
             )
 
@@ -242,7 +243,7 @@ class Label(Group):
         text = self.text
         if text is not None and (not text.strip() or len(text) > 200 or not text.isprintable()):
             raise AnimateError(
-                "the label's text is empty, long or not printable: say what made the picture, or "
+                "label.text is empty, over 200 characters long, or not printable: shorten it, or "
                 "leave the label out with label=none"
             )
 
@@ -321,19 +322,19 @@ class Options:
         return None if self.label.text is None else self.label
 
     def changed(self, **keywords: Any) -> Options:
-        """These options with some changed, by keyword.
+        """A copy of these options with some changed, by keyword.
 
-        A keyword is a group, given as such or as a mapping (`retarget=Retarget(mouth=1.3)`,
-        `retarget={"mouth": 1.3}`) or by its name (`faces="centre"`), or one setting of a group
-        (`mouth=1.3`, `consent="..."`; of the label only as a group). Raises AnimateError for what
-        is neither.
+        A keyword names a group or one setting. A group's value is an object, a mapping or a choice
+        (`retarget=Retarget(mouth=1.3)`, `retarget={"mouth": 1.3}`, `faces="centre"`). A setting is
+        given alone (`mouth=1.3`, `consent="..."`), those of the label only as a group. Raises
+        AnimateError for any other keyword.
         """
         chosen = {one.name: getattr(self, one.name) for one in fields(self)}
         for keyword, value in keywords.items():
             if keyword in RENAMED:
                 raise AnimateError(f"there is no setting {keyword!r}: {RENAMED[keyword]}")
-            home = keyword if keyword in chosen else _home(keyword)
-            chosen[home] = _with(chosen[home], value if home == keyword else {keyword: value})
+            group = keyword if keyword in chosen else _group_of(keyword)
+            chosen[group] = _with(chosen[group], value if group == keyword else {keyword: value})
         return Options(**chosen)
 
     def refuse_others(self, honoured: Collection[str], what: str) -> None:
@@ -345,43 +346,43 @@ class Options:
     def differing(self) -> Iterator[str]:
         """The names of all settings that differ from their defaults."""
         for one in fields(self):
-            group, usual = getattr(self, one.name), type(getattr(self, one.name))()
+            group, default = getattr(self, one.name), type(getattr(self, one.name))()
             for inner in fields(group):
-                if getattr(group, inner.name) != getattr(usual, inner.name):
+                if getattr(group, inner.name) != getattr(default, inner.name):
                     yield f"{group.prefix}{inner.name}"
 
 
 @dataclass(frozen=True)
 class Evaluation(Group):
-    """What `animate evaluate` measures; checkpoint, device and precision are settings of a run."""
+    """What `animate evaluate` measures; checkpoint, device and precision are in `Options`."""
 
     pairs: Path | None = setting(
-        None, "a CSV of source,driving in the data: photos moved by other people's clips"
+        None, "CSV of source,driving in data: photos, and other people's clips that move them"
     )
-    every: int = setting(1, "measure every so many frames", least=1)
-    limit: int | None = setting(None, "frames of a clip at most; null: all", least=1)
+    every: int = setting(1, "measure every N-th frame", least=1)
+    limit: int | None = setting(None, "most frames measured of a clip; null: all", least=1)
     baselines: tuple[str, ...] = setting(
         ("photo",),
-        "what is measured beside the model: photo (left as it is), driver (pasted)",
+        "baselines measured beside the model: photo (unchanged), driver (pasted)",
         words=("photo", "driver"),
     )
     landmarks: str = setting(
         "auto",
-        "which model finds landmarks; auto: the first that is installed",
+        "model that finds landmarks; auto: the first one installed",
         words=("auto", "mediapipe", "face_alignment", "dlib", "none"),
     )
     landmarks_file: Path | None = setting(
-        None, "MediaPipe's face_landmarker.task, or the folder of face-alignment's weights"
+        None, "MediaPipe's face_landmarker.task, or the folder with face-alignment's weights"
     )
-    identity: str = setting("dlib", "which model compares identities", words=("dlib", "none"))
-    identity_every: int = setting(5, "of the measured frames, how many apart", least=1)
-    lpips: Path | None = setting(None, "alexnet-owt-7be5be79.pth, torchvision's AlexNet")
+    identity: str = setting("dlib", "model that compares identities", words=("dlib", "none"))
+    identity_every: int = setting(5, "compare identity in every N-th measured frame", least=1)
+    lpips: Path | None = setting(None, "alexnet-owt-7be5be79.pth, AlexNet of torchvision")
     inception: Path | None = setting(None, "pt_inception-2015-12-05-6726825d.pth, for FID")
-    seed: int = setting(0, "of the bootstrap intervals", least=0)
+    seed: int = setting(0, "seed of the bootstrap intervals", least=0)
 
 
 def _with(group: Group, value: Any) -> Group:
-    """A group with what a keyword of its name says."""
+    """A group changed by the value of a keyword with its name."""
     if isinstance(value, type(group)):
         return value
     known = {one.name for one in fields(group)}
@@ -395,17 +396,17 @@ def _with(group: Group, value: Any) -> Group:
     return replace(group, **value)
 
 
-def _home(keyword: str) -> str:
-    """The group of a setting that is named alone."""
+def _group_of(keyword: str) -> str:
+    """The name of the group that has this setting."""
     named = {name: {one.name for one in fields(group)} for name, group in groups().items()}
-    found = [
+    holders = [
         name for name, known in named.items() if keyword in known - {"name"} and name != "label"
     ]
-    if len(found) != 1:
-        raise AnimateError(f"there is no setting {keyword!r}: see animate.options")
-    return found[0]
+    if len(holders) != 1:
+        raise AnimateError(f"there is no setting {keyword!r}: see animate/options.py for all")
+    return holders[0]
 
 
 def groups() -> dict[str, type[Group]]:
-    """The groups of a run by name, in the order in which help tells them."""
+    """The groups of a run by name, in the order of the help."""
     return {one.name: one.default_factory for one in fields(Options)}  # type: ignore[misc]

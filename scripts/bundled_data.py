@@ -1,11 +1,11 @@
-"""Lay out what the bundled checkpoint is trained on, and say whose it is.
+"""Lay out the training data of the bundled checkpoint, with a manifest of sources and rights.
 
     python scripts/bundled_data.py DATA OUT
 
 DATA holds clips.csv (file, split, identity, source, rights), photos.csv (file, source, rights) and
-the files they name. OUT gets `train` and `val` with links to the clips, `train` also a folder of
-two frames for every person of the Face Research Lab London Set (neutral and smiling), and
-`manifest.csv`: split, name, identity, source, rights, sha256. Nothing is decoded or written anew.
+the files they name. OUT gets `train` and `val` with links to the clips. `train` also gets a folder
+of two frames (neutral and smiling) for each person of the Face Research Lab London Set. The file
+`manifest.csv` has split, name, identity, source, rights and sha256. Nothing is decoded or copied.
 """
 
 import argparse
@@ -21,7 +21,7 @@ FIELDS = ("split", "name", "identity", "source", "rights", "sha256")
 
 
 def entries(data: Path) -> Iterator[tuple[dict[str, str], list[Path]]]:
-    """A line of the manifest and the files it stands for: one clip, or the frames of a pair."""
+    """Lines of the manifest with their files: one clip, or the two frames of a person."""
     for row in rows(data / "clips.csv"):
         path = data / row["file"]
         line = {key: row[key] for key in ("split", "identity", "source", "rights")}
@@ -42,22 +42,22 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def check_apart(manifest: list[dict[str, str]]) -> None:
-    """Raise AnimateError where a person is on both sides of the split."""
+    """Raise AnimateError for a person in both train and val."""
     people = {
         split: {line["identity"] for line in manifest if line["split"] == split}
         for split in ("train", "val")
     }
     both = sorted(people["train"] & people["val"])
     if both:
-        raise AnimateError(f"{', '.join(both)} is in train and in val: mend the split first")
+        raise AnimateError(f"{', '.join(both)} is in train and in val: fix the split in clips.csv")
 
 
 def lay_out(data: Path, out: Path) -> list[dict[str, str]]:
-    """Make the links and the manifest; returns its lines."""
-    found = list(entries(data))
-    check_apart([line for line, _ in found])
+    """Make the links and the manifest; returns the manifest's lines."""
+    all_entries = list(entries(data))
+    check_apart([line for line, _ in all_entries])
     manifest = []
-    for line, files in found:
+    for line, files in all_entries:
         place = out / line["split"]
         place.mkdir(parents=True, exist_ok=True)
         if len(files) == 1:

@@ -1,9 +1,9 @@
-"""Draw photos by drivers as one marked picture: a first look at what a model does.
+"""Draw a watermarked contact sheet of several photos animated by several drivers.
 
     python scripts/contact_sheet.py sheet.png --photos A.jpg B.jpg --drivers C.mp4 D.mp4
 
-The top row shows driving frames, the left column the photos, each cell the photo in that pose
-(relative to the driver's first frame). Photos and clips are cut to their centred squares.
+The top row shows driving frames and the left column the photos. Each cell is the photo in that
+pose, relative to the driver's first frame. Photos and clips are cut to their centred squares.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def spread(frames: list[np.ndarray], count: int) -> list[np.ndarray]:
-    """The first frame, and the `count` later ones that differ most from it and from each other."""
+    """The first frame and up to `count` others, chosen greedily to differ most from the chosen."""
     small = np.stack([frame[::8, ::8].astype(np.float32) for frame in frames])
     chosen = [0]
     while len(chosen) < min(count + 1, len(frames)):

@@ -1,10 +1,10 @@
-"""Throw damaged and hostile input at everything that reads strangers' files, and count.
+"""Fuzz every reader of untrusted files with damaged and hostile input.
 
     python scripts/fuzz.py --runs 1000000 [--seconds 3600] [--target payload xmp ...] [--seed 0]
 
-Coverage-guided by atheris where it is installed (`pip install atheris`, one target a run), else by
-mutation of valid samples. Anything but a result or an AnimateError ends the run with the input that
-did it, saved as crash-TARGET.bin; so does one input that takes longer than --limit seconds.
+Mutates valid samples; with --guided, atheris (`pip install atheris`) fuzzes one target by coverage.
+An exception other than AnimateError ends the run, and so does an input that takes longer than
+--limit seconds. The input is saved as crash-TARGET.bin.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ RECORD = Record(CLAIM, str(Payload.of(CLAIM)), PRINT)
 
 
 def payload(data: bytes) -> None:
-    """Any 64 bits: never authentic under a key they were not made with."""
+    """Parse any 64 bits as a payload."""
     fields = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
     found = Payload(fields >> 60, fields >> 48 & 4095, fields >> 16 & 0xFFFFFFFF, fields & 65535)
     assert len(str(found)) == 16
-    if found.authentic(TOOLKIT_KEY):  # once in 65,536; then it has to be the code of the content
+    if found.authentic(TOOLKIT_KEY):  # happens by chance once in 65,536
         assert found.authentic(TOOLKIT_KEY)
 
 
@@ -80,7 +80,7 @@ def boxes(data: bytes) -> None:
 
 
 def manifest(data: bytes) -> None:
-    """No damaged manifest is taken for a sound one of ours."""
+    """Read a manifest: a damaged one must not be trusted or change the claim."""
     found = read_alone(data)
     assert found.trust != "trusted"
     if found.record is not None and found.state == "changed":
@@ -88,13 +88,13 @@ def manifest(data: bytes) -> None:
 
 
 def whole(data: bytes) -> None:
-    """A whole file through `verify`: never authentic, here, where no key is trusted."""
+    """Verify a whole file: it must not be authentic, because no key is trusted here."""
     SCRATCH.write_bytes(data)
     assert verify(SCRATCH).verdict != "authentic"
 
 
 def label(data: bytes) -> None:
-    """A public half of a key."""
+    """Load the public half of a key."""
     SCRATCH.write_bytes(data)
     keys._load_public(SCRATCH)
 
@@ -104,7 +104,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "payload": payload, "claim": claim, "aigc": aigc, "xmp": packet, "record": record,
     "gif": gif, "boxes": boxes, "manifest": manifest, "public": label, "file": whole,
 }  # fmt: skip
-SHARE = {"manifest": 0.02, "file": 0.002, "public": 0.02}  # of the runs; slower ones
+SHARE = {"manifest": 0.02, "file": 0.002, "public": 0.02}  # share of --runs for slow targets
 
 
 def samples(name: str, folder: Path) -> list[bytes]:
@@ -139,7 +139,7 @@ def samples(name: str, folder: Path) -> list[bytes]:
 
 
 def mutated(data: bytes, dice: random.Random) -> bytes:
-    """A sample with a few flips, cuts, repeats, swaps, numbers at their limits."""
+    """A sample with random bit flips, cuts, insertions, extreme numbers, repeats or copies."""
     out = bytearray(data)
     for _ in range(dice.choice((1, 1, 2, 4, 8))):
         at = dice.randrange(len(out) + 1)
@@ -183,7 +183,7 @@ def attempt(name: str, data: bytes, limit: float) -> None:
 
 
 def guided(name: str, runs: int, seed: int, limit: float, folder: Path) -> None:
-    """By coverage; atheris ends the process itself."""
+    """Fuzz one target with atheris, guided by coverage; atheris ends the process itself."""
     import atheris
 
     corpus = folder / "corpus"
@@ -202,12 +202,12 @@ def guided(name: str, runs: int, seed: int, limit: float, folder: Path) -> None:
 def main() -> None:
     global SCRATCH
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=100_000, help="executions, all together")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
+    parser.add_argument("--runs", type=int, default=100_000, help="executions in total")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time")
     parser.add_argument("--target", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=20, help="seconds for one input")
-    parser.add_argument("--guided", action="store_true", help="by coverage, with atheris")
+    parser.add_argument("--limit", type=float, default=20, help="most seconds for one input")
+    parser.add_argument("--guided", action="store_true", help="fuzz one target with atheris")
     args = parser.parse_args()
     faulthandler.enable()
     folder = Path(tempfile.mkdtemp())
@@ -226,7 +226,7 @@ def main() -> None:
             done += 1
         total += done
         print(f"{name:10s} {done:9d} executions, {time.monotonic() - since:7.1f} s", flush=True)
-    print(f"{'all':10s} {total:9d} executions, nothing but results and AnimateErrors")
+    print(f"{'all':10s} {total:9d} executions, no exception but AnimateError")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make .venv with this package in it, or re-use it:  bash scripts/setup.sh [run|dev]
-# Without a GPU it takes the small CPU build of torch, with one the CUDA build.
+# Make or re-use .venv with this package:  bash scripts/setup.sh [run|dev]
+# Installs the CUDA build of torch if there is a GPU, else the small CPU build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=${1:-run}
@@ -9,7 +9,7 @@ torch_version=2.13.0 # the version that is tested; pyproject.toml allows others
 
 fail() { echo "setup: $*" >&2; exit 2; }
 
-find_python() { # $PYTHON, or the first one of 3.10 to 3.13 that runs
+find_python() { # print $PYTHON, or else the first command that runs Python 3.10 to 3.13
     local name
     for name in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.10 python; do
         if "$name" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
@@ -31,18 +31,18 @@ install_torch() {
         return
     fi
     echo "setup: no GPU here, installing the CPU build of torch $torch_version"
-    install "torch==$torch_version+cpu" 2>/dev/null && return # where pip is told of one
-    install uv # knows where the builds of torch are
+    install "torch==$torch_version+cpu" 2>/dev/null && return # if pip is configured with its index
+    install uv # knows the index of torch's CPU builds
     "$venv/bin/python" -m uv pip install --quiet --python "$venv/bin/python" --torch-backend=cpu \
         "torch==$torch_version" && return
-    echo "setup: the CPU build can't be reached; the CUDA build also runs on a CPU, but is large" >&2
+    echo "setup: can't download the CPU build; installing the large CUDA build, which also runs on a CPU" >&2
     install "torch==$torch_version"
 }
 
-[ "$kind" = run ] || [ "$kind" = dev ] || fail "unknown kind of set-up $kind: use run or dev"
-# What the environment was made from; another folder, package list or script makes it anew.
+[ "$kind" = run ] || [ "$kind" = dev ] || fail "unknown set-up $kind: use run or dev"
+# The environment is made again if the folder, the package list or this script has changed.
 stamp=$({ pwd; cat pyproject.toml scripts/setup.sh; } | cksum)
-for made in "$venv/.animate-$kind" "$venv/.animate-dev"; do # dev holds all that run needs
+for made in "$venv/.animate-$kind" "$venv/.animate-dev"; do # dev includes all that run needs
     if [ "$(cat "$made" 2>/dev/null)" = "$stamp" ] && "$venv/bin/python" -c 'import animate' 2>/dev/null; then
         exit 0
     fi

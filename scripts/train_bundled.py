@@ -1,13 +1,13 @@
-"""From folders of clips to the bundled checkpoint: data, teachers, five stages, export.
+"""Train the bundled checkpoint: lay out data, run teachers, train five stages, export.
 
     python scripts/train_bundled.py DATA OUT --landmarker face_landmarker.task \\
         [--teachers PYTHON] [KEY=VALUE ...]
 
-DATA is as scripts/bundled_data.py reads it. OUT gets all that is made on the way and in the end
-`first_order_gated.safetensors`. The same command goes on where it was stopped. KEY=VALUE settings
-(device=cuda, seed=1, ...) are given to all stages; docs/training.md has the single commands.
-PYTHON is an interpreter with animate and MediaPipe, as scripts/teach_person.py says; it is needed
-until landmarks and masks are there.
+scripts/bundled_data.py explains DATA. OUT gets all intermediate files and, at the end,
+`first_order_gated.safetensors`. The same command resumes an interrupted run. KEY=VALUE settings
+(device=cuda, seed=1, ...) apply to all stages; docs/training.md has the commands of each. PYTHON is
+an interpreter with animate and MediaPipe (see scripts/teach_person.py), needed until landmarks and
+masks exist.
 """
 
 import argparse
@@ -25,7 +25,7 @@ STAGES = ("gated_keypoints", "gated_128", "gated_256", "gated_polish", "gated_mo
 
 
 def teach(laid: Path, landmarker: str, python: str) -> None:
-    """Ask both teachers about the training clips, as far as they have not been asked."""
+    """Run both teachers on the training clips, unless their results exist."""
     inputs = sorted((laid / "train").iterdir())
     landmarks, person = laid / "landmarks.npz", laid / "person"
     jobs = []
@@ -38,7 +38,7 @@ def teach(laid: Path, landmarker: str, python: str) -> None:
 
 
 def stages(out: Path, settings: list[str]) -> Path:
-    """Train one stage after the other, each from the one before; the last one's checkpoint."""
+    """Train each stage from the one before; returns the path of the last checkpoint."""
     laid, before = out / "laid", None
     data = [f"data.clips={laid}/train", f"data.landmarks={laid}/landmarks.npz"]
     data += [f"data.person={laid}/person", f"data.held_out={laid}/val"]
@@ -56,7 +56,7 @@ def stages(out: Path, settings: list[str]) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with clips.csv and photos.csv")
-    parser.add_argument("out", type=Path, help="folder for everything")
+    parser.add_argument("out", type=Path, help="folder for all results")
     parser.add_argument("--landmarker", default="face_landmarker.task", help="MediaPipe's model")
     parser.add_argument("--teachers", default=sys.executable, help="interpreter with MediaPipe")
     args, settings = parser.parse_known_args()

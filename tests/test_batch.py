@@ -108,7 +108,7 @@ def test_an_interrupt_says_what_stays_and_the_same_command_goes_on(
         assert main(command) == 130
     said = capsys.readouterr().err.splitlines()[-1]
     assert "stay" in said
-    assert "goes on" in said
+    assert "resumes" in said
     assert sorted(p.name for p in out.iterdir()) == [f"{n}.mp4" for n in range(done)] + [JOURNAL]
     assert main(command) == 0
     assert capsys.readouterr().out.count("kept from before") == done

@@ -89,9 +89,9 @@ def test_the_help_of_a_run_names_every_setting(capsys: pytest.CaptureFixture[str
         with pytest.raises(SystemExit):
             main([command, "--help"])
         said = capsys.readouterr().out
-        hidden = {"motion.name", "faces.name", "paste.name"}  # said as motion=, faces=, paste=
+        hidden = {"motion.name", "faces.name", "paste.name"}  # listed as motion=, faces=, paste=
         assert [key for key in run_settings() if f" {key}=" not in said and key not in hidden] == []
-        assert "seconds of the clip, from where" in said
+        assert "where the used part of the clip begins" in said
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "optim.steps=" in capsys.readouterr().out

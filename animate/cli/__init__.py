@@ -1,6 +1,6 @@
-"""The `animate` command: arguments in, one call, one line of result; all printing is done here.
+"""The `animate` command: parse arguments, make one call, print the result.
 
-Each command is a module with `register(commands)`; `COMMANDS` is the order of the help.
+Each command is a module with `register(commands)`; `COMMANDS` lists them in the order of the help.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 not verified, 2 a user's mistake.
+    """Run the command and return its exit code: 0 done, 1 not verified, 2 user error.
 
-    As a program (argv None) it exits with 141 where the reader of its output has gone, 74 where the
-    output can't be written otherwise.
+    As a program (argv None) it exits with 141 if the reader of its output has gone, and with 74 if
+    the output can't be written for another reason.
     """
     keep_memory()
     if argv is not None:
@@ -56,34 +56,36 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         known, others = parser().parse_known_args(argv)
         stays = getattr(known, "stays", stays)
-        _in_a_folder()
+        _check_current_folder()
         return known.call(known, others)
     except AnimateError as error:
-        _complain(str(error))
+        _print_error(str(error))
         return error.exit_code
-    except OSError as error:  # of a path that nothing else has named
+    except OSError as error:  # raised where no AnimateError names the path
         what = f"{error.filename}: " if error.filename else ""
-        _complain(f"{what}{error.strerror or error}: check the path, its rights and the disk")
+        _print_error(
+            f"{what}{error.strerror or error}: check the path, its permissions and the disk"
+        )
         return 2
     except KeyboardInterrupt:
         print(f"animate: interrupted, {stays}", file=sys.stderr)
         return 130
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     print(f"animate: {safe(' '.join(text.split()), 5000)}", file=sys.stderr)
 
 
-def _in_a_folder() -> None:
+def _check_current_folder() -> None:
     try:
         os.getcwd()
     except OSError as error:
-        raise AnimateError("the current folder is gone: change to one that is there") from error
+        raise AnimateError("the current folder was deleted: change to another") from error
 
 
 def parser() -> Parser:
-    """The command line; it knows names and help texts and imports nothing that works."""
-    top = Parser(prog="animate", description="Animate portraits, and verify what was animated.")
+    """The parser of the command line; building it imports only names and help texts."""
+    top = Parser(prog="animate", description="Animate portraits, and verify animated files.")
     top.add_argument("--version", action="version", version=f"animate {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
@@ -92,4 +94,4 @@ def parser() -> Parser:
 
 
 def _stop(number: int, frame: object) -> NoReturn:
-    sys.exit(128 + number)  # unwinds, so that a draft is removed
+    sys.exit(128 + number)  # unwinds the stack, so that drafts are removed

@@ -13,14 +13,14 @@ from typing import Any, NoReturn
 
 from animate.errors import AnimateError
 
-# "  key: value  # about", or "  - group: choice" in the list of defaults
+# A line of YAML: "  key: value  # about", or "  - group: choice" in the list of defaults.
 LINE = re.compile(r"( *)(- )?(?:optional )?(\w+): *(.*?) *(?:# *(.*))?")
-NARROWEST = 60  # columns of the help, at least
-COLUMN = 30  # column in which explanations of settings begin
+NARROWEST = 60  # smallest width of the help, columns
+COLUMN = 30  # column where the explanation of a setting begins
 
 
 def width() -> int:
-    """Columns of the terminal, at least NARROWEST."""
+    """Width of the help in columns: the terminal's, at least `NARROWEST`."""
     return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
@@ -32,7 +32,7 @@ class Formatter(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """An argument parser with one-line errors, whose help lists the command's settings."""
 
-    configs: str | None = None
+    configs: str | None = None  # NAME of configs/NAME.yaml
 
     def __init__(self, **kwargs: Any):
         kwargs.setdefault("formatter_class", Formatter)
@@ -48,6 +48,7 @@ class Parser(argparse.ArgumentParser):
 def command(
     commands: Any, name: str, call: Callable[..., int], about: str, configs: str | None = None
 ) -> Parser:
+    """Add a command, which runs `call(arguments, others)`; `configs` names its settings' file."""
     command: Parser = commands.add_parser(name, help=about, description=about)
     command.configs = configs
     command.set_defaults(call=call, parser=command)
@@ -55,7 +56,7 @@ def command(
 
 
 def some_path(text: str) -> Path:
-    """A path as an argument gives it; of an empty one a Path would make the current folder."""
+    """The path of an argument; refuses an empty one, which Path takes as the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("an empty path was given, name a file or a folder")
     return Path(text)
@@ -73,22 +74,21 @@ def overrides(arguments: argparse.Namespace, others: list[str]) -> list[str]:
 
 
 def refuse(others: list[str], arguments: argparse.Namespace) -> None:
+    """Raise AnimateError for the first of the unknown arguments `others`."""
     if others:
         arguments.parser.error(f"unknown argument {others[0]}")
 
 
 def explained(name: str) -> str:
-    """The settings of a command with defaults and explanations.
-
-    Those of `run` come from `animate.options`, others from the comments of configs/NAME.yaml.
-    """
+    """Help on a command's settings: a run's from `animate.options`, another's from the comments of
+    configs/NAME.yaml and its groups."""
     from animate.system.paths import folder
 
-    found = of_a_run() if name == "run" else _settings(folder("configs") / f"{name}.yaml")
+    rows = run_rows() if name == "run" else _yaml_rows(folder("configs") / f"{name}.yaml")
     wide = min(100, width()) - 2
     lines = ["", "settings, with their defaults:"]
-    for key, value, about in found:
-        left = f"  {key}={value.replace('???', '(needed)')}"
+    for key, value, about in rows:
+        left = f"  {key}={value.replace('???', '(required)')}"
         words = textwrap.wrap(about, wide - COLUMN) or [""]
         if len(left) >= COLUMN:
             lines.append(left)
@@ -100,36 +100,36 @@ def explained(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def of_a_run() -> Iterator[tuple[str, str, str]]:
-    """(key, default, what it is) of each setting of a run, and of each group with choices."""
+def run_rows() -> Iterator[tuple[str, str, str]]:
+    """(key, default, explanation) of each setting of a run, and of each group with choices."""
     from animate.config import GROUPS, choices, usual_choices
     from animate.options import groups
     from animate.system.settings import shown
 
-    usual = usual_choices("run")
+    defaults = usual_choices("run")
     for name, group in groups().items():
         names = choices(name) if name in GROUPS else []
         if len(names) > 1:
-            yield name, usual[name], f"one of {', '.join(names)}"
+            yield name, defaults[name], f"one of {', '.join(names)}"
         for one in fields(group):
             if name != "layout" and not (one.name == "name" and name in GROUPS):
                 yield f"{group.prefix}{one.name}", shown(one.default), one.metadata["about"]
 
 
-def _settings(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, default, what it is) of each setting in a file of configs/ and in its groups' files."""
+def _yaml_rows(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """(key, default, explanation) of each setting in a file of configs/ and its groups' files."""
     section = ""
     for line in path.read_text(encoding="utf-8").splitlines():
-        found = LINE.fullmatch(line)
-        if found is None:
+        match = LINE.fullmatch(line)
+        if match is None:
             continue
-        indent, item, key, value, about = found.groups()
+        indent, item, key, value, about = match.groups()
         if item:
             names = sorted(other.stem for other in (path.parent / key).glob("*.yaml"))
             if len(names) > 1:
                 yield key, value, f"one of {', '.join(names)}"
             if value in names:
-                yield from _settings(path.parent / key / f"{value}.yaml", f"{key}.")
+                yield from _yaml_rows(path.parent / key / f"{value}.yaml", f"{key}.")
         elif not value:
             section = f"{key}."
         elif key != "name" and not (indent and section in ("hydra.", "sweep.")):

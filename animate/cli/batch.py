@@ -1,4 +1,4 @@
-"""`animate batch`: many photos, many clips, one report."""
+"""`animate batch`: animate many photos by many clips, with one report."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ def register(commands: Any) -> None:
         commands, "batch", call, "animate the rows of a CSV or the photos of a folder", "run"
     )
     batch.set_defaults(
-        stays="results that are done stay, and batch.jsonl with them: the same command, without "
-        "--force, goes on"
+        stays="finished results and batch.jsonl stay: the same command without --force resumes"
     )
     batch.add_argument(
         "jobs",
         type=some_path,
         metavar="JOBS",
-        help="a CSV in UTF-8 with the columns photo, clip (unless --clip), out (or the photo's "
-        "name) and any settings, such as faces.which; paths are relative to it; or a folder of "
-        "photos",
+        help="a folder of photos, or a CSV in UTF-8 with the columns photo, clip (unless --clip is "
+        "given), out (default: the photo's name) and any settings, such as faces.which; its paths "
+        "are relative to it",
     )
     batch.add_argument(
         "-o",
@@ -31,25 +30,27 @@ def register(commands: Any) -> None:
         type=some_path,
         required=True,
         metavar="FOLDER",
-        help="for the results, report.html and batch.jsonl; what is published there is kept",
+        help="folder for the results, report.html and batch.jsonl; results already in it are kept",
     )
     batch.add_argument(
-        "--clip", type=some_path, help="the driver of rows that name none: a video, or a template"
+        "--clip",
+        type=some_path,
+        help="driver of rows without a clip: a video, or a motion template",
     )
     batch.add_argument(
-        "--workers", type=int, default=1, help="processes side by side, from 1 (default: 1)"
+        "--workers", type=int, default=1, help="processes in parallel, 1 or more (default: 1)"
     )
     batch.add_argument(
-        "--force", action="store_true", help="do everything again, replace what exists"
+        "--force", action="store_true", help="do everything again, and replace existing results"
     )
-    add_overrides(batch, "settings for every row; all of them are below")
+    add_overrides(batch, "settings for every row; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import run_options
 
     settings = overrides(arguments, others)
-    run_options(settings)  # a mistake in them is one of every row
+    run_options(settings)  # raises once for a mistake that every row would repeat
     from animate.cli.terminal import Terminal
     from animate.inference.batch import REPORT, read_jobs, run_jobs
 
@@ -63,7 +64,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
 
 def report(outcome: Any) -> None:
-    """A job in a line."""
+    """Print the outcome of a job in one line."""
     if outcome.error:
         print(safe(f"{outcome.photo}: failed: {outcome.error}", 5000), flush=True)
     else:

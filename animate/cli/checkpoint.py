@@ -13,25 +13,26 @@ from animate.errors import AnimateError
 def register(commands: Any) -> None:
     checkpoint = commands.add_parser("checkpoint", help="list, import and export weights")
     actions = checkpoint.add_subparsers(metavar="ACTION", required=True)
-    command(actions, "list", show, "the checkpoints that runs can name")
+    command(actions, "list", show, "list the checkpoints that have a name")
     imports = command(
-        actions, "import", bring, "turn the original first-order weights into a safetensors file"
+        actions, "import", bring, "convert the original first-order weights to a safetensors file"
     )
     imports.add_argument("file", type=some_path, metavar="FILE", help="such as vox-cpk.pth.tar")
     imports.add_argument(
         "-o",
         "--out",
         type=some_path,
-        help="the result (default: FILE's name with .safetensors, here)",
+        help="the result (default: FILE's name with .safetensors, in the current folder)",
     )
     imports.add_argument(
         "--sampled-unaligned",
         action="store_true",
-        help="the weights were trained with align_corners=False (default: True, as the published)",
+        help="the weights were trained with align_corners=False (default: True, like those "
+        "published)",
     )
-    exports = command(actions, "export", hand_on, "write a trained checkpoint to be handed on")
+    exports = command(actions, "export", hand_on, "write a trained checkpoint for others to use")
     exports.add_argument(
-        "file", metavar="FILE", help="such as RUN/checkpoint.safetensors, or a name of the list"
+        "file", metavar="FILE", help="such as RUN/checkpoint.safetensors, or a name from the list"
     )
     exports.add_argument("-o", "--out", type=some_path, required=True, help="the result")
     exports.add_argument(
@@ -39,7 +40,8 @@ def register(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="take a part of the model, such as keypoints, from another checkpoint; repeatable",
+        help="take a part of the model, such as keypoints, from another checkpoint (repeat for "
+        "more)",
     )
     for action in (imports, exports):
         action.add_argument("--half", action="store_true", help="store float16 (default: float32)")

@@ -1,4 +1,4 @@
-"""`animate evaluate`: measure a checkpoint on clips it has not seen."""
+"""`animate evaluate`: measure a checkpoint on held-out clips."""
 
 from __future__ import annotations
 

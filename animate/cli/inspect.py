@@ -1,4 +1,4 @@
-"""`animate inspect`: what the motion model does, as one picture."""
+"""`animate inspect`: draw what the motion model does, as one picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 def register(commands: Any) -> None:
     look = command(
-        commands, "inspect", call, "draw keypoints, deformation and what is painted, as a picture"
+        commands, "inspect", call, "draw keypoints, deformation and painted regions, as a picture"
     )
     look.add_argument("photo", type=some_path, metavar="PHOTO", help="JPEG, PNG or WebP")
     look.add_argument("clip", type=some_path, metavar="CLIP", help="as for `animate run`")
@@ -18,14 +18,15 @@ def register(commands: Any) -> None:
         "-o", "--out", type=some_path, required=True, help="the picture: .png or .jpg"
     )
     look.add_argument(
-        "--frames", type=int, default=4, help="rows, spread over the clip, 1 to 32 (default: 4)"
+        "--frames",
+        type=int,
+        default=4,
+        help="rows: frames spread over the clip, 1 to 32 (default: 4)",
     )
     look.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    add_overrides(
-        look, "settings of `animate run`, but for those of how a result looks or is played"
-    )
+    add_overrides(look, "settings of `animate run`, except those on the result's look and playback")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`animate keys`: make, list, hand over and replace the keys that sign and mark."""
+"""`animate keys`: make, list, export, rotate, trust and revoke the keys that sign and mark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
     actions = keys.add_subparsers(metavar="ACTION", required=True)
     init = command(actions, "init", make, "make a key of your own: `run` signs with it")
     init.add_argument(
-        "--name", required=True, help="who signs: shown to whoever verifies (at most 64 letters)"
+        "--name", required=True, help="your name (at most 64 letters), which `animate verify` shows"
     )
     init.add_argument(
         "--certificates", type=some_path, metavar="PEM", help="your own certificates, leaf first"
@@ -26,28 +26,26 @@ def register(commands: Any) -> None:
         metavar="PEM",
         help="their private key: EC P-256 or Ed25519",
     )
-    command(actions, "list", show, "your keys, and the ones of others that you trust")
-    export = command(actions, "export", hand_over, "print the public half, for those who verify")
-    export.add_argument("key", nargs="?", metavar="KEY", help="its id (default: the current one)")
+    command(actions, "list", show, "list your keys, and other people's that you trust")
+    export = command(actions, "export", hand_over, "print the public half, for people who verify")
+    export.add_argument("key", nargs="?", metavar="KEY", help="its id (default: the current key)")
     export.add_argument(
         "--with-mark-key",
         action="store_true",
-        help="add the secret that reads marks; whoever holds it can also forge them",
+        help="add the secret that reads watermarks; anyone who has it can also forge them",
     )
     export.add_argument("-o", "--out", type=some_path, help="the file to write (default: print it)")
-    rotate = command(actions, "rotate", replace, "make a new key; files of the old stay valid")
+    rotate = command(actions, "rotate", replace, "make a new key; files signed before stay valid")
     rotate.add_argument(
-        "--revoke", action="store_true", help="the old key was stolen: let nothing of it count"
+        "--revoke", action="store_true", help="the old key was stolen: also revoke it"
     )
     for action in (init, rotate):
         action.add_argument(
-            "--passphrase", action="store_true", help="ask for a pass-phrase that locks the key"
+            "--passphrase", action="store_true", help="ask for a pass-phrase that encrypts the key"
         )
-    trust = command(actions, "trust", accept, "trust somebody else's public half")
-    trust.add_argument(
-        "file", type=some_path, metavar="FILE", help="what their `keys export` printed"
-    )
-    revoke = command(actions, "revoke", withdraw, "let nothing count that a key signed or marked")
+    trust = command(actions, "trust", accept, "trust the public half of another person's key")
+    trust.add_argument("file", type=some_path, metavar="FILE", help="output of their `keys export`")
+    revoke = command(actions, "revoke", withdraw, "let no file count that a key signed or marked")
     revoke.add_argument("key", metavar="KEY", help="its id")
 
 
@@ -55,15 +53,15 @@ def make(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     from animate.provenance import keys
 
-    word = _passphrase() if arguments.passphrase else None
+    passphrase = _passphrase() if arguments.passphrase else None
     public = keys.init(
         arguments.name,
-        passphrase=word,
+        passphrase=passphrase,
         certificates=arguments.certificates,
         private_key=arguments.private_key,
     )
     print(f"key {public.id} of {safe(public.name)} made, valid until {public.expires():%Y-%m-%d}")
-    print("hand `animate keys export` to those who verify; keep a copy of the folder it is in")
+    print("give `animate keys export` to people who verify; back up the folder of the key")
     return 0
 
 
@@ -74,12 +72,12 @@ def show(arguments: argparse.Namespace, others: list[str]) -> int:
 
     own, newest = keys.identities(), keys.current()
     for public in keys.trusted():
-        mine = any(p.id == public.id for p in own)
+        is_own = any(p.id == public.id for p in own)
         mark = "unknown" if public.mark_id is None else f"{public.mark_id:03x}"
         state = (
             f"revoked {public.revoked}" if public.revoked else f"until {public.expires():%Y-%m-%d}"
         )
-        kind = "yours" if mine else "trusted"
+        kind = "yours" if is_own else "trusted"
         kind += ", current" if newest and newest.id == public.id else ""
         print(f"{public.id}: {safe(repr(public.name))}, {kind}, {state}, mark key {mark}")
     if not own:
@@ -137,9 +135,9 @@ def withdraw(arguments: argparse.Namespace, others: list[str]) -> int:
 def _passphrase(new: bool = True) -> str:
     from getpass import getpass
 
-    word = getpass("pass-phrase: ")
-    if new and getpass("again: ") != word:
+    entered = getpass("pass-phrase: ")
+    if new and getpass("again: ") != entered:
         raise AnimateError("the two pass-phrases differ: try again")
-    if not word:
-        raise AnimateError("the pass-phrase is empty: leave --passphrase out for none")
-    return word
+    if not entered:
+        raise AnimateError("the pass-phrase is empty: leave out --passphrase for none")
+    return entered

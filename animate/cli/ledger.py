@@ -1,4 +1,4 @@
-"""`animate ledger`: look up, hand over and check what was published from here."""
+"""`animate ledger`: find, export and check the records of files published here."""
 
 from __future__ import annotations
 
@@ -15,44 +15,47 @@ from animate.media.pipes import through_pipes
 def register(commands: Any) -> None:
     ledger = commands.add_parser("ledger", help="find, export and check what was published here")
     actions = ledger.add_subparsers(metavar="ACTION", required=True)
-    find = command(actions, "find", look_up, "the entries of a file, payload, content id or hash")
-    find.add_argument("what", metavar="FILE|HEX", help="a file, or hex digits from verify")
-    export = command(actions, "export", hand_over, "all entries, one line of JSON each")
+    find = command(actions, "find", look_up, "find entries by file, payload, content id or hash")
+    find.add_argument("what", metavar="FILE|HEX", help="a file, or hex digits from `verify`")
+    export = command(actions, "export", hand_over, "write all entries, one line of JSON each")
     export.add_argument(
         "-o", "--out", type=some_path, help="the file to write (default: print them)"
     )
-    verify = command(actions, "verify", check, "whether entries were changed, removed or put in")
-    verify.add_argument("--head", metavar="HASH", help="a last hash noted earlier: is it in there?")
-    verify.epilog = "exit code: 0 whole, 1 tampered with"
+    verify = command(actions, "verify", check, "check for changed, removed or inserted entries")
+    verify.add_argument(
+        "--head", metavar="HASH", help="a last hash noted earlier, which must still be an entry"
+    )
+    verify.epilog = "exit code: 0 intact, 1 tampered with"
 
 
 def look_up(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     from animate.provenance import ledger
 
-    found = ledger.find(arguments.what) or _of_file(Path(arguments.what))
-    for entry in found:
+    entries = ledger.find(arguments.what) or _entries_of(Path(arguments.what))
+    for entry in entries:
         print(json.dumps(_brief(entry), indent=2))
-    if not found:
+    if not entries:
         print(f"the ledger has no entry for {arguments.what!r}")
-    return 0 if found else 1
+    return 0 if entries else 1
 
 
 @through_pipes("path")
-def _of_file(path: Path) -> list[Any]:
-    """By the file's bytes, then by the payload in its pixels."""
+def _entries_of(path: Path) -> list[Any]:
+    """The entries with the hash of the file, else the one with the payload in its pixels."""
     from animate.media import clips
     from animate.provenance import ledger
     from animate.verification.verify import verify
 
     if not path.is_file():
         return []
-    found = ledger.find(clips.sha256(path))
-    entry = None if found else verify(path).entry
-    return found or ([entry] if entry else [])
+    entries = ledger.find(clips.sha256(path))
+    entry = None if entries else verify(path).entry
+    return entries or ([entry] if entry else [])
 
 
 def _brief(entry: Any) -> dict[str, Any]:
+    """An entry for reading: without signature and link, and with the size of its manifest."""
     value: dict[str, Any] = entry.plain()
     value["manifest"] = f"{len(entry.manifest)} bytes, see `animate ledger export`"
     del value["signature"], value["before"]
@@ -81,5 +84,5 @@ def check(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.provenance import ledger
 
     count, head = ledger.verify(arguments.head)
-    print(f"{count} entries, whole; note the last hash to notice if the end is cut off: {head}")
+    print(f"{count} entries, intact; note the last hash, to detect removed last entries: {head}")
     return 0

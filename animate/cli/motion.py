@@ -9,21 +9,21 @@ from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
-    motion = commands.add_parser("motion", help="keep the motion of a clip for many photos")
+    motion = commands.add_parser("motion", help="save the motion of a clip for many photos")
     actions = motion.add_subparsers(metavar="ACTION", required=True)
-    save = command(actions, "save", call, "track the face in a clip and keep its poses")
+    save = command(actions, "save", call, "track the face in a clip and save its poses")
     save.add_argument("clip", type=some_path, metavar="CLIP", help="a video or a folder of frames")
     save.add_argument(
         "-o",
         "--out",
         type=some_path,
         required=True,
-        help="the template: .npz, to use as a CLIP; without sound",
+        help="the motion template (.npz), which `animate run` takes as CLIP; it has no sound",
     )
     save.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    add_overrides(save, "settings of `animate run` for the clip, its faces and the model")
+    add_overrides(save, "settings of `animate run` on the clip, its faces and the model")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

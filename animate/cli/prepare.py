@@ -10,15 +10,15 @@ from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 def register(commands: Any) -> None:
     prepare = command(commands, "prepare", call, "cut raw videos into training clips", "prepare")
-    prepare.set_defaults(stays="what was cut stays in DEST: the same command goes on")
+    prepare.set_defaults(stays="finished clips stay in DEST: the same command resumes")
     prepare.add_argument(
         "source",
         type=some_path,
         metavar="SOURCE",
-        help="a folder of videos, or of a folder for each person, or a metadata CSV",
+        help="a folder of videos, a folder with one folder for each person, or a metadata CSV",
     )
     prepare.add_argument("dest", type=some_path, metavar="DEST", help="folder for train/ and val/")
-    add_overrides(prepare, "settings; all of them are below")
+    add_overrides(prepare, "settings; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:

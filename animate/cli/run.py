@@ -1,4 +1,4 @@
-"""`animate run`: one photo, one clip, one published file."""
+"""`animate run`: animate a photo by a clip and publish one file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from animate.system.text import frames
 
 
 def register(commands: Any) -> None:
-    run = command(commands, "run", call, "move a photo's face like a driving video's", "run")
+    run = command(commands, "run", call, "animate a photo's face by a driving video", "run")
     run.add_argument(
-        "photo",
-        type=some_path,
-        metavar="PHOTO",
-        help="JPEG, PNG or WebP; or a video whose face moves",
+        "photo", type=some_path, metavar="PHOTO", help="JPEG, PNG or WebP; or a source video"
     )
     run.add_argument(
         "clip",
@@ -33,7 +30,7 @@ def register(commands: Any) -> None:
         "--out",
         type=some_path,
         required=True,
-        help="the result: .mp4, .mov, .webm, .mkv, .gif; .png or .jpg of a picture's pose",
+        help="the result: .mp4, .mov, .webm, .mkv, .gif; .png or .jpg if CLIP is a picture",
     )
     run.add_argument(
         "--also",
@@ -41,7 +38,7 @@ def register(commands: Any) -> None:
         action="append",
         default=[],
         metavar="CLIP",
-        help="with faces.which=all: the next face's own driver, from the left (repeat for more)",
+        help="with faces.which=all: a driver for the next face from the left (repeat for more)",
     )
     run.add_argument(
         "--tile",
@@ -49,7 +46,7 @@ def register(commands: Any) -> None:
         action="append",
         default=[],
         metavar="PHOTO",
-        help="another photo to move in step, as a tile beside the first (repeat for more)",
+        help="another photo, animated in step as a tile beside the first (repeat for more)",
     )
     run.add_argument("--columns", type=int, help="tiles in a row (default: about as many as rows)")
     shown = run.add_mutually_exclusive_group()
@@ -69,7 +66,7 @@ def register(commands: Any) -> None:
     run.add_argument(
         "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
     )
-    add_overrides(run, "settings, such as retarget.relative=false; all of them are below")
+    add_overrides(run, "settings, such as retarget.relative=false; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
@@ -79,8 +76,8 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     stray = next((text for text in given if "=" not in text), None)
     if stray is not None:
         raise AnimateError(
-            f"{stray!r} is no setting, which are key=value, and one photo and one clip were given: "
-            "add photos by --tile, clips by --also"
+            f"{stray!r} is not a setting (key=value), and photo and clip are already given: add "
+            "more photos with --tile, more clips with --also"
         )
     options = run_options(given).changed(compare=arguments.compare, columns=arguments.columns)
     from animate.cli.terminal import Terminal
@@ -96,26 +93,26 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     )
     print(summary(published))
     if published.report.signature.state == "public":
-        _say_once()
+        _explain_toolkit_key()
     return 0
 
 
 def summary(done: Any) -> str:
-    """A run in a line: what was written, what was met, what was verified."""
+    """A run in one line: the file written, notes on the input, the verdict."""
     report = done.report
-    sure = f"verified: {report.verdict} (p = {report.detection.p_value:.1e})"
-    return ", ".join([f"{done.path}: {frames(done.frames)}", *done.met, sure])
+    verdict = f"verified: {report.verdict} (p = {report.detection.p_value:.1e})"
+    return ", ".join([f"{done.path}: {frames(done.frames)}", *done.met, verdict])
 
 
-def _say_once() -> None:
-    """Tell, the first time, that without a key of one's own the mark names nobody."""
-    said = home() / "toolkit-key-noticed"
-    if said.exists():
+def _explain_toolkit_key() -> None:
+    """Print, the first time only, that anyone can imitate the toolkit's public key."""
+    shown = home() / "toolkit-key-noticed"
+    if shown.exists():
         return
     print(
-        "marked and signed with the toolkit's public key, which names nobody and can be imitated: "
-        "make your own with `animate keys init --name NAME` (this is said once)",
+        "marked and signed with the toolkit's public key, which anyone can imitate: make your own "
+        "with `animate keys init --name NAME` (shown once)",
         file=sys.stderr,
     )
     with suppress(OSError):
-        said.touch()
+        shown.touch()

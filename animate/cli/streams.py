@@ -1,8 +1,8 @@
-"""Standard output and error that end the command, not its meaning, when nobody can read them.
+"""End the command with its own exit code when standard output or error can't be written.
 
-Python ignores SIGPIPE, and exits with 1 or 120 where its output can't be written: for `verify`, 1
-is a verdict. Here a reader that has gone ends the command as a signal would, with 128 + 13; any
-other failure of the output with `UNWRITTEN`, after a line on standard error.
+Python ignores SIGPIPE and exits with 1 or 120 if its output can't be written, but 1 is a verdict of
+`verify`. Here the command ends with 128 + 13, as by SIGPIPE, if the reader has gone. After any
+other failure it prints a line on standard error and ends with `UNWRITTEN`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import os
 import sys
 from contextlib import suppress
 
-GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
-UNWRITTEN = 74  # EX_IOERR of sysexits.h
+GONE = 128 + 13  # exit code that a shell reports after SIGPIPE (signal 13)
+UNWRITTEN = 74  # exit code EX_IOERR of sysexits.h
 
 
 class Stream(io.RawIOBase):
-    """A descriptor for writing; the first failure ends the program."""
+    """A file descriptor for writing; the first failed write ends the program."""
 
-    def __init__(self, number: int, tells: bool):
+    def __init__(self, number: int, reports: bool):
         self.number = number
-        self.tells = tells  # whether a failure is worth a line: not one of standard error
+        self.reports = reports  # whether to print a failure: False for standard error itself
 
     def writable(self) -> bool:
         return True
@@ -40,24 +40,24 @@ class Stream(io.RawIOBase):
             self._silence()
             if error.errno == errno.EPIPE:
                 sys.exit(GONE)
-            if self.tells:
+            if self.reports:
                 why = "it is closed" if error.errno == errno.EBADF else error.strerror
                 print(f"animate: the output can't be written: {why}", file=sys.stderr)
                 sys.exit(UNWRITTEN)
-            return len(data)  # there is nowhere to say so
+            return len(data)  # dropped: there is no stream left to report on
 
     def _silence(self) -> None:
-        """Let nothing more fail: what is still in buffers goes nowhere."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        if nowhere != self.number:
-            os.dup2(nowhere, self.number)
-            os.close(nowhere)
+        """Send buffered and later output to os.devnull, so that no other write fails."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        if null != self.number:
+            os.dup2(null, self.number)
+            os.close(null)
 
 
 def guard() -> None:
-    """Put `Stream`s under the standard output and error of this process.
+    """Put a `Stream` under the standard output and the standard error of this process.
 
-    A closed descriptor is taken first, so that no file that is opened later gets its number.
+    First opens any closed descriptor below 3, so that no file opened later gets its number.
     """
     reserved = []
     while (number := os.open(os.devnull, os.O_RDONLY)) < 3:  # writing to it fails: EBADF
@@ -65,7 +65,7 @@ def guard() -> None:
     os.close(number)
     for name, number in (("stdout", 1), ("stderr", 2)):
         old = getattr(sys, name)
-        raw = Stream(number, tells=name == "stdout")
+        raw = Stream(number, reports=name == "stdout")
         encoding = old.encoding if old is not None else "utf-8"
         setattr(
             sys,
@@ -73,14 +73,14 @@ def guard() -> None:
             io.TextIOWrapper(
                 io.BufferedWriter(raw),
                 encoding=encoding,
-                errors="backslashreplace",  # names that the encoding lacks
+                errors="backslashreplace",  # for file names that the encoding can't express
                 line_buffering=name == "stderr" or raw.isatty(),
             ),
         )
 
 
 def flush() -> None:
-    """Write what is still in buffers, while a failure can still be told by the exit code."""
+    """Write the buffers while the exit code can still report a failure."""
     sys.stdout.flush()
     with suppress(ValueError):
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Show a run on a terminal: notes on standard error, a progress bar where somebody looks."""
+"""Show a run on a terminal: notes on standard error, and a progress bar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class Terminal(Observer):
-    """Notes are lines on standard error; the bar is hidden where that is no terminal."""
+    """Prints notes to standard error, and a progress bar if that is a terminal."""
 
     def note(self, words: str) -> None:
         print(f"animate: note: {safe(words, 5000)}", file=sys.stderr)

@@ -13,15 +13,15 @@ from animate.cli.arguments import add_overrides, command, overrides
 
 def register(commands: Any) -> None:
     train = command(commands, "train", call, "train a motion model", "train")
-    train.set_defaults(stays="the states that were saved stay in out=: the same command goes on")
+    train.set_defaults(stays="saved states stay in out=: the same command resumes")
     train.add_argument(
         "--multirun",
         "-m",
         action="store_true",
-        help="a run for each combination of values, key=a,b: one after the other, or where "
-        "hydra/launcher= sends them; their folders are in out=, with a table of all",
+        help="one run for each combination of values (key=a,b), in sequence or by hydra/launcher=; "
+        "each has its own folder in out=; ends with a table of all",
     )
-    add_overrides(train, "settings; all of them are below")
+    add_overrides(train, "settings; all are listed below")
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
@@ -42,7 +42,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
 
 def run_one(chosen: dict[str, Any]) -> None:
-    """One run of a sweep, perhaps on another machine; where it fails, the others go on."""
+    """Run one combination of a sweep; an AnimateError goes to failed.json, and others still run."""
     from animate.errors import AnimateError
     from animate.training.recipe import run
 

@@ -1,4 +1,4 @@
-"""`animate verify`: what files say of their origin, for people and for machines."""
+"""`animate verify`: report the origin of files, as text or JSON."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MARKED = ("authentic", "marked")  # verdicts that count as marked
 
 
 def register(commands: Any) -> None:
-    verify = command(commands, "verify", call, "say whether files were made by this toolkit")
+    verify = command(commands, "verify", call, "check whether files were made by this toolkit")
     verify.epilog = (
         "exit code: 0 all marked, 1 some not marked or tampered with, 2 some unreadable; "
-        "141 whoever reads the output has gone, 74 it can't be written"
+        "141 the reader of the output has gone, 74 the output can't be written"
     )
     verify.add_argument(
         "files",
@@ -37,30 +37,30 @@ def register(commands: Any) -> None:
     verify.add_argument(
         "--explain", type=some_path, metavar="PNG", help="also draw the evidence for one FILE"
     )
-    verify.add_argument("--jobs", type=int, help="files at once (default: one a core)")
+    verify.add_argument("--jobs", type=int, help="files in parallel (default: one a core)")
     verify.add_argument(
-        "--limit", type=float, default=300.0, help="seconds for one file (default: 300)"
+        "--limit", type=float, default=300.0, help="most seconds for one file (default: 300)"
     )
 
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     if (arguments.jobs is not None and arguments.jobs < 1) or not arguments.limit > 0:
-        raise AnimateError("--jobs and --limit have to be more than 0")
-    with spooling() as spool:  # here, for a worker can't see the pipes of this process
+        raise AnimateError("--jobs or --limit is 0 or less: use more")
+    with spooling() as spool:  # here, because a worker can't read the pipes of this process
         paths = []
         for path in _files(arguments.files):
             try:
                 paths.append(spool.file(path))
             except AnimateError:
-                paths.append(path)  # `verify` says what is wrong, and goes on with the others
+                paths.append(path)  # `verify` reports the error and goes on with the others
         return _verified(arguments, paths, spool)
 
 
 def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) -> int:
     if arguments.explain is not None:
         if len(paths) != 1 or not paths[0].is_file():
-            raise AnimateError("--explain draws the evidence for one file: give one")
+            raise AnimateError("--explain draws the evidence for one file: give exactly one file")
         from animate.publish.evidence import explain
 
         explain(paths[0], arguments.explain)
@@ -68,7 +68,7 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
     from animate.verification.describe import describe, plain
     from animate.verification.pool import verify_all
 
-    found: list[dict[str, Any]] = []
+    outcomes: list[dict[str, Any]] = []
     verdicts = set()
     results = verify_all(paths, jobs=arguments.jobs, limit=arguments.limit)
     if arguments.json:  # nothing else is shown until the end
@@ -78,47 +78,48 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         if isinstance(report, str):
             report = spool.named(report)
             verdicts.add("unreadable")
-            found.append({"path": os.fspath(path), "verdict": "unreadable", "error": report})
+            outcomes.append({"path": os.fspath(path), "verdict": "unreadable", "error": report})
             if not arguments.json:
                 print(f"animate: {safe(report)}", file=sys.stderr)
             continue
         report = replace(report, path=path)
         verdicts.add(report.verdict)
-        found.append(plain(report))
+        outcomes.append(plain(report))
         if not arguments.json:
             print(describe(report), flush=True)
-    lost = sum(each["verdict"] == "unreadable" for each in found)
+    unreadable = [each for each in outcomes if each["verdict"] == "unreadable"]
     given = {os.fspath(path) for path in arguments.files}
-    unnamed = [e for e in found if e["verdict"] == "unreadable" and e["path"] not in given]
+    unnamed = [each for each in unreadable if each["path"] not in given]
+    count = len(unreadable)
     if arguments.json:
-        whole = {"schema": "animate.verify/1", "files": found, "unreadable": lost}
-        print(json.dumps(whole, indent=2))
-    elif lost and unnamed:
-        print(f"animate: {lost} of {len(found)} files could not be read", file=sys.stderr)
-    if lost:
+        document = {"schema": "animate.verify/1", "files": outcomes, "unreadable": count}
+        print(json.dumps(document, indent=2))
+    elif unnamed:
+        print(f"animate: {count} of {len(outcomes)} files could not be read", file=sys.stderr)
+    if unreadable:
         return 2
     return 0 if verdicts <= set(MARKED) else 1
 
 
 def _files(named: list[Path]) -> Iterator[Path]:
-    """The files named, and those in the folders named, in order; links to folders are not entered.
+    """The named files, and the media files of the named folders, in order.
 
-    Of a folder, all that is named as a picture or video or starts as one does, whether it can be
-    read here or not. A pipe or a device in it is left out.
+    Media files are those that start as a picture or video, or if unknown are named as one, damaged
+    ones too. Pipes and devices in a folder are left out; links to folders are not entered.
     """
     for path in named:
         if not os.path.isdir(path):
             yield path
             continue
-        some = False
-        closed: list[OSError] = []
-        for folder, folders, names in os.walk(path, onerror=closed.append):
+        has_media = False
+        errors: list[OSError] = []  # of folders that can't be read
+        for folder, folders, names in os.walk(path, onerror=errors.append):
             folders.sort()
             for name in sorted(names):
                 file = Path(folder) / name
                 if is_media(file):
-                    some = True
+                    has_media = True
                     yield file
-        yield from (Path(error.filename) for error in closed)  # `verify` says what is wrong
-        if not some and not closed:
+        yield from (Path(error.filename) for error in errors)  # `verify` reports the error
+        if not has_media and not errors:
             raise AnimateError(f"the folder {path} holds no pictures or videos: give files")

@@ -1,1 +1,1 @@
-"""Reading photos, clips and their sound, with exact colours and timing."""
+"""Read photos, clips and their sound, with exact colours and timing."""

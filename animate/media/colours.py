@@ -1,7 +1,7 @@
-"""Coded colours and the sRGB they are shown as: primaries, transfer curves, the tone curve of HDR.
+"""Convert coded colours to sRGB: primaries, transfer functions and HDR tone mapping.
 
-The numbers of primaries and transfer characteristics are those of ITU-T H.273, tables 2 and 3,
-which MP4, Matroska, H.264, HEVC and PNG's cICP share.
+Primaries and transfer functions have the numbers of ITU-T H.273, tables 2 and 3, as in MP4,
+Matroska, H.264, HEVC and PNG's cICP.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-D65, C = (0.3127, 0.3290), (0.310, 0.316)
+D65, C = (0.3127, 0.3290), (0.310, 0.316)  # x and y of the white points
 XY = tuple[float, float]
-# H.273, table 2: x and y of red, green, blue and white
+# x and y of red, green, blue and white by number. Source: H.273, table 2.
 PRIMARIES: dict[int, tuple[XY, XY, XY, XY]] = {
     1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), D65),  # BT.709, sRGB
     4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C),  # NTSC of 1953
@@ -27,12 +27,13 @@ PRIMARIES: dict[int, tuple[XY, XY, XY, XY]] = {
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),  # Display P3
     22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),  # EBU Tech 3213
 }
-UNKNOWN, BT709, BT2020 = 2, 1, 9
-BT601 = (5, 6, 7)  # of 625 and of 525 lines, SMPTE 240M
-GAMMA28, LINEAR, SRGB, PQ, HLG = 5, 8, 13, 16, 18
+UNKNOWN, BT709, BT2020 = 2, 1, 9  # numbers of primaries: H.273, table 2
+BT601 = (5, 6, 7)  # primaries of 625 lines, of 525 lines and of SMPTE 240M
+GAMMA28, LINEAR, SRGB, PQ, HLG = 5, 8, 13, 16, 18  # transfer functions: H.273, table 3
 HDR = (PQ, HLG)
-WHITE = 203.0  # cd/m2 of HDR's reference white, which SDR's white is: BT.2408, section 2.2
-BRIGHTEST = 1000.0  # cd/m2 of a film that doesn't say: BT.2100's HLG display, and usual for PQ
+WHITE = 203.0  # cd/m2 of HDR reference white, shown as SDR white: BT.2408, section 2.2
+BRIGHTEST = 1000.0  # cd/m2 if a video declares none: BT.2100's HLG display, and usual for PQ
+# Bradford's cone response matrix, from XYZ, for chromatic adaptation.
 BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
@@ -40,25 +41,25 @@ BRADFORD = np.array(
 
 @dataclass(frozen=True)
 class Coding:
-    """What the numbers of a picture mean."""
+    """The colour coding of a picture: primaries and transfer function by their H.273 numbers."""
 
     primaries: int
     transfer: int
-    brightest: float = BRIGHTEST  # cd/m2, of PQ
+    brightest: float = BRIGHTEST  # peak luminance in cd/m2; used for PQ only
 
     @property
     def plain(self) -> bool:
-        """Whether the numbers are sRGB's as they are.
+        """Whether the values are used as sRGB without conversion, as players do.
 
-        Players show the curves of SDR video (BT.709, BT.601, BT.2020, gamma 2.2) and sRGB's alike,
-        and most the primaries of BT.601's two systems as BT.709's, which they hardly differ from
-        (6 grey levels at most). So do we.
+        Players show sRGB and the transfer functions of SDR video (BT.709, BT.601, BT.2020, gamma
+        2.2) alike. Most also show the primaries of BT.601's two systems as BT.709's; the difference
+        is 6 grey levels at most.
         """
         return self.primaries in (BT709, *BT601) and self.transfer not in (GAMMA28, LINEAR, *HDR)
 
 
 def coding(primaries: int, transfer: int, brightest: float = BRIGHTEST) -> Coding:
-    """A coding with what is unknown filled in: BT.2020 for HDR, BT.709 for all else."""
+    """A coding; unknown primaries become BT.2020 for HDR, else BT.709."""
     if primaries not in PRIMARIES:
         primaries = BT2020 if transfer in HDR else BT709
     return Coding(primaries, transfer, brightest)
@@ -66,9 +67,9 @@ def coding(primaries: int, transfer: int, brightest: float = BRIGHTEST) -> Codin
 
 @lru_cache
 def to_bt709(primaries: tuple[XY, XY, XY, XY]) -> np.ndarray:
-    """The matrix (3, 3) from linear RGB of some primaries to BT.709's, white to white (Bradford).
+    """The matrix (3, 3) from linear RGB of these primaries to BT.709, white to white (Bradford).
 
-    Raises np.linalg.LinAlgError for primaries that span no colours.
+    Raises np.linalg.LinAlgError for degenerate primaries.
     """
     source, target = xyz_of(primaries), xyz_of(PRIMARIES[BT709])
     if primaries[3] != D65:
@@ -81,18 +82,18 @@ def xyz_of(primaries: tuple[XY, XY, XY, XY]) -> np.ndarray:
     """The matrix (3, 3) from linear RGB to XYZ, white at Y = 1. Source: SMPTE RP 177."""
     x, y = np.array(primaries, float).T
     if not (y > 0).all():
-        raise np.linalg.LinAlgError("a primary without light")
+        raise np.linalg.LinAlgError("a primary has no luminance")
     columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])  # (XYZ, RGBW)
     scale = np.linalg.solve(columns[:, :3], columns[:, 3])
     return columns[:, :3] * scale
 
 
 def shown(rgb: np.ndarray, coded: Coding, *, photo: bool = False) -> np.ndarray:
-    """Coded R'G'B' (..., 3) from 0 to 1 as the sRGB, 0 to 1, that a player shows on an SDR screen.
+    """Convert coded R'G'B' (..., 3) in [0, 1] to sRGB in [0, 1], as players show it on SDR screens.
 
-    SDR goes through linear light to BT.709's primaries and back. HDR goes to the light that its
-    display emits, then to BT.709's primaries, then under the tone curve to SDR's white. Colours
-    outside the gamut are clipped. photo: light gets sRGB's curve; in a film, that of SDR video.
+    SDR is converted to BT.709 primaries in linear light. HDR is converted to display light, then to
+    BT.709 primaries, then tone-mapped to SDR white. Colours outside the gamut are clipped. The
+    result has the transfer function of sRGB if `photo`, else that of SDR video.
     """
     matrix = to_bt709(PRIMARIES[coded.primaries])
     if coded.transfer in HDR:
@@ -112,48 +113,48 @@ def shown(rgb: np.ndarray, coded: Coding, *, photo: bool = False) -> np.ndarray:
 
 
 def bt1886(video: np.ndarray) -> np.ndarray:
-    """The light of an SDR display. Source: BT.1886, annex 1, with black at 0."""
+    """SDR video values to display light. Source: BT.1886, annex 1, with black at 0."""
     return video**2.4
 
 
 def bt1886_inverse(light: np.ndarray) -> np.ndarray:
-    """The inverse of `bt1886`, of light clipped to 0 to 1."""
+    """The inverse of `bt1886`; clips light to [0, 1]."""
     return light.clip(0, 1) ** (1 / 2.4)
 
 
 def linear(coded: np.ndarray) -> np.ndarray:
-    """The light of sRGB. Source: IEC 61966-2-1, section 5.2."""
+    """sRGB values to linear light. Source: IEC 61966-2-1, section 5.2."""
     return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
 
 
 def srgb(light: np.ndarray) -> np.ndarray:
-    """The inverse of `linear`, of light clipped to 0 to 1."""
+    """The inverse of `linear`; clips light to [0, 1]."""
     light = light.clip(0, 1)
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-# SMPTE ST 2084; BT.2100, table 4
+# Constants of PQ. Source: SMPTE ST 2084; BT.2100, table 4.
 M1, M2 = 2610 / 16384, 2523 / 4096 * 128
 C1, C2, C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
 
 def pq(coded: np.ndarray) -> np.ndarray:
-    """The light in cd/m2 of PQ's numbers. Source: BT.2100, table 4, reference PQ EOTF."""
+    """PQ values to light in cd/m2. Source: BT.2100, table 4, reference PQ EOTF."""
     power = coded ** (1 / M2)
     return 10_000 * (np.maximum(power - C1, 0) / (C2 - C3 * power)) ** (1 / M1)
 
 
 def pq_inverse(nits: np.ndarray) -> np.ndarray:
-    """PQ's numbers of light in cd/m2. Source: BT.2100, table 4, reference PQ inverse EOTF."""
+    """Light in cd/m2 to PQ values. Source: BT.2100, table 4, reference PQ inverse EOTF."""
     power = (nits / 10_000) ** M1
     return ((C1 + C2 * power) / (1 + C3 * power)) ** M2
 
 
 def hlg(coded: np.ndarray, luma: np.ndarray) -> np.ndarray:
-    """The light in cd/m2 of HLG's numbers on its display of 1,000 cd/m2.
+    """HLG values to light in cd/m2 on a display of 1,000 cd/m2.
 
-    luma: (3,) shares of red, green and blue in the luminance. Source: BT.2100, table 5, HLG inverse
-    OETF and reference OOTF with gamma 1.2.
+    luma: (3,) weights of red, green and blue in the luminance. Source: BT.2100, table 5, HLG
+    inverse OETF and reference OOTF with gamma 1.2.
     """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
@@ -161,10 +162,11 @@ def hlg(coded: np.ndarray, luma: np.ndarray) -> np.ndarray:
 
 
 def tone_mapped(nits: np.ndarray, brightest: float) -> np.ndarray:
-    """Light (..., 3) in cd/m2 of a film up to `brightest` under the white of SDR, hue kept.
+    """Tone-map light (..., 3) in cd/m2 from a peak of `brightest` to SDR white, keeping the hue.
 
-    Below a knee nothing changes; from there a Hermite spline, the least that stays monotone.
-    Source: BT.2390-11, section 5.4.1, EETF with black at 0, of the largest of R, G and B.
+    Values below a knee are unchanged; above it a Hermite spline compresses them. The knee is the
+    highest that keeps the spline monotone. Source: BT.2390-11, section 5.4.1, EETF with black at 0,
+    applied to the largest of R, G and B.
     """
     if brightest <= WHITE:
         return np.minimum(nits, WHITE)
@@ -184,7 +186,7 @@ def tone_mapped(nits: np.ndarray, brightest: float) -> np.ndarray:
 
 
 def table(of: Callable[[np.ndarray], np.ndarray], side: int) -> np.ndarray:
-    """`of` at the corners of a grid: (side, side, side, 3), red changing fastest."""
+    """Sample `of` on an RGB grid: (side, side, side, 3), with red changing fastest."""
     steps = np.linspace(0, 1, side)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     return of(np.stack([red, green, blue], -1))

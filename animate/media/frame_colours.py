@@ -1,4 +1,4 @@
-"""Decoded frames of films as RGB in sRGB, whatever matrix, range, primaries or HDR they are in."""
+"""Convert decoded video frames of any matrix, range, primaries and transfer function to sRGB."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 
 from animate.media.colours import HDR, PQ, UNKNOWN, WHITE, Coding, coding, shown, table
 
-BT2020_MATRIX, BT2020_CONSTANT = 9, 10  # ITU-T H.273, table 4
-FULL = 2  # AVCOL_RANGE_JPEG
-SIDE = 64  # of the table of colours: within 3 levels at the gamut's edge, a tenth of one inside
-TICK = Fraction(1, 1000)
+BT2020_MATRIX, BT2020_CONSTANT = 9, 10  # numbers of matrices: ITU-T H.273, table 4
+FULL = 2  # AVCOL_RANGE_JPEG of ffmpeg: full range
+# Side of the colour table; errors are up to 3 grey levels at the gamut's edge, 0.1 inside it.
+SIDE = 64
+TICK = Fraction(1, 1000)  # time base of the filter graph in seconds; any would do
 
 
 class FrameColours:
-    """The colours of one film; a film's first frame of HDR says how bright it gets."""
+    """Converts the frames of one video; the first PQ frame sets the peak luminance for all."""
 
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
@@ -27,20 +28,20 @@ class FrameColours:
         self.table: _Table | None = None
 
     def rgb(self, frame: Any, width: int, height: int) -> np.ndarray:
-        """uint8 (height, width, 3) of a decoded frame, transparent parts over white."""
-        clear = frame.format.name == "pal8" or any(p.is_alpha for p in frame.format.components)
+        """A decoded frame as uint8 (height, width, 3) sRGB, transparent parts over white."""
+        has_alpha = frame.format.name == "pal8" or any(p.is_alpha for p in frame.format.components)
         coded = self._coding(frame)
-        if clear:
-            seen = self._picture(frame, width, height, "rgba")
-            alpha = seen[..., 3:].astype(np.uint16)
-            rgb = seen[..., :3] if coded.plain else self._converted(frame, width, height, coded)
+        if has_alpha:
+            rgba = self._picture(frame, width, height, "rgba")
+            alpha = rgba[..., 3:].astype(np.uint16)
+            rgb = rgba[..., :3] if coded.plain else self._converted(frame, width, height, coded)
             return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
         if coded.plain:
             return self._picture(frame, width, height, "rgb24")
         return self._converted(frame, width, height, coded)
 
     def _picture(self, frame: Any, width: int, height: int, kind: str) -> np.ndarray:
-        """uint8, or uint16 of "rgb48le", in the primaries and the curve of the film."""
+        """RGB with the video's own primaries and transfer: uint8, or uint16 for "rgb48le"."""
         shaped = self.reformat(frame, width, height, kind, src_colorspace=_matrix(frame))
         picture: np.ndarray = shaped.to_ndarray()
         return picture
@@ -68,7 +69,7 @@ class FrameColours:
 
 
 class _Table:
-    """A table of colours that ffmpeg's haldclut looks every pixel up in, tetrahedrally."""
+    """A 3D colour table for every pixel: ffmpeg's haldclut with tetrahedral interpolation."""
 
     def __init__(self, coded: Coding, width: int, height: int):
         from av import VideoFormat
@@ -76,9 +77,9 @@ class _Table:
 
         self.made_for = (coded, width, height)
         self.count = 0
-        self.graph = Graph()  # kept: its filters live no longer than it does
+        self.graph = Graph()  # kept, because its filters are freed with it
         kind = VideoFormat("rgb48le")
-        side = round(SIDE**1.5)  # of the square picture that holds the table
+        side = round(SIDE**1.5)  # side of the square picture that holds the table
         self.into = self.graph.add_buffer(width=width, height=height, format=kind, time_base=TICK)
         colours = self.graph.add_buffer(width=side, height=side, format=kind, time_base=TICK)
         lookup, self.out = self.graph.add("haldclut"), self.graph.add("buffersink")
@@ -86,8 +87,8 @@ class _Table:
         colours.link_to(lookup, 0, 1)
         lookup.link_to(self.out)
         self.graph.configure()
-        seen = table(lambda rgb: shown(rgb, coded), SIDE).reshape(side, side, 3)
-        colours.push(self._framed(np.rint(seen * 65535).astype(np.uint16), 0))
+        entries = table(lambda rgb: shown(rgb, coded), SIDE).reshape(side, side, 3)
+        colours.push(self._framed(np.rint(entries * 65535).astype(np.uint16), 0))
         colours.push(None)
 
     @staticmethod
@@ -99,18 +100,18 @@ class _Table:
         return frame
 
     def __call__(self, deep: np.ndarray) -> np.ndarray:
-        """uint8 of a uint16 picture (H, W, 3)."""
+        """Convert a uint16 picture (H, W, 3) to uint8."""
         self.into.push(self._framed(deep, self.count))
         self.count += 1
         pulled: Any = self.out.pull()
-        seen: np.ndarray = pulled.to_ndarray()
-        seen -= seen >> 8  # 65535 to 65280, so that the rounding below cannot overflow
-        seen += 128
-        return (seen >> 8).astype(np.uint8)
+        rgb: np.ndarray = pulled.to_ndarray()
+        rgb -= rgb >> 8  # 65535 to 65280, so that the rounding below cannot overflow
+        rgb += 128
+        return (rgb >> 8).astype(np.uint8)
 
 
 def _matrix(frame: Any) -> Any:
-    """The matrix to decode with; None is the frame's own, BT.601 where it has none."""
+    """The matrix to decode with; None: the frame's own, or BT.601 if it declares none."""
     declared = int(frame.colorspace)
     unmarked = declared == UNKNOWN
     if declared == BT2020_CONSTANT or (
@@ -118,7 +119,7 @@ def _matrix(frame: Any) -> Any:
     ):
         return "BT2020"
     if unmarked and max(frame.height * 16, frame.width * 9) >= 720 * 16:
-        return "ITU709"  # what players assume of large pictures
+        return "ITU709"  # players assume it for large pictures
     return None
 
 
@@ -127,27 +128,28 @@ def _limited(frame: Any) -> bool:
 
 
 def _stretch(deep: np.ndarray, depth: int) -> None:
-    """Bring the white of 16 bits to 65,535, in place.
+    """Scale 16-bit values in place so that white is 65,535.
 
-    ffmpeg shifts numbers of `depth` bits up without stretching them; of limited range, white comes
-    out at 255 << 8.
+    ffmpeg shifts values of `depth` bits up without scaling them; white of limited range becomes
+    255 << 8.
     """
     np.minimum(deep, ((1 << depth) - 1) << (16 - depth), out=deep)
     deep += deep >> depth
 
 
 def _brightest(frame: Any) -> float:
-    """cd/m2 of a PQ film: of its content, else of the display it was graded on, else usual."""
+    """Peak luminance of a PQ video in cd/m2: MaxCLL, else its mastering display's, else 1,000."""
     from av.sidedata.sidedata import Type
 
     light = frame.side_data.get(Type.CONTENT_LIGHT_LEVEL)
     if light is not None and len(bytes(light)) >= 4:
-        most = float(struct.unpack_from("=I", bytes(light))[0])  # AVContentLightMetadata, MaxCLL
-        if WHITE <= most <= 10_000:
-            return most
+        peak = float(struct.unpack_from("=I", bytes(light))[0])  # AVContentLightMetadata, MaxCLL
+        if WHITE <= peak <= 10_000:
+            return peak
     graded = frame.side_data.get(Type.MASTERING_DISPLAY_METADATA)
     if graded is not None and len(bytes(graded)) >= 88:
-        # AVMasteringDisplayMetadata: eight rationals of x and y, those of the least and most light
+        # AVMasteringDisplayMetadata: x and y of four colours, least and greatest luminance, as
+        # rationals; then two flags, the second for the luminances
         over, under, _, known = struct.unpack_from("=4i", bytes(graded), 72)
         if known and under and WHITE <= over / under <= 10_000:
             return float(over / under)

@@ -1,4 +1,4 @@
-"""Read pictures that move (animated WebP and PNG): frames as shown, times as the headers say."""
+"""Read animated WebP and PNG: composited frames, with the times of the headers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from animate.media.photos import BROKEN, check_size, opened, shown
 if TYPE_CHECKING:
     from PIL import Image
 
-UNSTATED = Fraction(1, 10)  # seconds that players show a frame of no duration
-BLUR = Fraction(2, 1000)  # seconds by which whole milliseconds blur a constant rate
-FINEST = 60  # frames a second, at most, to place every frame exactly
-MOST = Fraction(240)  # frames a second
-USUAL = [Fraction(1000 * n, d) for n in (24, 25, 30, 50, 60) for d in (1000, 1001)]
+UNSTATED = Fraction(1, 10)  # seconds that players show a frame of duration 0
+# Largest difference of durations in seconds that the rounding of a constant rate to ms explains.
+BLUR = Fraction(2, 1000)
+FINEST = 60  # highest rate, in frames a second, that is used to place every frame exactly
+MOST = Fraction(240)  # highest rate in frames a second
+USUAL = [Fraction(1000 * n, d) for n in (24, 25, 30, 50, 60) for d in (1000, 1001)]  # common rates
 
 
 class Moving:
-    """One pass over an open picture; has what `clips.Reader` has, without sound.
+    """One pass over an open animated picture; has the methods of `clips.Reader`, but no sound.
 
-    Frames are decoded one at a time, each composited on those before it as the file says.
+    Frames are decoded one at a time and composited on the earlier ones, as the file says.
     """
 
     def __init__(self, path: Path, picture: Image.Image):
         check_size(path, *picture.size)
         self.path, self.image = path, picture
         self.durations = [delay or UNSTATED for delay in files.delays(path)]
-        self.apart = bool(getattr(picture, "default_image", False))  # a PNG's still, of no frame
+        # A PNG may have a still picture that is no frame of the animation.
+        self.apart = bool(getattr(picture, "default_image", False))
         self.sound = None
         self.decoded = 0
 
@@ -56,7 +58,7 @@ class Moving:
             yield moving
 
     def frames(self) -> Iterator[tuple[np.ndarray, Fraction, Fraction]]:
-        """(uint8 (H, W, 3) RGB, start, end) in seconds since the first one, up to any damage."""
+        """(uint8 (H, W, 3) RGB, start, end) in seconds from the first frame; stops at damage."""
         start = Fraction(0)
         for index, duration in enumerate(self.durations):
             try:
@@ -72,33 +74,34 @@ class Moving:
         return frame
 
     def pace(self) -> Fraction:
-        """The constant rate that suits the durations; where one fits them all, that one.
+        """The constant rate, in frames a second, that best suits the durations.
 
-        Those that differ by the rounding to milliseconds are of one rate, a usual one if it is
-        near. Otherwise the shortest decides. The last frame may be shown for longer.
+        Durations that differ only by rounding to milliseconds have one rate, a common one if near.
+        Otherwise it is the rate that places every frame exactly, if at most `FINEST`, else the
+        shortest duration decides. The last frame is ignored, because it may be shown for longer.
         """
-        some = self.durations[:-1]
-        if max(some) - min(some) <= BLUR:
-            rate = len(some) / sum(some, Fraction(0))
-            return _usual(rate) if min(some) != max(some) else min(rate, MOST)
-        step = Fraction(0)
-        for one in some:
+        durations = self.durations[:-1]
+        if max(durations) - min(durations) <= BLUR:
+            rate = len(durations) / sum(durations, Fraction(0))
+            return _usual(rate) if min(durations) != max(durations) else min(rate, MOST)
+        step = Fraction(0)  # greatest common divisor of the durations
+        for one in durations:
             numbers = step.numerator * one.denominator, one.numerator * step.denominator
             step = Fraction(gcd(*numbers), step.denominator * one.denominator)
-        return 1 / step if 1 / step <= FINEST else min(_usual(1 / min(some)), Fraction(FINEST))
+        return 1 / step if 1 / step <= FINEST else min(_usual(1 / min(durations)), Fraction(FINEST))
 
     def declared(self) -> Fraction:
-        """How many seconds the headers say it lasts."""
+        """Duration in seconds according to the headers."""
         return sum(self.durations, Fraction(0))
 
     def broken(self) -> bool:
-        """After a pass: whether there were fewer frames than the headers say."""
+        """Whether a pass decoded fewer frames than the headers declare."""
         promised = getattr(self.image, "n_frames", 1) - self.apart
         return self.decoded < max(len(self.durations), promised)
 
 
 def _usual(rate: Fraction) -> Fraction:
-    """A usual rate that is near, or else the rate itself, at most `MOST`."""
+    """A common rate within 1 % of this one, else the rate itself, at most `MOST`."""
     near = min(USUAL, key=lambda other: abs(other - rate))
     if abs(near - rate) < rate / 100:
         return near

@@ -1,4 +1,4 @@
-"""Photos in sRGB, whatever an ICC profile or PNG's chunks say of their numbers."""
+"""Convert photos to sRGB from their ICC profile or PNG's colour chunks."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ from animate.media.colours import BT709, PRIMARIES, coding, shown, srgb, to_bt70
 if TYPE_CHECKING:
     from PIL import Image
 
-SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # ICC.1:2022, table 19, as Pillow's modes
-CLASSES = ("scnr", "mntr", "prtr", "spac")  # devices and spaces of colour: ICC.1:2022, table 18
-MADE = bytes.fromhex("07e8 0001 0001 0000 0000 0000")  # 2024-01-01: ICC.1:2022, section 7.2.8
-SAME = 1  # level that the lookups of two programs may differ by
-# What libpng takes as sRGB: PNG_GAMMA_THRESHOLD, and its tolerance of chromaticities.
+# Pillow's mode for each colour space of an ICC profile. Source: ICC.1:2022, table 19.
+SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+# Usable profile classes: devices and colour spaces. Source: ICC.1:2022, table 18.
+CLASSES = ("scnr", "mntr", "prtr", "spac")
+# Creation date written into `srgb_profile`: 2024-01-01. Source: ICC.1:2022, section 7.2.8.
+MADE = bytes.fromhex("07e8 0001 0001 0000 0000 0000")
+SAME = 1  # grey levels: a profile that changes colours by at most this counts as sRGB
+# Tolerances within which libpng takes gamma (PNG_GAMMA_THRESHOLD) and chromaticities as sRGB's.
 SAME_GAMMA, SAME_XY = 0.05, 0.01
-STRIP = 64  # rows that are held as floats at a time
+STRIP = 64  # rows converted to floats at a time, to save memory
 
 
 def in_srgb(
     picture: Image.Image, told: dict[Any, Any], cicp: tuple[int, int] | None = None
 ) -> Image.Image:
-    """A picture of 8 bits with its colours brought to sRGB; itself where they are in sRGB.
+    """Convert an 8-bit picture to sRGB; returns the picture itself if it is in sRGB already.
 
-    told: Pillow's `info` of the file. cicp: see `cicp_of`. What comes first wins, as in PNG's
-    specification (third edition, section 4.3): cICP, the ICC profile, the chunk sRGB, then gAMA
-    with cHRM. Profiles are followed relative-colorimetrically with black point compensation:
-    colours that sRGB has stay what they are, white is white, and black is black. As in browsers, a
-    profile that can't be used (damaged, for other kinds of pictures, with white no lighter than
-    black) is left out and the numbers are taken as sRGB's.
+    told: Pillow's `info` of the file. cicp: see `cicp_of`. The first of these that exists is used,
+    as in PNG's specification (third edition, section 4.3): cICP, the ICC profile, the chunk sRGB,
+    then gAMA with cHRM. Profiles are applied with the relative colorimetric intent and black point
+    compensation, so that colours inside sRGB, white and black keep their appearance. As in
+    browsers, an unusable profile (damaged, for another kind of picture, or with white no lighter
+    than black) is ignored, and the values are taken as sRGB.
     """
     if picture.mode == "LAB":
         return _followed(picture, None)
@@ -50,7 +53,7 @@ def in_srgb(
 
 
 def cicp_of(path: Path) -> tuple[int, int] | None:
-    """The primaries and the transfer of a PNG's chunk cICP, which Pillow doesn't tell."""
+    """H.273 numbers of primaries and transfer in a PNG's chunk cICP, which Pillow doesn't read."""
     with path.open("rb") as file:
         if file.read(8) != b"\x89PNG\r\n\x1a\n":
             return None
@@ -67,23 +70,21 @@ def cicp_of(path: Path) -> tuple[int, int] | None:
 
 
 def _followed(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """A picture by its ICC profile; profile None: CIE L*a*b* of D50."""
+    """Convert a picture to sRGB by its ICC profile; profile None: from CIE L*a*b* of D50."""
     flat, alpha = _parts(picture)
     transform = None
     for mode in (flat.mode, "RGB") if flat.mode == "L" else (flat.mode,):
         transform = transform or _transform(profile, mode)
     if transform is None:
         return picture
-    seen = transform.apply(flat.convert(transform.input_mode))
+    result: Image.Image = transform.apply(flat.convert(transform.input_mode))
     if alpha is not None:
-        seen.putalpha(alpha)
-    result: Image.Image = seen
+        result.putalpha(alpha)
     return result
 
 
 def _parts(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours as L, RGB, CMYK or LAB, and the alpha of a picture that has some."""
-
+    """The colours of a picture as L, RGB, CMYK or LAB, and its alpha channel, if any."""
     premultiplied = {"RGBa": "RGBA", "La": "LA", "PA": "RGBA"}
     picture = picture.convert(premultiplied.get(picture.mode, picture.mode))
     alpha = picture.getchannel("A") if picture.mode in ("RGBA", "LA") else None
@@ -95,7 +96,7 @@ def _parts(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 @lru_cache(maxsize=4)
 def _transform(profile: bytes | None, mode: str) -> Any:
-    """Pillow's transform of pictures in a mode to sRGB; None where there is none to make."""
+    """Pillow's transform from a profile and mode to sRGB; None if unusable or not needed."""
     from PIL import ImageCms
 
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
@@ -118,7 +119,7 @@ def _transform(profile: bytes | None, mode: str) -> Any:
 
 
 def _useful(transform: Any) -> bool:
-    """Whether a transform changes colours, and keeps the order of white, grey and black."""
+    """Whether a transform changes colours and keeps the order of black, grey and white."""
     from PIL import Image
 
     mode = transform.input_mode
@@ -132,17 +133,17 @@ def _useful(transform: Any) -> bool:
     if mode == "CMYK":
         return True
     if mode == "L":
-        some = np.arange(256)[None]
-        wanted = some[..., None]
+        samples = np.arange(256)[None]
+        unchanged = samples[..., None]
     else:
         steps = np.arange(0, 256, 15)
-        some = wanted = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
-    seen = np.asarray(transform.apply(Image.fromarray(some.astype(np.uint8), mode)), int)
-    return bool(np.abs(seen - wanted).max() > SAME)
+        samples = unchanged = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+    changed = np.asarray(transform.apply(Image.fromarray(samples.astype(np.uint8), mode)), int)
+    return bool(np.abs(changed - unchanged).max() > SAME)
 
 
 def srgb_profile() -> bytes:
-    """An ICC profile of sRGB, the same bytes whenever it is asked for."""
+    """An ICC profile of sRGB with a fixed date, so that its bytes are always the same."""
     from PIL import ImageCms
 
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -155,7 +156,7 @@ def srgb_profile() -> bytes:
 def _by_chunks(
     picture: Image.Image, gamma: float, chromaticity: tuple[float, ...] | None
 ) -> Image.Image:
-    """A PNG by gAMA and cHRM (white, red, green, blue); nonsense in them is left out."""
+    """Convert by a PNG's gAMA and cHRM (white, red, green, blue); ignores impossible values."""
     red, green, blue, white = PRIMARIES[BT709]
     if not 0.1 <= gamma <= 10:
         return picture
@@ -174,14 +175,14 @@ def _by_chunks(
 
 
 def _by(picture: Image.Image, of: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
-    """A picture with its RGB, from 0 to 1, changed by `of`."""
+    """Apply `of` to a picture's RGB in [0, 1], keeping its alpha."""
     from PIL import Image
 
     flat, alpha = _parts(picture)
     rgb = np.array(flat.convert("RGB"))
     for top in range(0, len(rgb), STRIP):
         rgb[top : top + STRIP] = np.rint(of(rgb[top : top + STRIP] / 255) * 255)
-    seen = Image.fromarray(rgb)
+    result = Image.fromarray(rgb)
     if alpha is not None:
-        seen.putalpha(alpha)
-    return seen
+        result.putalpha(alpha)
+    return result

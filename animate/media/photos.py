@@ -1,4 +1,4 @@
-"""Read photos: whole, upright, in sRGB."""
+"""Read photos as upright sRGB pictures, and refuse damaged or too large ones."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SMALLEST, LARGEST = 16, 12_000  # pixels a side
-PHOTOS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+PHOTOS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow's names of the formats always read
 INSTEAD = "use JPEG, PNG or WebP"
-# What Pillow raises on files that are not what they seem.
+# Exceptions that Pillow raises for damaged files.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
 
 
 def read_photo(path: Path, *, upright: bool = True) -> np.ndarray:
     """The picture in a file as uint8 (H, W, 3) sRGB, transparent parts over white.
 
-    upright: turned as EXIF says. What the file says of its colours is followed: see `in_srgb`.
+    upright: whether to turn it as EXIF says. Colours are converted: see `in_srgb`.
 
-    JPEG, PNG (8 or 16 bits, grey, palette, alpha), WebP, BMP, TIFF, AVIF, HEIC with the extra
-    `heic`; the first frame of a GIF, or of another picture that moves.
-    Raises AnimateError for what isn't a whole picture of 16 to 12,000 pixels a side and at most
-    100 megapixels; larger ones are refused before they are decoded.
+    Reads JPEG, PNG (8 or 16 bits, grey, palette, alpha), WebP, BMP, TIFF, AVIF, and HEIC with the
+    extra `heic`; of a GIF or another animated picture the first frame.
+    Raises AnimateError for a file that isn't a whole picture of 16 to 12,000 pixels a side and at
+    most 100 megapixels. Larger pictures are refused before decoding.
     """
     from PIL import Image
 
@@ -61,9 +61,9 @@ def read_photo(path: Path, *, upright: bool = True) -> np.ndarray:
 
 
 def further(path: Path) -> int:
-    """How many pictures a file of single pictures holds behind the one that is read.
+    """How many more pictures a TIFF or JPEG holds after the one that is read.
 
-    Pages of a TIFF, and the second pictures of a JPEG (MPO): previews, depths, gain maps.
+    Pages of a TIFF, or extra pictures of a JPEG (MPO), such as previews, depth or gain maps.
     """
     from PIL import Image
 
@@ -78,7 +78,7 @@ def further(path: Path) -> int:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """A picture of a kind that is read here, not decoded yet, without Pillow's warnings."""
+    """Open a picture of a supported format without decoding it, and mute Pillow's warnings."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -88,7 +88,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _readable(path: Path) -> None:
-    """Raise AnimateError for what is known by its first bytes not to be a photo that is read."""
+    """Raise AnimateError if the first bytes show that the file is not a readable photo."""
     found = files.format_of(path)
     if found is files.NOTHING:
         return
@@ -104,7 +104,7 @@ def _readable(path: Path) -> None:
 
 
 def _plugins(path: Path) -> tuple[str, ...]:
-    """Pillow's names of the formats that a file may be of."""
+    """Pillow's names of the formats to try for a file."""
     name = files.format_of(path).name
     if name == "heif" and _heif():
         return ("HEIF",)
@@ -113,7 +113,7 @@ def _plugins(path: Path) -> tuple[str, ...]:
 
 @cache
 def _heif() -> bool:
-    """Teach Pillow to read HEIC; whether what does it is installed."""
+    """Register HEIC with Pillow; returns whether the package for it is installed."""
     try:
         from pi_heif import register_heif_opener
     except ImportError:
@@ -132,24 +132,24 @@ def _avif() -> bool:
 def shown(
     picture: Image.Image, cicp: tuple[int, int] | None = None, upright: bool = True
 ) -> np.ndarray:
-    """uint8 (H, W, 3) of a decoded picture, as it is meant to be seen: upright, on white."""
+    """A decoded picture as uint8 (H, W, 3) sRGB over white, turned upright if `upright`."""
     from PIL import ImageOps
 
     return _rgb(ImageOps.exif_transpose(picture) if upright else picture, cicp)
 
 
 def _rgb(picture: Image.Image, cicp: tuple[int, int] | None) -> np.ndarray:
-    """uint8 (H, W, 3) of a picture in any of Pillow's modes."""
+    """A picture in any of Pillow's modes as uint8 (H, W, 3) sRGB over white."""
     from PIL import Image
 
-    told = picture.info
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits of grey, or scientific data
+    info = picture.info
+    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit grey, or scientific data
         grey = np.asarray(picture, np.float64)
         grey = grey / 257 if picture.mode.startswith("I") else grey
         picture = Image.fromarray(np.clip(grey + 0.5, 0, 255).astype(np.uint8))
     if "transparency" in picture.info:
         picture = picture.convert("RGBA")
-    picture = in_srgb(picture, told, cicp)
+    picture = in_srgb(picture, info, cicp)
     if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -158,6 +158,7 @@ def _rgb(picture: Image.Image, cicp: tuple[int, int] | None) -> np.ndarray:
 
 
 def check_size(path: Path, width: int, height: int) -> None:
+    """Raise AnimateError for a picture with too few or too many pixels."""
     if min(width, height) < SMALLEST:
         raise AnimateError(
             f"{path} is {width}x{height} pixels: use at least {SMALLEST} pixels a side"

@@ -1,4 +1,4 @@
-"""Read pipes as files: what comes through one is kept once, privately, and goes by its name."""
+"""Read pipes as files: spool each once to a private file, and report the pipe's name in errors."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from animate.errors import AnimateError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-PATIENCE = 5.0  # seconds that a named pipe may take until its first byte
-OWN = ("/dev/fd/", "/dev/stdin", "/proc/")  # names that another process reads as something else
+PATIENCE = 5.0  # longest wait for the first byte of a named pipe, seconds
+OWN = ("/dev/fd/", "/dev/stdin", "/proc/")  # paths that mean something else in another process
 
 
 class Spool:
-    """Files that stand for pipes; made by `spooling`."""
+    """Temporary copies of pipes; made by `spooling`."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
-        self.names: dict[Path, Path] = {}  # the file that stands for a pipe, and the pipe
+        self.names: dict[Path, Path] = {}  # path of each copy to the path of its pipe
 
     def file(self, path: Path) -> Path:
-        """Where to read what `path` names: the path itself, unless that is a pipe.
+        """The path to read: a copy if `path` is a pipe, else `path` itself.
 
-        Raises AnimateError for a device, and where there is no room to keep what comes.
+        Raises AnimateError for a device, and for a copy that can't be written.
         """
-        if not _passes(path):
+        if not _needs_copy(path):
             return path
         for kept, given in self.names.items():
             if given == path:
                 return kept
         if self.folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="animate-"))  # its owner's alone
+            self.folder = Path(tempfile.mkdtemp(prefix="animate-"))  # private to its owner
         place = self.folder / str(len(self.names))
         place.mkdir()
         kept = place / path.name
         try:
-            with _written(path) as source, kept.open("wb") as target:
+            with _opened(path) as source, kept.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
         except OSError as error:
             raise AnimateError(
-                f"{path} can't be read, or be kept in {self.folder} ({error.strerror}): give a file"
+                f"{path} can't be read or copied to {self.folder} ({error.strerror}): give a file"
             ) from error
         self.names[kept] = path
         return kept
 
     def files(self, value: Any) -> Any:
-        """The same for a path, a text, or several; what is none stays."""
+        """`file` for a path, a text, or a sequence of these; returns any other value unchanged."""
         if isinstance(value, (str, Path)):
             kept = self.file(Path(value))
             return kept if kept in self.names else value
@@ -65,7 +65,7 @@ class Spool:
         return value
 
     def named(self, text: str) -> str:
-        """A text with the pipes' own names."""
+        """A text in which the names of pipes replace those of their copies."""
         for kept, given in self.names.items():
             text = text.replace(str(kept), str(given))
         return text
@@ -73,7 +73,7 @@ class Spool:
 
 @contextmanager
 def spooling() -> Iterator[Spool]:
-    """Keep what comes through pipes until the end; AnimateErrors name what the caller named."""
+    """A spool whose copies are deleted at the end; AnimateErrors name the pipes, not the copies."""
     spool = Spool()
     try:
         yield spool
@@ -87,7 +87,7 @@ def spooling() -> Iterator[Spool]:
 
 
 def through_pipes(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function's arguments of these names be pipes, as `<(...)` and /dev/stdin are."""
+    """Decorate a function so that the arguments `names` may be pipes (`<(...)`, /dev/stdin)."""
 
     def decorate(call: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(call)
@@ -110,24 +110,27 @@ def through_pipes(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _written(path: Path) -> BinaryIO:
-    """A pipe, open for reading.
+def _opened(path: Path) -> BinaryIO:
+    """Open a pipe for reading.
 
-    Raises AnimateError where nobody writes to a named one for PATIENCE seconds; those of the shell
-    have a writer.
+    Raises AnimateError if a named pipe has no data within PATIENCE seconds; the shell's pipes
+    always have a writer.
     """
     if os.path.abspath(path).startswith(OWN):
         return path.open("rb")
     source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if not select.select([source], [], [], PATIENCE)[0]:
         os.close(source)
-        raise AnimateError(f"nobody writes to {path}: give a file")
+        raise AnimateError(f"{path} is a pipe that no program writes to: give a file")
     os.set_blocking(source, True)
     return os.fdopen(source, "rb")
 
 
-def _passes(path: Path) -> bool:
-    """Whether what a path names can be read only once, or only here."""
+def _needs_copy(path: Path) -> bool:
+    """Whether a path can be read only once, or only in this process.
+
+    Raises AnimateError for a device.
+    """
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The sound of clips: as it is coded, or decoded for a container that doesn't take its codec."""
+"""Read the sound of clips: as coded, or decoded to PCM if the output container lacks its codec."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from animate.errors import AnimateError
 from animate.media.clips import Reader, Sound
 from animate.media.photos import existing
 
-PCM = "pcm_f32le"  # what sound is decoded to
-SLACK = Fraction(1, 100)  # seconds: time stamps are rounded, to milliseconds in some containers
-TRIES = 50  # packets, of which one has to be decoded
+PCM = "pcm_f32le"  # format of decoded sound
+# Largest gap in seconds that is taken as rounding of time stamps (some containers store ms).
+SLACK = Fraction(1, 100)
+TRIES = 50  # packets; sound counts as undecodable if none of them can be decoded
 
 
 def unheard(sound: Sound | None) -> str | None:
-    """The codec of sound that can't be decoded; None where it can, or where there is none."""
+    """The codec's name if the sound can't be decoded; None if it can, or if there is no sound."""
     import av
 
     if sound is None:
@@ -45,10 +46,10 @@ def unheard(sound: Sound | None) -> str | None:
 def open_sound(
     sound: Path | Sound,
 ) -> Iterator[tuple[Any, Iterator[tuple[Any, Fraction]]] | None]:
-    """The sound of a clip as coded: its PyAV stream and (packet, seconds since its start).
+    """The coded sound of a clip: its PyAV stream and (packet, start in seconds); None: no sound.
 
-    Only packets that start with the first video frame, or the time that a Sound starts at, or
-    after it; None where there is no sound. Raises AnimateError where nobody knows its codec.
+    Starts count from the first video frame, or from the start of a `Sound`; earlier packets are
+    dropped. Raises AnimateError for an unknown codec.
     """
     path = existing(Path(sound))
     start = sound.start if isinstance(sound, Sound) else Fraction(0)
@@ -73,7 +74,7 @@ def _packets(reader: Reader, origin: Fraction) -> Iterator[tuple[Any, Fraction]]
         try:
             packet = next(packets)
         except (StopIteration, av.FFmpegError):
-            return  # a cut-off file ends its sound too; its video says so
+            return  # a cut-off file; reading its video reports that
         if packet.size and packet.pts is not None and not packet.is_corrupt:
             start = packet.pts * packet.time_base - origin
             if start >= 0:
@@ -83,13 +84,13 @@ def _packets(reader: Reader, origin: Fraction) -> Iterator[tuple[Any, Fraction]]
 def decoded(
     stream: Any, packets: Iterator[tuple[Any, Fraction]], into: Any
 ) -> Iterator[tuple[Any, Fraction]]:
-    """Packets of `stream` as those of `into`, a stream of PCM, without what can't be decoded."""
+    """Transcode packets of `stream` to those of `into`, a PCM stream; skips undecodable packets."""
     import av
     from av.audio.resampler import AudioResampler
 
     resamplers: dict[tuple[str, str, int], AudioResampler] = {}
-    origin = Fraction(0)  # seconds
-    at, least = Fraction(0), Fraction(-1)  # seconds: of the next piece, and not before
+    origin = Fraction(0)  # seconds: time stamp of the first frame
+    at, least = Fraction(0), Fraction(-1)  # seconds: start of the next piece, and its minimum
 
     def frames() -> Iterator[Any]:
         nonlocal origin
@@ -102,8 +103,8 @@ def decoded(
 
     for frame in frames():
         if frame.pts is not None:
-            told = frame.pts * frame.time_base - origin
-            at = at if abs(told - at) < SLACK else max(told, least)
+            stamp = frame.pts * frame.time_base - origin
+            at = at if abs(stamp - at) < SLACK else max(stamp, least)
         kind = frame.format.name, frame.layout.name, frame.sample_rate
         if kind not in resamplers:
             resamplers[kind] = AudioResampler("flt", into.layout, into.rate)

@@ -1,4 +1,4 @@
-"""Read tables as people's programs write them: commas, semicolons or tabs, UTF-8 or UTF-16."""
+"""Read CSV tables with commas, semicolons or tabs, in UTF-8 or UTF-16."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from animate.media.files import existing
 from animate.media.pipes import through_pipes
 from animate.system.text import safe
 
-LARGEST = 256 << 20  # bytes
+LARGEST = 256 << 20  # bytes of the largest table that is read
+# Encoding for each byte order mark at the start of a file.
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of a row by their columns' names, and the line of the file that it begins in."""
+    """The cells of a row by column name, and the line of the file where the row begins."""
 
     line: int
     cells: dict[str, str]
@@ -29,11 +30,11 @@ class Row:
 
 @through_pipes("path")
 def read_table(path: Path, wanted: str) -> tuple[list[str], list[Row]]:
-    """The columns' names and the rows of a CSV; cells without spaces around them.
+    """The column names and the rows of a CSV, with cells stripped of surrounding spaces.
 
-    The first line that isn't blank names the columns and tells what separates cells. Rows that are
-    blank, or whose cells are, are left out. Raises AnimateError for what is no such table, columns
-    of one name and a row with more cells than columns included; `wanted` says what to give.
+    The first line that isn't blank names the columns and shows the separator. Rows of blank cells
+    are left out. Raises AnimateError, ending in the advice `wanted`, for an unreadable table, for
+    two columns of one name, and for a row with more cells than columns.
     """
     path = existing(path)
     try:
@@ -59,13 +60,13 @@ def read_table(path: Path, wanted: str) -> tuple[list[str], list[Row]]:
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Where each record that holds something begins, counted from 1, and its cells."""
+    """The first line, counted from 1, and the cells of each record that is not blank."""
     lines = list(io.StringIO(text, newline=""))
     start, by = 0, ""
     while start < len(lines) and not lines[start].strip(",; \t\r\n"):
         start += 1
     first = lines[start] if start < len(lines) else ""
-    if re.fullmatch(r"sep=[,;\t]\s*", first):  # a line of Excel's
+    if re.fullmatch(r"sep=[,;\t]\s*", first):  # Excel's line that declares the separator
         start, by = start + 1, first[4]
     reader = csv.reader(lines[start:], delimiter=by or max(",;\t", key=first.count), strict=True)
     before = 0
@@ -87,7 +88,7 @@ def _row(path: Path, line: int, columns: list[str], cells: list[str]) -> Row:
 
 
 def _encoding(data: bytes) -> str:
-    """By the mark at the start; without one UTF-16 shows by every second byte of its Latin text."""
+    """The encoding by the byte order mark, else UTF-16 if one of the first two bytes is 0."""
     for mark, name in MARKS.items():
         if data.startswith(mark):
             return name

@@ -1,9 +1,9 @@
-"""Measure how often the thumbnails of a signed clip fit its copies, and how often other pictures.
+"""Measure how often a signed clip's thumbnails match its copies, and how often other clips.
 
     python scripts/benchmarks/fingerprint.py CLIPS [--seconds 5] [--attacked 14]
 
-Prints a table: of how many files the thumbnails fit at each threshold (fingerprint.py's NEAR).
-Clips whose names share what stands before "_" show the same person; they are counted apart.
+Prints a table of matching files at each threshold (NEAR in animate/provenance/fingerprint.py).
+Clips with the same name up to the first "_" show the same person; they are counted separately.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from watermark_attacks import ATTACKS, Frames, to_short_side
 from animate.media import clips
 from animate.provenance.fingerprint import Fingerprint, Sampler, file_sampler, matches
 
-NEARS = (0.2, 0.3, 0.4)
+NEARS = (0.2, 0.3, 0.4)  # thresholds tried
+# Factor of attacks on the frame rate; 1 for all others.
 RATES = {"social: 480, CRF 30, 30 fps": 1.2, "30 to 24 fps": 0.8, "drop 90 % of the frames": 0.1}
 COPIES = (
     "none", "H.264 CRF 28", "H.264 CRF 40", "social: 480, CRF 30, 30 fps", "grayscale",
@@ -32,7 +33,7 @@ COPIES = (
 
 
 def mouth_of_later(frames: Frames) -> Frames:
-    """The square in which these clips have their mouth, from one second later."""
+    """Replace the mouth region of every frame by the one a second (25 frames) later."""
     out, (height, width) = [], frames[0].shape[:2]
     rows = slice(int(height * 0.6), int(height * 0.8))
     columns = slice(int(width * 0.36), int(width * 0.64))
@@ -51,10 +52,12 @@ MORE = {"scaled to 120 pixels": to_120, "another second's mouth": mouth_of_later
 
 
 def claimed(frames: Iterable[np.ndarray], rate: float = 25) -> Fingerprint:
+    """The thumbnails that the claim of a published clip holds."""
     return _seen(frames, Sampler(rate))
 
 
 def seen(frames: Iterable[np.ndarray], rate: float = 25) -> Fingerprint:
+    """The thumbnails that verification takes of a file."""
     return _seen(frames, file_sampler(rate))
 
 
@@ -72,8 +75,8 @@ def row(name: str, pairs: list[tuple[Fingerprint, Fingerprint]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="clips of 25 frames a second")
-    parser.add_argument("--seconds", type=int, default=5, help="of each clip [5]")
-    parser.add_argument("--attacked", type=int, default=14, help="clips, one a person [14]")
+    parser.add_argument("--seconds", type=int, default=5, help="length used of each clip [5]")
+    parser.add_argument("--attacked", type=int, default=14, help="clips to attack [14]")
     options = parser.parse_args()
     count, first, later, chosen = 25 * options.seconds, {}, {}, {}
     for path in sorted(options.folder.glob("*.mp4")):

@@ -1,10 +1,10 @@
-"""Measure how still a still head is, and what smoothing costs a moving one.
+"""Measure the jitter of a still head, and the lag that smoothing adds to a moving head.
 
     python scripts/benchmarks/jitter.py [PHOTO CLIP]
 
-The still head is the photo under fresh camera noise in every frame. Jitter is the mean absolute
-second difference from frame to frame: of the square in thousandths of its side, of keypoints in
-pixels of the 256 crop. Lag is how far smoothing moves the keypoints of the clip, whose head moves.
+The still head is the photo with new camera noise in every frame. Jitter is the mean absolute second
+difference over frames: of the face square in thousandths of its side, of keypoints in pixels of the
+256-pixel crop. Lag is the distance by which smoothing moves the keypoints of the clip.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def jitter(rows: np.ndarray) -> float:
 
 
 def points(poses: Iterable[Pose], size: int) -> np.ndarray:
-    """(T, n) in pixels of the crop."""
+    """Keypoints of the poses in pixels of the crop, (T, n)."""
     return np.stack([values(pose.motion) for pose in poses]) * (size - 1) / 2
 
 
@@ -49,8 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photo", nargs="?", type=Path, default=EXAMPLES / "photo.jpg")
     parser.add_argument("clip", nargs="?", type=Path, default=EXAMPLES / "clip.mp4")
-    parser.add_argument("--frames", type=int, default=60, help="of the still head [60]")
-    parser.add_argument("--noise", type=float, default=6.0, help="grey levels [6]")
+    parser.add_argument("--frames", type=int, default=60, help="frames of the still head [60]")
+    parser.add_argument("--noise", type=float, default=6.0, help="sigma in grey levels [6]")
     options = parser.parse_args()
     network, _ = checkpoints.load("first_order_gated")
     predictor, size = Predictor.of(network), network.size

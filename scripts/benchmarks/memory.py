@@ -1,12 +1,12 @@
 """Measure the peak memory of a run for a short and a long driving video.
 
     python scripts/benchmarks/memory.py                        # 10 s and 10 min, animate.portrait
-    python scripts/benchmarks/memory.py --stage media          # decoding, marking, encoding alone
-    python scripts/benchmarks/memory.py --clips a.mp4 b.mp4    # driving videos of one's own
-    python scripts/benchmarks/memory.py --photo photo.jpg --clips a.mp4   # whose faces are followed
+    python scripts/benchmarks/memory.py --stage media          # only decoding, marking, encoding
+    python scripts/benchmarks/memory.py --clips a.mp4 b.mp4    # your own driving videos
+    python scripts/benchmarks/memory.py --photo photo.jpg --clips a.mp4   # with face tracking
 
-Each run is a process of its own, on Linux. Printed as rows of a table: the peak resident memory of
-the process and of the ffmpeg it starts, in MiB.
+Each run is a separate process, on Linux. Prints a table of the peak resident memory in MiB, of the
+process and of the ffmpeg that it starts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CLAIM = Claim.now(
 
 
 def moving(count: int, side: int) -> Iterator[np.ndarray]:
-    """An ellipse that wanders over a texture, drawn as it is asked for."""
+    """Frames of an ellipse that wanders over a texture, drawn on demand."""
     y, x = np.mgrid[:side, :side] / side - 0.5
     ground = np.random.default_rng(0).integers(60, 120, (side // 8, side // 8, 3), np.uint8)
     ground = ground.repeat(8, 0).repeat(8, 1)[:side, :side]
@@ -54,14 +54,14 @@ def write(out: Path, frames: Iterator[np.ndarray], rate: Fraction | None) -> Non
 def peak(process: int | str = "self") -> float:
     """The peak resident memory of a running process, in MiB.
 
-    Not `getrusage` of ended ones, which counts what a child was copied from before it began.
+    `getrusage` of ended children would also count the parent's memory at the time of the fork.
     """
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def watch_ffmpeg() -> list[float]:
-    """The peak of every ffmpeg that ends from now on, as far as it had come with the last frame."""
+    """A list that collects the peak of every later ffmpeg, measured when it has its last frame."""
     peaks: list[float] = []
     leave = video._Ffmpeg.__exit__
 
@@ -74,7 +74,7 @@ def watch_ffmpeg() -> list[float]:
 
 
 def measured(stage: str, faces: str, photo: Path, clip: Path, out: Path, checkpoint: str) -> None:
-    """Run once in this process and print what it took, as JSON."""
+    """Run once in this process and print frames, peaks and seconds as JSON."""
     keep_memory()  # as the command does
     start, ffmpeg = time.monotonic(), watch_ffmpeg()
     if stage == "media":
@@ -97,10 +97,12 @@ def measured(stage: str, faces: str, photo: Path, clip: Path, out: Path, checkpo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=int, nargs="+", default=[10, 600], help="[10 600]")
-    parser.add_argument("--clips", type=Path, nargs="+", help="instead of generated ones")
-    parser.add_argument("--photo", type=Path, help="instead of a generated one, which is no face")
-    parser.add_argument("--side", type=int, default=256, help="of generated clips, pixels [256]")
+    parser.add_argument(
+        "--seconds", type=int, nargs="+", default=[10, 600], help="lengths of clips [10 600]"
+    )
+    parser.add_argument("--clips", type=Path, nargs="+", help="clips to use, not generated ones")
+    parser.add_argument("--photo", type=Path, help="photo to use, not a generated one without face")
+    parser.add_argument("--side", type=int, default=256, help="pixels of generated clips [256]")
     parser.add_argument("--stage", choices=("portrait", "media"), default="portrait")
     parser.add_argument("--checkpoint", default="first_order_gated", help="[first_order_gated]")
     parser.add_argument("--one", type=Path, nargs=3, help=argparse.SUPPRESS)
@@ -125,8 +127,8 @@ def main() -> None:
             command += ["--checkpoint", options.checkpoint]
             command += ["--photo", str(photo)] if options.photo else []
             command += ["--one", str(photo), str(path), str(folder / "out.mp4")]
-            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            took = json.loads(said.splitlines()[-1])
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            took = json.loads(output.splitlines()[-1])
             print(f"| {label} | {took['frames']} | {took['own']:.0f} | {took['ffmpeg']:.0f} "
                   f"| {took['seconds']:.0f} |", flush=True)  # fmt: skip
 

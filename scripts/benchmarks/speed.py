@@ -1,9 +1,9 @@
-"""Time a motion model's verbs and a whole run, frame by frame.
+"""Measure the speed of a motion model's methods, and of a whole run.
 
     python scripts/benchmarks/speed.py [PHOTO CLIP] [--checkpoint first_order_gated]
 
 Prints milliseconds per frame (best of the repeats) and the frames per second of a whole run:
-decode, track, move, mark, encode, verify. Nothing else should be running.
+decode, track, animate, mark, encode, verify. Run nothing else meanwhile.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="first_order_gated", help="index name or file")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or int8")
-    parser.add_argument("--repeats", type=int, default=10, help="calls of each verb, default 10")
+    parser.add_argument("--repeats", type=int, default=10, help="calls of each method, default 10")
     args = parser.parse_args()
     keep_memory()  # as the command does
 

@@ -1,12 +1,12 @@
-"""Say where the time of a whole run goes, stage by stage, and how much memory it takes.
+"""Measure the CPU time of each stage of a run, and its peak memory.
 
-    python scripts/benchmarks/stages.py                 # a 256 crop; of a minute; pasted into 1080p
+    python scripts/benchmarks/stages.py                 # 256 crop; a minute of it; pasted in 1080p
     python scripts/benchmarks/stages.py --photo p.jpg --clip c.mp4
 
-Each run is a process of its own, on Linux. Milliseconds a frame are CPU time (own time of each
-stage in its thread, without what it calls), which other work on the machine changes less than the
-wall clock; "other" is what is left of the whole process, decoding threads and what is loaded once
-among it. Frames per second are by the clock. The encoder is a process beside it.
+Each run is a separate process, on Linux. Milliseconds a frame are CPU time, which other work on the
+machine changes less than the wall clock. A stage's time excludes the stages that it calls. "other"
+is the rest of the process, including decoding threads and loading. Frames per second are by the
+wall clock. The encoder is another process.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ STAGES = ("decode", "find", "cut", "track", "move", "paste", "mark", "send", "ve
 
 
 class Clock(threading.local):
-    """CPU seconds of each stage; a stage that calls another stops while that one runs."""
+    """CPU seconds of each stage; the clock of a stage stops while it calls another stage."""
 
-    def __init__(self, spent: dict[str, float]) -> None:  # once in each thread
+    def __init__(self, spent: dict[str, float]) -> None:  # runs once in each thread
         self.spent = spent
         self.running: list[str] = []
         self.since = time.thread_time()
@@ -47,7 +47,7 @@ class Clock(threading.local):
         self.since = now
 
     def wrap(self, owner: Any, name: str, stage: str) -> None:
-        """Time a function or method, or each step of what it yields."""
+        """Time a function or method, and each step of the iterator that it returns, if any."""
         call = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -81,7 +81,7 @@ class Clock(threading.local):
 
 
 def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
-    """Run once in this process and print what it took, as JSON."""
+    """Run once in this process and print frames, times and memory as JSON."""
     from animate.faces.paste import Paster
     from animate.inference import compose, driver
     from animate.inference.portrait import portrait
@@ -118,7 +118,7 @@ def measured(photo: Path, clip: Path, paste: str, checkpoint: str) -> None:
 
 
 def large(photo: Path, out: Path) -> None:
-    """A photo of 1920x1080 with the given one in its middle."""
+    """Write a photo of 1920x1080 with the given one in its middle."""
     import cv2
 
     from animate.media.photos import read_photo
@@ -131,14 +131,13 @@ def large(photo: Path, out: Path) -> None:
 
 
 def longer(clip: Path, seconds: int, out: Path) -> None:
-    """The clip there and back again until it has that many seconds."""
+    """Write the clip, played forwards and backwards until it has that many seconds."""
     from animate.media.clips import open_clip
 
     driver = open_clip(clip)
     frames = list(driver.frames())
     there_and_back = cycle(frames + frames[-2:0:-1])
-    some = islice(there_and_back, round(seconds * driver.rate))
-    write(out, some, driver.rate)
+    write(out, islice(there_and_back, round(seconds * driver.rate)), driver.rate)
 
 
 def main() -> None:
@@ -180,8 +179,8 @@ def main() -> None:
 def child(checkpoint: str, photo: Path, clip: Path, paste: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--checkpoint", checkpoint]
     command += ["--one", str(photo), str(clip), paste]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(said.splitlines()[-1])
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Measure training: pairs a second of the loader for each layout, samples a second of the step.
+"""Measure training speed: pairs a second of the loader, samples a second of the training step.
 
     python scripts/benchmarks/training.py --loader DATA_FOLDER [...] --cache CACHE
     python scripts/benchmarks/training.py --step vox256 --batch 2 [--device cuda --resident DATA]
 
-Times are of the wall clock and, on a CPU, of the processor, which other work does not disturb.
-The step is that of the experiment on random images (with --resident on pairs of those clips, drawn
-in the device's memory), its perceptual network with random weights where the real ones are not at
-hand: they cost the same. Memory is the growth of the process's peak, or the GPU's, over one step.
+Times are wall-clock time and CPU time, which other work does not disturb. The step is the
+experiment's on random images, or with --resident on pairs of those clips, drawn in the device's
+memory. VGG-19 has random weights, which cost the same. Memory is the growth of the process's or the
+GPU's peak over one step.
 """
 
 import argparse
@@ -32,11 +32,11 @@ from animate.training.step import Trainers
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--loader", nargs="*", type=Path, default=[], help="folders of clips")
-    parser.add_argument("--cache", type=Path, help="for folders of videos")
-    parser.add_argument("--step", help="an experiment of configs/experiment")
+    parser.add_argument("--cache", type=Path, help="folder for decoded frames of videos")
+    parser.add_argument("--step", help="name of an experiment in configs/experiment")
     parser.add_argument("--resident", type=Path, help="folder of clips to train on")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=3, help="measurements, of which the median")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements; prints their median")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="bfloat16")
@@ -45,15 +45,15 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {args.batch}")
     for folder in args.loader:
         clips = open_clips(folder, args.cache)
-        told(folder.name, clips, args, "cpu")
+        loader(folder.name, clips, args, "cpu")
         clips.store = Resident(clips.frames, args.device)
-        told(f"{folder.name}, resident on {args.device}", clips, args, args.device)
+        loader(f"{folder.name}, resident on {args.device}", clips, args, args.device)
     if args.step:
         step(args)
 
 
-def told(name: str, clips: Clips, args: argparse.Namespace, device: str) -> None:
-    """Pairs a second, one thread."""
+def loader(name: str, clips: Clips, args: argparse.Namespace, device: str) -> None:
+    """Print the pairs a second that one thread draws."""
     torch.set_num_threads(1)
     draws, rates, busy = max(1, 64 // args.batch), [], []
     for r in range(args.repeats + 1):  # the first warms up
@@ -65,13 +65,14 @@ def told(name: str, clips: Clips, args: argparse.Namespace, device: str) -> None
         rates.append(draws * args.batch / (time.perf_counter() - began))
         busy.append(draws * args.batch / (time.process_time() - at))
     print(
-        f"{name}: {median(rates[1:]):.0f} pairs/s, {median(busy[1:]):.0f} a second of the "
-        f"processor ({len(clips)} clips)",
+        f"{name}: {median(rates[1:]):.0f} pairs/s, {median(busy[1:]):.0f} pairs per second "
+        f"of CPU time ({len(clips)} clips)",
         flush=True,
     )
 
 
 def step(args: argparse.Namespace) -> None:
+    """Print time and memory of the experiment's training step."""
     tree = settings("train", [f"experiment={args.step}", "out=x", "data.clips=x"])
     if tree["loss"].get("backbone") == "vgg19":
         tree["loss"]["weights"] = "random"
@@ -93,11 +94,11 @@ def step(args: argparse.Namespace) -> None:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
         busy.append(time.process_time() - at)
-        print(f"step {i}: {times[-1]:.2f} s, {busy[-1]:.2f} s of the processor", flush=True)
+        print(f"step {i}: {times[-1]:.2f} s, {busy[-1]:.2f} s of CPU time", flush=True)
     rate, memory = args.batch / median(times[1:]), (peak(args.device) - before) / args.batch
     print(
         f"{args.step}, {args.precision}: {rate:.3g} samples/s, {median(busy[1:]) / args.batch:.3g} "
-        f"s of the processor and {memory:.0f} MiB a sample"
+        f"s of CPU time and {memory:.0f} MiB a sample"
     )
 
 
@@ -115,7 +116,7 @@ def pairs_of(args: argparse.Namespace) -> Any:
 
 
 def peak(device: str) -> float:
-    """The largest memory so far in MiB."""
+    """The peak memory so far in MiB."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,13 +1,13 @@
-"""Measure time and peak memory of `animate verify`, and of signing, for short and for large files.
+"""Measure time and peak memory of `animate verify` and of signing, for short and large files.
 
     export ANIMATE_HOME=FOLDER/home
     python scripts/benchmarks/verify.py --make FOLDER   # short.mp4 and large.mp4, 10 s each, signed
     python scripts/benchmarks/verify.py --sign FOLDER/large.mp4 DRAFT OUT
     python scripts/benchmarks/verify.py FILE ...
 
-short.mp4 is the example clip to and fro, large.mp4 is drawn, 1920x1080. DRAFT is large.mp4 many
-times, one after the other, not encoded anew (ffmpeg's concat); it is signed as the last step of
-publishing does it. Each row is a process of its own, on Linux.
+short.mp4 is the example clip, played forwards and backwards; large.mp4 is drawn, 1920x1080. DRAFT
+is large.mp4 repeated many times without encoding it again (ffmpeg's concat). --sign signs it like
+the last step of publishing. Each row is a separate process, on Linux.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def signed(out: Path, side: int, seconds: int) -> Path:
     signer = keys.signer()
     count = seconds * int(RATE)
     if side <= 256:
-        there = [frame[32:288, 32:288] for frame in clips.open_clip(EXAMPLE).frames()]
-        frames = islice(cycle(there + there[::-1]), count)
-    else:  # 16:9, and as hard to encode as what a camera sees
+        forwards = [frame[32:288, 32:288] for frame in clips.open_clip(EXAMPLE).frames()]
+        frames = islice(cycle(forwards + forwards[::-1]), count)
+    else:  # 16:9, and with noise as hard to encode as a camera's
         frames = moving(count, side)
         noise = np.random.default_rng(0).integers(-6, 7, (8, side, side * 16 // 9, 3), np.int16)
         wide = (np.pad(f, ((0, 0), (0, side * 7 // 9), (0, 0)), "reflect") for f in frames)
@@ -55,7 +55,7 @@ def signed(out: Path, side: int, seconds: int) -> Path:
 
 
 def sign_again(ten_seconds: Path, draft: Path, out: Path) -> None:
-    """The last step of publishing, for the long file: its thumbnails, then its signature."""
+    """Do the last step of publishing for the long file: take thumbnails, then sign."""
     signer, every = keys.signer(), 12
     total = clips.open_clip(draft).length or 0
     while total / every > KEPT:
@@ -66,16 +66,17 @@ def sign_again(ten_seconds: Path, draft: Path, out: Path) -> None:
     assert first is not None
     payload = Payload.of(first.claim, signer.mark_key)
     record = Record(first.claim, str(payload), Fingerprint(every / float(RATE), kept))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before, since, cpu = peak(), time.monotonic(), time.process_time()
     sign(draft, draft.with_suffix(".part"), out, definition(record, payload, SYNTHETIC), (), signer)
     draft.rename(out)
     took(f"signed (peak before: {before:.0f} MiB)", since, cpu)
 
 
-def took(said: str, since: float, cpu: float) -> None:
+def took(outcome: str, since: float, cpu: float) -> None:
+    """Print outcome, CPU seconds, wall-clock seconds and peak MiB as JSON."""
     seconds, used = time.monotonic() - since, time.process_time() - cpu
-    print(json.dumps([said, f"{used:.2f}", f"{seconds:.2f}", f"{peak():.0f}"]))
+    print(json.dumps([outcome, f"{used:.2f}", f"{seconds:.2f}", f"{peak():.0f}"]))
 
 
 def one(path: Path) -> None:
@@ -85,13 +86,13 @@ def one(path: Path) -> None:
 
 def row(*paths: Path) -> None:
     command = [sys.executable, __file__, "--one", *map(str, paths)]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     size = paths[-1].stat().st_size / 2**20
-    print(f"| {paths[-1].name} | {size:.1f} | {' | '.join(json.loads(said))} |", flush=True)
+    print(f"| {paths[-1].name} | {size:.1f} | {' | '.join(json.loads(output))} |", flush=True)
 
 
 def whole(path: Path) -> None:
-    """The command from its start to its end; no peak, it is in a process of its own."""
+    """Time the whole command, start-up included; without peak memory."""
     since, before = time.monotonic(), os.times()
     command = [sys.executable, "-m", "animate", "verify", str(path)]
     code = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode

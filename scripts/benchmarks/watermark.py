@@ -1,11 +1,11 @@
-"""Measure the mark against attacks, its looks and its speed, beside other watermarks if installed.
+"""Measure the watermark's robustness, visibility and speed, and other watermarks if installed.
 
     python scripts/benchmarks/watermark.py CLIP_OR_PHOTO... [--sizes 256 512] [--results FILE.json]
 
-Each file's centre square is resized, marked and attacked in memory, and looked at again. The others
-(pip install invisible-watermark blind-watermark) carry 32 bits, voted over frames, and count as
-found from 30 right bits on, which noise reaches once in eight million. Results are kept in the JSON
-file; what is in there is not measured again. Clips that the mark was tuned on don't belong here.
+Each file's centre square is resized, marked and attacked in memory, then searched for the mark. The
+others (pip install invisible-watermark blind-watermark) carry 32 bits, voted over frames. They
+count as found from 30 right bits on, which noise reaches once in eight million. Results in the JSON
+file are not measured again. Don't use clips that the mark was tuned on.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from animate.watermark.detection import as_published, keep
 from animate.watermark.search import pilot_statistic
 from animate.watermark.spectrum import weighed
 
-KEY = b"a key of this benchmark, nobody else's"
+KEY = b"a key of this benchmark, nobody else's"  # fixed, so that results can be repeated
 CLAIM = Claim("watermark_benchmark", "none", "", "", "", "2026-01-01T00:00:00Z", "measurement")
 MARK = Mark(Payload.of(CLAIM, KEY), KEY)
-BITS = np.random.default_rng(32).integers(0, 2, 32)
+BITS = np.random.default_rng(32).integers(0, 2, 32)  # message of the other watermarks
 OTHERS = ("dwtDct", "dwtDctSvd", "rivaGan", "blind-watermark")
 STILLS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def main() -> None:
-    """Measure what is not in the results yet, then print the tables."""
+    """Measure what the results lack, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="clips and photos")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256], help="sides, pixels")
-    parser.add_argument("--frames", type=int, default=75, help="marked of each clip, at 25/s")
+    parser.add_argument("--frames", type=int, default=75, help="frames of each clip, at 25/s")
     parser.add_argument("--methods", nargs="+", default=["animate"], choices=["animate", *OTHERS])
     parser.add_argument("--rows", nargs="+", choices=list(ATTACKS), help="only these attacks")
     parser.add_argument("--results", type=Path, default=Path("watermark_results.json"))
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def squares(path: Path, size: int, length: int) -> Frames:
-    """The first frames' centre squares, resized; a photo or GIF has as many as it has."""
+    """The centre squares of the first `length` frames, resized; fewer for a photo or short clip."""
     frames: Iterator[np.ndarray] = (
         iter([clips.read_photo(path)])
         if path.suffix.lower() in STILLS
@@ -81,7 +81,7 @@ def squares(path: Path, size: int, length: int) -> Frames:
 
 
 def measure(method: str, frames: Frames, row: dict[str, Any], attacks: list[str]) -> None:
-    """Fill a row: each attack's outcome, the looks, the speed."""
+    """Fill a row with the outcome of each attack, the visibility and the speed."""
     missing = [name for name in attacks if name not in row]
     if not missing and "PSNR" in row:
         return
@@ -119,7 +119,7 @@ def embed(method: str, frames: Frames) -> Frames:
 
 
 def read(method: str, frames: Frames) -> dict[str, Any]:
-    """What is found: for ours the payload, presence and key id; for others the right bits."""
+    """Read the mark: for ours payload, presence and key id; for others the number of right bits."""
     if method == "animate":
         found = detect(frames, KEY)
         return {
@@ -135,7 +135,7 @@ def read(method: str, frames: Frames) -> dict[str, Any]:
 
 
 def _snr(frames: Frames) -> float:
-    """The pilot's statistic as published."""
+    """The pilot's statistic S of the frames as published; the larger of both weighings."""
     a = weighed(as_published(keep(frames, 25).whole))
     return max(pilot_statistic(one) for one in a)
 
@@ -152,7 +152,7 @@ def _other_bits(method: str, frame: np.ndarray) -> np.ndarray:
             _invisible("WatermarkDecoder", method, "bits", 32).decode(picture, method)
         )
     except (RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError):
-        return np.full(32, 0.5)  # too small a picture for it
+        return np.full(32, 0.5)  # the picture is too small for this method
 
 
 def _invisible(kind: str, method: str, *how: Any) -> Any:
@@ -165,7 +165,7 @@ def _invisible(kind: str, method: str, *how: Any) -> Any:
 
 
 def looks(frames: Frames, marked: Frames) -> dict[str, float]:
-    """PSNR (the worst frame, RGB), SSIM (luma), VMAF, and what VMAF loses against a plain copy."""
+    """PSNR (worst frame, RGB), SSIM (luma), VMAF, and the VMAF lost against an unmarked copy."""
     error = max(
         float(np.mean((a.astype(float) - b) ** 2)) for a, b in zip(frames, marked, strict=True)
     )
@@ -179,7 +179,7 @@ def looks(frames: Frames, marked: Frames) -> dict[str, float]:
 
 
 def alike(some: Frames, plain: Frames, graph: str, word: str) -> float:
-    """What a filter of ffmpeg, which compares two videos, says behind a word."""
+    """The number that a comparing filter of ffmpeg prints after `word`."""
     import subprocess
 
     import imageio_ffmpeg
@@ -193,12 +193,12 @@ def alike(some: Frames, plain: Frames, graph: str, word: str) -> float:
             inputs += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-i", str(path)]
         yuv = "[0]format=yuv444p[a];[1]format=yuv444p[b];[a][b]"
         command = [imageio_ffmpeg.get_ffmpeg_exe(), *inputs, "-lavfi", yuv + graph]
-        said = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True)
-    return float(said.stderr.split(word)[-1].split()[0])
+        done = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True)
+    return float(done.stderr.split(word)[-1].split()[0])
 
 
 def speed(frames: Frames) -> dict[str, float]:
-    """CPU time: set-up of a shot and each later frame, ms; the search of an unmarked clip, s."""
+    """CPU time: the first frame and each later frame in ms; search of an unmarked clip in s."""
     mark = Embedder(MARK, *frames[0].shape[:2])
     start = time.process_time()
     mark(frames[0])
@@ -219,7 +219,7 @@ def speed(frames: Frames) -> dict[str, float]:
 
 
 def seconds(frames: Frames, marked: Frames) -> dict[str, Any]:
-    """Whether the marked seconds are told in a clip with unmarked material before and behind."""
+    """Whether the marked seconds are located in a clip with unmarked frames before and after."""
     if len(frames) < 50:
         return {}
     found = detect(concatenated(marked, frames), KEY)
@@ -257,8 +257,8 @@ def print_tables(results: dict[str, dict[str, Any]]) -> None:
                 f"{np.median(some):.3g} ({min(some):.3g} to {max(some):.3g})" if some else ""
             )
         print(f"| {name} | " + " | ".join(cells) + " |")
-    told = [row["concatenated"] for row in results.values() if "concatenated" in row]
-    print(f"\nmarked seconds told in {sum(told)} of {len(told)} concatenated clips")
+    located = [row["concatenated"] for row in results.values() if "concatenated" in row]
+    print(f"\nmarked seconds located in {sum(located)} of {len(located)} concatenated clips")
     for (method, size), rows in groups.items():
         tried = [[row[name] for row in rows if name in row] for name in ATTACKS]
         whole = sum(bool(some) and all(map(right, some)) for some in tried)
@@ -266,7 +266,7 @@ def print_tables(results: dict[str, dict[str, Any]]) -> None:
 
 
 def outcome(name: str, rows: list[dict[str, Any]]) -> str:
-    """Ours: payloads read / marks found / files, and the pilot's S; others: found / files, bits."""
+    """A cell. Ours: payloads read / marks found / files, pilot's S; others: found / files, bits."""
     some = [row[name] for row in rows if name in row]
     if not some:
         return ""
@@ -280,6 +280,7 @@ def outcome(name: str, rows: list[dict[str, Any]]) -> str:
 
 
 def right(one: dict[str, Any]) -> bool:
+    """Whether the payload, or for other watermarks at least 30 of 32 bits, was read."""
     return bool(one.get("payload", one.get("bits", 0) >= 30))
 
 

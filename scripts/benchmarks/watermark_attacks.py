@@ -1,6 +1,6 @@
-"""What happens to videos on their way: the rows of the watermark benchmark, in memory.
+"""Attacks on watermarks: codecs, crops, filters and edits, applied to frames in memory.
 
-An attack takes frames, uint8 (H, W, 3) RGB at 25 a second, and gives frames of one size.
+An attack maps frames, uint8 (H, W, 3) RGB at 25 a second, to frames that all have one size.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Frames = list[np.ndarray]
 Attack = Callable[[Frames], Frames]
-SLOW = {"threads": "1"}
+SLOW = {"threads": "1"}  # options of all encoders
 
 
 def coded(frames: Frames, codec: str, decoder: str, rate: int = 25, **options: str) -> Frames:
-    """Frames after an encoder of ffmpeg (yuv420p) and back; odd sides lose a row or column."""
+    """Encode frames by ffmpeg (yuv420p) and decode them; odd sides lose a row or column."""
     height, width = (side - side % 2 for side in frames[0].shape[:2])
     encoder = av.CodecContext.create(codec, "w")
     encoder.height, encoder.width, encoder.pix_fmt = height, width, "yuv420p"
@@ -43,13 +43,14 @@ def h264(crf: int) -> Attack:
 
 
 def each(change: Callable[[Image.Image], Image.Image]) -> Attack:
+    """Apply `change` to each frame as a Pillow image."""
     return lambda frames: [
         np.asarray(change(Image.fromarray(frame)).convert("RGB")) for frame in frames
     ]
 
 
 def values(change: Callable[[np.ndarray], np.ndarray]) -> Attack:
-    """A change of grey levels in float."""
+    """Apply `change` to each frame's grey levels as float32."""
     return lambda frames: [
         np.clip(np.rint(change(frame.astype(np.float32))), 0, 255).astype(np.uint8)
         for frame in frames
@@ -57,7 +58,7 @@ def values(change: Callable[[np.ndarray], np.ndarray]) -> Attack:
 
 
 def cut(side: float, across: float = 0.5, down: float = 0.5) -> Attack:
-    """A piece of `side` times the sides; across, down: where, from 0 to 1."""
+    """Crop to `side` times the sides; across, down: its place, from 0 to 1."""
 
     def change(image: Image.Image) -> Image.Image:
         width, height = round(image.width * side), round(image.height * side)
@@ -93,12 +94,12 @@ def jpeg(quality: int) -> Attack:
 
 
 def palette(frames: Frames) -> Frames:
-    """GIF: 256 colours for each frame, dithered."""
+    """Reduce each frame to 256 dithered colours, as in a GIF."""
     return each(lambda image: image.quantize(256))(frames)
 
 
 def placed(scale: float, canvas: tuple[float, float], across: float, down: float) -> Attack:
-    """The picture at `scale` on a canvas of so many times its sides, a ramp or black behind."""
+    """Paste the picture at `scale` on a canvas of so many times its sides, a ramp or black."""
 
     def change(image: Image.Image) -> Image.Image:
         size = round(image.width * canvas[0]), round(image.height * canvas[1])
@@ -132,7 +133,7 @@ def subtitles(image: Image.Image) -> Image.Image:
 
 
 def averaged(reach: int) -> Attack:
-    """Each frame the mean of `reach` neighbours."""
+    """Replace each frame by the mean of `reach` neighbours."""
 
     def attack(frames: Frames) -> Frames:
         groups = [frames[max(0, i - reach // 2) : i + reach // 2 + 1] for i in range(len(frames))]
@@ -142,12 +143,12 @@ def averaged(reach: int) -> Attack:
 
 
 def resampled(rate: Fraction) -> Attack:
-    """Frames dropped or repeated: `rate` of them for each one."""
+    """Drop or repeat frames, so that `rate` frames come from each."""
     return lambda frames: [frames[int(i / rate)] for i in range(max(1, int(len(frames) * rate)))]
 
 
 def screen_photo(frames: Frames) -> Frames:
-    """A hand-held photo of a screen: perspective, moire of the screen's rows, blur, noise, JPEG."""
+    """Simulate a hand-held photo of a screen: perspective, moire, blur, noise and JPEG."""
     rng = np.random.default_rng(5)
     height, width = frames[0].shape[:2]
     y, x = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
@@ -157,9 +158,9 @@ def screen_photo(frames: Frames) -> Frames:
 
     def change(image: Image.Image) -> Image.Image:
         image = image.transform(image.size, Image.Transform.QUAD, quad, Image.Resampling.BICUBIC)
-        seen = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7))) * bars[..., None]
-        seen = seen * np.array([1.04, 1.0, 0.94]) + rng.normal(0, 3, (height, width, 3))
-        return Image.fromarray(np.clip(seen, 0, 255).astype(np.uint8))
+        shot = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7))) * bars[..., None]
+        shot = shot * np.array([1.04, 1.0, 0.94]) + rng.normal(0, 3, (height, width, 3))
+        return Image.fromarray(np.clip(shot, 0, 255).astype(np.uint8))
 
     return jpeg(80)(each(change)(frames[:10]))
 
@@ -187,7 +188,7 @@ def mpeg4(frames: Frames) -> Frames:
 
 
 def av1(frames: Frames) -> Frames:
-    """SVT-AV1 gives the process that calls it real-time priority where it may; take that back."""
+    """Encode by SVT-AV1, then undo the real-time priority that it may give to this process."""
     decoded = coded(frames, "libsvtav1", "libdav1d", crf="45", preset="8")
     if hasattr(os, "sched_setscheduler"):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
@@ -251,5 +252,5 @@ ATTACKS: dict[str, Attack] = {
 
 
 def concatenated(marked: Sequence[np.ndarray], plain: Sequence[np.ndarray]) -> Frames:
-    """Two seconds without the mark, what there is with it, a second without."""
+    """Two seconds without the mark, all marked frames, then a second without."""
     return [*plain[:50], *marked, *plain[:25]]

@@ -1,10 +1,10 @@
-"""Bear out the false-positive bound: search unmarked files, and try keys that nobody used.
+"""Test the false-positive bound on unmarked files and with wrong keys.
 
     python scripts/benchmarks/watermark_unmarked.py FILE_OR_FOLDER... [--wrong-keys 200]
 
-Each file is searched everywhere as it is, whole. The wrong keys are tried on the file and on its
-marked first frame: for each, S over the waves of a body, whose tail the proof bounds by
-exp(-S^2 / 2), and a reading of the marked frame, which must find no payload.
+Each file is searched as a whole. The wrong keys are tried on its first frame, unmarked and marked.
+Each gives S over the waves of a body, whose tail the proof bounds by exp(-S^2 / 2). The first keys
+also read the marked frame, which must give no payload.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from animate.watermark.spectrum import weighed
 STILLS = {".jpg", ".jpeg", ".png", ".webp"}
 KINDS = STILLS | {".mp4", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".gif"}
 CLAIM = Claim("watermark_unmarked", "none", "", "", "", "2026-01-01T00:00:00Z", "measurement")
-READINGS = 4  # of the wrong keys of a file, that also read the marked frame
+READINGS = 4  # wrong keys of each file that also read the marked frame
 
 
 def main() -> None:
-    """One line for each file that stands out, then the sums."""
+    """Print a line for each file with p below 0.1, then the totals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
-    parser.add_argument("--wrong-keys", type=int, default=200, help="for each file")
+    parser.add_argument("--wrong-keys", type=int, default=200, help="wrong keys for each file")
     arguments = parser.parse_args()
     chances, times, scores, false = [], [], [], 0
     for number, path in enumerate(files(arguments.paths)):
@@ -53,7 +53,7 @@ def main() -> None:
         try:
             marked = Embedder(Mark(Payload.of(CLAIM)), *first.shape[:2])(first)
         except AnimateError:
-            marked = first  # too small for a mark
+            marked = first  # the picture is too small for a mark
         for picture in (first, marked):
             scores.append(heard(picture, keys[: len(keys) // 2]))
         false += sum(wrongly_read(marked, key) for key in keys[:READINGS])
@@ -73,7 +73,7 @@ def frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def heard(picture: np.ndarray, keys: list[bytes]) -> np.ndarray:
-    """S of a picture's numbers a under each key, over the waves of a body, in both weighings."""
+    """S of a picture under each key, over the waves of a body, in both weighings."""
     waves = layout().body
     a = weighed(as_published(picture.astype(np.float32))).reshape(2, -1)[:, waves.index]
     a /= np.linalg.norm(a, axis=1, keepdims=True) + 1e-300
