@@ -13,6 +13,7 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.media import files
+from animate.media.coding_points import coded_in
 from animate.media.photos import BROKEN, check_size, opened, shown
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Moving:
         self.path, self.image = path, picture
         self.durations = [delay or UNSTATED for delay in files.delays(path)]
         self.apart = bool(getattr(picture, "default_image", False))  # a PNG's still, of no frame
+        self.coded = coded_in(path)
         self.sound = None
         self.decoded = 0
 
@@ -65,7 +67,7 @@ class Moving:
             except BROKEN:
                 return
             self.decoded += 1
-            yield shown(self.image), start, start + duration
+            yield shown(self.image, self.coded), start, start + duration
             start += duration
 
     def picture(self, frame: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +28,9 @@ def in_srgb(
 ) -> Image.Image:
     """A picture of 8 bits with its colours brought to sRGB; itself where they are in sRGB.
 
-    told: Pillow's `info` of the file. cicp: see `cicp_of`. What comes first wins, as in PNG's
-    specification (third edition, section 4.3): cICP, the ICC profile, the chunk sRGB, then gAMA
-    with cHRM. Profiles are followed relative-colorimetrically with black point compensation:
+    told: Pillow's `info` of the file. cicp: see `coding_points.coded_in`. What comes first wins, as
+    in PNG's specification (third edition, section 4.3): cICP, the ICC profile, the chunk sRGB, then
+    gAMA with cHRM. Profiles are followed relative-colorimetrically with black point compensation:
     colours that sRGB has stay what they are, white is white, and black is black. As in browsers, a
     profile that can't be used (damaged, for other kinds of pictures, with white no lighter than
     black) is left out and the numbers are taken as sRGB's.
@@ -47,20 +46,6 @@ def in_srgb(
     if "gamma" in told and "srgb" not in told:
         return _by_chunks(picture, told["gamma"], told.get("chromaticity"))
     return picture
-
-
-def cicp_of(path: Path) -> tuple[int, int] | None:
-    """The primaries and the transfer of a PNG's chunk cICP, which Pillow doesn't tell."""
-    with path.open("rb") as file:
-        if file.read(8) != b"\x89PNG\r\n\x1a\n":
-            return None
-        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
-            length = int.from_bytes(head[:4], "big")
-            if head[4:] == b"cICP" and length == 4:
-                primaries, transfer, _, _ = file.read(4)
-                return primaries, transfer
-            file.seek(length + 4, 1)
-    return None
 
 
 # ---------------------------------------------------------------- ICC profiles

@@ -15,8 +15,9 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.media import files
+from animate.media.coding_points import coded_in
 from animate.media.files import MOST_PIXELS, existing
-from animate.media.photo_colours import cicp_of, in_srgb
+from animate.media.photo_colours import in_srgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,7 +49,7 @@ def read_photo(path: Path, *, upright: bool = True) -> np.ndarray:
         with opened(path) as picture:
             check_size(path, *picture.size)
             picture.load()
-            return shown(picture, cicp_of(path), upright)
+            return shown(picture, coded_in(path), upright)
     except Image.DecompressionBombError as error:
         raise AnimateError(_too_large(path)) from error
     except Image.UnidentifiedImageError as error:
