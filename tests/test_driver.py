@@ -18,7 +18,16 @@ from PIL import Image
 
 from animate.checkpoints import load
 from animate.errors import AnimateError
-from animate.inference.driver import Driver, numbered, open_driver, play, resample, smooth, trusted
+from animate.inference.driver import (
+    Driver,
+    DriverStats,
+    numbered,
+    open_driver,
+    play,
+    resample,
+    smooth,
+    trusted,
+)
 from animate.inference.portrait import voice
 from animate.inference.predictor import Pose, Predictor, References
 from animate.inference.save_motion import save_motion
@@ -94,6 +103,14 @@ def test_sound_that_nobody_can_decode_is_said(patchy: Path, tmp_path: Path) -> N
     assert voice(opened(patchy), None, Path("out.gif"))[1] == [
         "the result has no sound: a GIF holds none"
     ]
+
+
+def test_a_clip_that_lies_was_read_upright_and_its_result_lies_where_it_is_turned_back() -> None:
+    (driver,) = DriverStats(turns=1).words()
+    (source,) = DriverStats(turns=2).words("source video", turned_back=True)
+    assert driver == "the clip lies on its side, and was turned upright to be read"
+    assert source.startswith("the source video lies upside down, and was turned upright to be read")
+    assert source.endswith(": the result lies as it does")
 
 
 def test_frames_without_a_face_can_end_the_run_by_number(

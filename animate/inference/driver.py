@@ -71,12 +71,13 @@ class DriverStats:
         if self.first_doubted is None:
             self.first_doubted = number
 
-    def words(self, whose: str = "clip") -> list[str]:
-        """What is worth telling."""
+    def words(self, whose: str = "clip", *, turned_back: bool = False) -> list[str]:
+        """What is worth telling. turned_back: the result lies as the clip does."""
         found = []
         if self.turns:
             how = "upside down" if self.turns == 2 else "on its side"
-            found.append(f"the {whose} lies {how}, and was turned upright to be read")
+            result = ": the result lies as it does" if turned_back else ""
+            found.append(f"the {whose} lies {how}, and was turned upright to be read{result}")
         if self.missing:
             found.append(
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
