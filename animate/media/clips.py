@@ -19,6 +19,7 @@ from animate.errors import AnimateError
 from animate.media import files
 from animate.media.files import existing
 from animate.media.frame_colours import FrameColours
+from animate.media.interlaced import Timed, deinterlaced
 from animate.media.moving import Moving
 from animate.media.photos import check_size, read_photo
 
@@ -211,8 +212,14 @@ class Reader:
         with container:
             yield cls(path, container)
 
-    def frames(self) -> Iterator[tuple[Any, Fraction, Fraction]]:
-        """(frame, start, end) in seconds since the first one; without what can't be decoded."""
+    def frames(self) -> Iterator[Timed]:
+        """(frame, start, end) in seconds since the first one; without what can't be decoded.
+
+        Interlaced frames come out whole.
+        """
+        return deinterlaced(self._decoded())
+
+    def _decoded(self) -> Iterator[Timed]:
         import av
 
         start = end = Fraction(0)
