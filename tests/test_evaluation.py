@@ -16,7 +16,15 @@ pytest.importorskip("matplotlib")
 from animate.cli import main
 from animate.errors import AnimateError
 from animate.evaluation import motion, pixels, protocol
-from animate.evaluation.faces import MESH, SIXTY_EIGHT, Landmarker, Missing, Scheme, landmarker
+from animate.evaluation.faces import (
+    MESH,
+    SIXTY_EIGHT,
+    Face,
+    Landmarker,
+    Missing,
+    Scheme,
+    landmarker,
+)
 from animate.evaluation.measure import Meter, Record
 from animate.evaluation.metrics import METRICS, Metric, Needs
 from animate.evaluation.motion import Tracks
@@ -197,7 +205,7 @@ def test_face_alignment_finds_a_face_or_none(
         (tmp_path / name).touch()
     found = landmarker("face_alignment", tmp_path)
     assert fake.asked == {"compile": False, "type": "flat", "detector": True, "landmarks": True}
-    track = found.track([np.zeros((64, 64, 3), np.uint8), np.ones((64, 64, 3), np.uint8)])
+    track, _ = found.track([np.zeros((64, 64, 3), np.uint8), np.ones((64, 64, 3), np.uint8)])
     assert track.shape == (2, 68, 2)
     assert np.isnan(track[0]).all()
     np.testing.assert_allclose(track[1][[0, -1]], [[20, 30], [80, 90]])
@@ -243,7 +251,7 @@ def test_a_lost_face_has_no_identity_and_counts_as_lost() -> None:
         identity_every=1, lpips=None, inception=None,
     )  # fmt: skip
     meter.missing = {}
-    meter.landmarker = Landmarker("drawn", LINE, lambda f: faces(1)[0] if f.any() else None)
+    meter.landmarker = Landmarker("drawn", LINE, lambda f: Face(faces(1)[0]) if f.any() else None)
     meter.identity = type("I", (), {"embed": staticmethod(lambda f, p: np.ones(4))})
     seen, lost = [np.ones((64, 64, 3), np.uint8)] * 3, [np.zeros((64, 64, 3), np.uint8)] * 3
     target, result = Record(), Record()

@@ -19,10 +19,12 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     chosen = settings("evaluate", overrides(arguments, others))
     from animate.cli.terminal import Terminal
     from animate.evaluation.evaluate import evaluate
-    from animate.evaluation.report import summary_line
+    from animate.evaluation.report import movement_lines, summary_line
 
     report = evaluate(**chosen, observer=Terminal())
     for method in report.methods:
         print(f"{method}: {summary_line(report, method)}")
+    for line in movement_lines(report):
+        print(line)
     print(f"{chosen['out']}/report.md")
     return 0

@@ -131,6 +131,7 @@ def run(
         identity=case.identity,
         frames=count,
         numbers={name: meter.numbers(r, target, known, size) for name, r in records.items()},
+        fits={name: meter.fits(record, target) for name, record in records.items()},
         errors={name: record.errors for name, record in records.items()},
         photo=photo,
         worst=records["model"].worst,

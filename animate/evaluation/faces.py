@@ -7,8 +7,9 @@ dlib. A model without its package or weights raises Missing, which says how to g
 from __future__ import annotations
 
 import importlib.util
+import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,22 @@ import numpy as np
 from animate.errors import AnimateError
 
 LANDMARKS = ("mediapipe", "face_alignment", "dlib")  # in the order in which `auto` tries them
+POSE = ("yaw", "pitch", "roll")  # degrees
+BLENDSHAPES = (  # in MediaPipe's order
+    *("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft"),
+    *("browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft"),
+    *("eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight"),
+    *("eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft"),
+    *("eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen"),
+    *("jawRight", "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft"),
+    *("mouthFrownRight", "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight"),
+    *("mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight", "mouthRollLower"),
+    *("mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft", "mouthSmileRight"),
+    *("mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
+    *("noseSneerLeft", "noseSneerRight"),
+)
+EXPRESSIVE = {"face_blendshapes.tflite", "geometry_pipeline_metadata_landmarks.binarypb"}
+SURE = 1e-6  # a score nearer than this to 0 or 1 is taken as this near
 
 
 class Missing(AnimateError):
@@ -50,19 +67,30 @@ SIXTY_EIGHT = Scheme(  # Sagonas et al. 2013 (300-W), counted from 0
 
 
 @dataclass(frozen=True)
+class Face:
+    """A face in a frame: its landmarks, and the numbers that the landmarker's `moves` names."""
+
+    points: np.ndarray  # (K, 2) pixels
+    moves: np.ndarray = field(default_factory=lambda: np.empty(0))  # (Q,)
+
+
+@dataclass(frozen=True)
 class Landmarker:
-    """Finds the landmarks of one face in a frame uint8 (H, W, 3): (K, 2) pixels, or None."""
+    """Finds one face in a frame uint8 (H, W, 3), or None."""
 
     name: str
     scheme: Scheme
-    find: Callable[[np.ndarray], np.ndarray | None]
+    find: Callable[[np.ndarray], Face | None]
     close: Callable[[], None] = lambda: None  # call before the interpreter ends
+    moves: tuple[str, ...] = ()  # POSE in degrees and BLENDSHAPES as log-odds, if it finds them
 
-    def track(self, frames: list[np.ndarray]) -> np.ndarray:
-        """Landmarks (T, K, 2) of T frames, NaN where no face was found."""
-        missing = np.full((self.scheme.points, 2), np.nan, np.float32)
-        tracked = [self.find(frame) for frame in frames]
-        return np.stack([missing if points is None else points for points in tracked])
+    def track(self, frames: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks (T, K, 2) and moves (T, Q) of T frames, NaN where no face was found."""
+        lost = Face(
+            np.full((self.scheme.points, 2), np.nan, np.float32), np.full(len(self.moves), np.nan)
+        )
+        found = [self.find(frame) or lost for frame in frames]
+        return np.stack([face.points for face in found]), np.stack([face.moves for face in found])
 
 
 def landmarker(name: str, file: Path | None = None) -> Landmarker:
@@ -100,22 +128,62 @@ def _mediapipe(file: Path | None) -> Landmarker:
         from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
         raise Missing(f"MediaPipe is not installed ({error}): pip install mediapipe") from error
+    expressive = _parts(Path(file)) >= EXPRESSIVE
     options = vision.FaceLandmarkerOptions(
-        base_options=BaseOptions(model_asset_path=str(file)), min_face_detection_confidence=0.3
+        base_options=BaseOptions(model_asset_path=str(file)),
+        min_face_detection_confidence=0.3,
+        output_face_blendshapes=expressive,
+        output_facial_transformation_matrixes=expressive,
     )
     detector = vision.FaceLandmarker.create_from_options(options)
 
-    def find(frame: np.ndarray) -> np.ndarray | None:
+    def find(frame: np.ndarray) -> Face | None:
         image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
-        faces = detector.detect(image).face_landmarks
-        if not faces:
+        found = detector.detect(image)
+        if not found.face_landmarks:
             return None
         height, width = frame.shape[:2]
-        return np.array([(p.x * width, p.y * height) for p in faces[0]], np.float32)
+        points = [(p.x * width, p.y * height) for p in found.face_landmarks[0]]
+        moves = np.empty(0)
+        if expressive:
+            scores = {shape.category_name: shape.score for shape in found.face_blendshapes[0]}
+            shapes = log_odds(np.array([scores[name] for name in BLENDSHAPES]))
+            moves = np.concatenate([angles(found.facial_transformation_matrixes[0]), shapes])
+        return Face(np.array(points, np.float32), moves)
 
-    return Landmarker(
-        f"MediaPipe Face Landmarker ({Path(file).name}), 478 points", MESH, find, detector.close
-    )
+    name = f"MediaPipe Face Landmarker ({Path(file).name}), 478 points"
+    moves = (*POSE, *BLENDSHAPES) if expressive else ()
+    return Landmarker(name, MESH, find, detector.close, moves)
+
+
+def _parts(file: Path) -> set[str]:
+    """The names of the models in a task file, which is a zip archive."""
+    try:
+        with zipfile.ZipFile(file) as bundle:
+            return set(bundle.namelist())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise AnimateError(
+            f"landmarks_file={file} can't be read ({error}): give a face_landmarker.task"
+        ) from error
+
+
+def angles(matrix: np.ndarray) -> np.ndarray:
+    """Yaw, pitch and roll in degrees of a facial transformation matrix (4, 4), x right, y up.
+
+    The head's rotation is Ry(yaw) Rx(pitch) Rz(roll): a positive yaw turns the face to the right
+    of the picture, a positive pitch down, a positive roll anticlockwise.
+    """
+    rotation = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
+    pitch = np.arcsin(np.clip(-rotation[1, 2], -1, 1))
+    roll = np.arctan2(rotation[1, 0], rotation[1, 1])
+    return np.degrees([yaw, pitch, roll])
+
+
+def log_odds(scores: np.ndarray) -> np.ndarray:
+    """log(p / (1 - p)) of scores in [0, 1], which are taken as at least SURE from both ends."""
+    p = np.clip(scores.astype(float), SURE, 1 - SURE)
+    return np.log(p / (1 - p))
 
 
 def _face_alignment(folder: Path | None) -> Landmarker:
@@ -133,9 +201,9 @@ def _face_alignment(folder: Path | None) -> Landmarker:
         )
     network = FaceAlignment(place)
 
-    def find(frame: np.ndarray) -> np.ndarray | None:
+    def find(frame: np.ndarray) -> Face | None:
         faces = network.points(frame)
-        return np.asarray(faces[0][0], np.float32) if faces else None
+        return Face(np.asarray(faces[0][0], np.float32)) if faces else None
 
     return Landmarker("face-alignment 2DFAN4 with S3FD, 68 points", SIXTY_EIGHT, find)
 
@@ -145,11 +213,11 @@ def _dlib_landmarks() -> Landmarker:
     detector = dlib.get_frontal_face_detector()
     predict = dlib.shape_predictor(str(files / "shape_predictor_68_face_landmarks.dat"))
 
-    def find(frame: np.ndarray) -> np.ndarray | None:
+    def find(frame: np.ndarray) -> Face | None:
         faces = detector(np.ascontiguousarray(frame), 1)
         if not faces:
             return None
-        return np.array([(p.x, p.y) for p in predict(frame, faces[0]).parts()], np.float32)
+        return Face(np.array([(p.x, p.y) for p in predict(frame, faces[0]).parts()], np.float32))
 
     return Landmarker("dlib HOG detector and 68-point predictor", SIXTY_EIGHT, find)
 

@@ -12,9 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate.evaluation import faces, motion, pixels
+from animate.evaluation import faces, motion, pixels, transfer
 from animate.evaluation.metrics import METRICS, Needs, named
 
+UNMOVED = (
+    "it needs head pose and blendshapes, which only MediaPipe's Face Landmarker finds: "
+    "landmarks=mediapipe landmarks_file=face_landmarker.task"
+)
 OTHER = "the driver is another person: there is no ground truth to compare with"
 
 
@@ -34,6 +38,7 @@ class Record:
 
     distances: dict[str, list[float]] = field(default_factory=dict)  # by metric, for every frame
     tracks: list[np.ndarray] = field(default_factory=list)  # landmarks (t, K, 2) of each chunk
+    moves: list[np.ndarray] = field(default_factory=list)  # head pose and expression (t, Q)
     vectors: dict[int, np.ndarray] = field(default_factory=dict)  # identity vectors by frame
     followed: int = 0  # frames in `tracks`
     errors: list[float | None] = field(default_factory=list)  # by frame, to rank them
@@ -48,6 +53,7 @@ class ClipResult:
     identity: str
     frames: int  # how many were measured
     numbers: dict[str, dict[str, float | None]]  # by method, by metric
+    fits: dict[str, dict[str, dict[str, transfer.Fit]]]  # by method, by metric, by quantity
     errors: dict[str, list[float | None]]  # by method, for every frame
     photo: np.ndarray
     worst: Moment | None
@@ -75,10 +81,12 @@ class Meter:
         self.same, self.identity_every = same, identity_every
         self.missing: dict[str, str] = {}
         self.landmarker = self._get(
-            named(Needs.TRACKS),
+            named(Needs.TRACKS, Needs.MOVES),
             "switched off" if landmarks == "none" else None,
             lambda: faces.landmarker(landmarks, landmarks_file),
         )
+        if self.landmarker and not self.landmarker.moves:
+            self.missing |= dict.fromkeys(named(Needs.MOVES), UNMOVED)
         scheme: Any = self.landmarker and self.landmarker.scheme
         unaligned = "faces are aligned by landmarks, which are missing"
         self.identity = self._get(
@@ -136,20 +144,21 @@ class Meter:
 
     def vector(self, photo: np.ndarray) -> np.ndarray | None:
         """The identity vector of a photo; None without a face or an identity model."""
-        points = self.landmarker.find(photo) if self.identity else None
-        return None if points is None else self.identity.embed(photo, points)
+        face = self.landmarker.find(photo) if self.identity else None
+        return None if face is None else self.identity.embed(photo, face.points)
 
     def follow(self, record: Record, frames: list[np.ndarray]) -> None:
-        """Track landmarks in the next frames of a method; each `identity_every`-th frame gets an
+        """Track the face in the next frames of a method; each `identity_every`-th frame gets an
         identity vector."""
         if self.landmarker is None:
             return
-        track = self.landmarker.track(frames)
+        track, moves = self.landmarker.track(frames)
         for i, frame in enumerate(frames):
             t = record.followed + i
             if self.identity and t % self.identity_every == 0 and np.isfinite(track[i]).all():
                 record.vectors[t] = self.identity.embed(frame, track[i])
         record.tracks.append(track)
+        record.moves.append(moves)
         record.followed += len(frames)
 
     def judge(
@@ -198,6 +207,14 @@ class Meter:
                 for name in self.had(need):
                     values[name] = self.functions[name](ours, others) if known else None
         return values
+
+    def fits(self, record: Record, target: Record) -> dict[str, dict[str, transfer.Fit]]:
+        """What the metrics of movement find in one clip and method, by metric and quantity."""
+        if not (names := self.had(Needs.MOVES)):
+            return {}
+        ours, theirs = (np.concatenate(r.moves) for r in (record, target))
+        moves = transfer.Moves(ours, theirs, self.landmarker.moves)
+        return {name: self.functions[name](moves) for name in names}
 
 
 def strangeness(vector: np.ndarray | None, photo: np.ndarray | None) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from animate.evaluation import motion, pixels
+from animate.evaluation import motion, pixels, transfer
 from animate.evaluation.pixels import Setup
 
 
@@ -25,6 +25,7 @@ class Needs(Enum):
     TRACKS = "`motion.Tracks`: landmarks of a clip's result and driver -> a number"
     IDENTITY = "identity vectors (n, D) of a clip's result, and the photo's (D,) -> a number"
     IDENTITIES = "identity vectors (n, D) of a clip's result and target frames -> a number"
+    MOVES = "`transfer.Moves` of a clip -> {quantity: `transfer.Fit`}, for tables of its own"
     POOL = "a `pixels.Pool` instead of a function; the frames of all clips are added to it"
 
 
@@ -144,7 +145,21 @@ METRICS: dict[str, Metric] = {  # in the order of the report's tables
         "share of frames in which the driver's face is found and the result's is not",
         motion.lost,
     ),
+    "transfer": Metric(
+        Needs.MOVES,
+        "slope of the result's head pose (degrees) and blendshapes (log-odds) on the driver's over "
+        "time, by least squares (1 is all of the movement), and their correlation r; medians over "
+        "clips and quantities whose standard deviation in the driver is at least "
+        f"{transfer.STILL_POSE:g} degree, or {transfer.STILL_SHAPE:g} in log-odds",
+        transfer.fits,
+        digits=2,
+    ),
 }
+
+
+def numbered() -> list[str]:
+    """The metrics that are one number; the others have tables of their own."""
+    return [name for name, metric in METRICS.items() if metric.needs is not Needs.MOVES]
 
 
 def named(*needs: Needs) -> list[str]:

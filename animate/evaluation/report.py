@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.evaluation import transfer
 from animate.evaluation.measure import ClipResult
-from animate.evaluation.metrics import METRICS, Needs
+from animate.evaluation.metrics import METRICS, Needs, named, numbered
 from animate.evaluation.statistics import Estimate, by_identity, estimate
 from animate.publish import sheets
 from animate.publish.sheets import Line
@@ -44,6 +45,14 @@ class Report:
         who = [clip.identity for clip in self.clips]
         return estimate(self.column(method, metric), who, self.settings["seed"])
 
+    def shares(self, method: str, metric: str) -> dict[str, transfer.Share | None]:
+        """The medians by group of a metric of movement; {} if it is missing."""
+        if metric in self.missing:
+            return {}
+        who = [clip.identity for clip in self.clips]
+        fits = [clip.fits[method][metric] for clip in self.clips]
+        return transfer.shares(fits, who, self.settings["seed"])
+
     def frame_weighted_l1(self, method: str) -> float | None:
         """L1 with equal weight for every frame, as in the original reconstruction script."""
         values, frames = self.column(method, "l1"), [clip.frames for clip in self.clips]
@@ -61,14 +70,14 @@ class Report:
         who = [clip.identity for clip in self.clips]
         methods = {}
         for method in self.methods:
-            means = {metric: self.mean(method, metric) for metric in METRICS}
+            means = {metric: self.mean(method, metric) for metric in numbered()}
             methods[method] = {
                 "mean": {k: None if v is None else asdict(v) for k, v in means.items()},
                 "l1_frame_weighted": self.frame_weighted_l1(method),
-                "identities": {m: by_identity(self.column(method, m), who) for m in METRICS},
+                "identities": {m: by_identity(self.column(method, m), who) for m in numbered()},
                 "clips": {clip.name: clip.numbers[method] for clip in self.clips},
                 "errors": {clip.name: clip.errors[method] for clip in self.clips},
-            }
+            } | {metric: self._movement(method, metric) for metric in named(Needs.MOVES)}
         return {
             "protocol": self.protocol,
             "settings": self.settings,
@@ -77,6 +86,17 @@ class Report:
             "missing": self.missing,
             "clips": {c.name: {"identity": c.identity, "frames": c.frames} for c in self.clips},
             "methods": methods,
+        }
+
+    def _movement(self, method: str, metric: str) -> dict[str, Any] | None:
+        """A metric of movement as plain containers: by group, and by clip and quantity."""
+        if metric in self.missing:
+            return None
+        groups = self.shares(method, metric)
+        fits = {clip.name: clip.fits[method][metric] for clip in self.clips}
+        return {
+            "groups": {k: None if v is None else asdict(v) for k, v in groups.items()},
+            "clips": {name: {k: asdict(v) for k, v in own.items()} for name, own in fits.items()},
         }
 
 
@@ -102,7 +122,7 @@ def write(report: Report, out: Path, inputs: Sequence[Path]) -> None:
 
 def markdown(report: Report) -> str:
     """The report as Markdown, with tables over all clips, by person and by clip."""
-    measured = [m for m in METRICS if any(report.mean(name, m) for name in report.methods)]
+    measured = [m for m in numbered() if any(report.mean(name, m) for name in report.methods)]
     lines = ["# Evaluation", "", f"Protocol: {report.protocol}.", ""]
     lines += [f"- {key}: {value}" for key, value in report.settings.items()]
     lines += [f"- {key}: {value}" for key, value in environment().items()]
@@ -127,7 +147,32 @@ def markdown(report: Report) -> str:
     lines += ["", "## The model, clip by clip", ""]
     lines += table(["", *own], [[c.name, *(METRICS[m].text(c.numbers["model"].get(m)) for m in own)]
                                 for c in report.clips])  # fmt: skip
+    for metric in named(Needs.MOVES):
+        if metric not in report.missing:
+            lines += _movement(report, metric)
     return "\n".join(lines) + "\n"
+
+
+def _movement(report: Report, metric: str) -> list[str]:
+    """The tables of a metric of movement: every method's medians by group, the model's by clip."""
+    number = METRICS[metric].text
+    shares = {method: report.shares(method, metric) for method in report.methods}
+    heads = ["", "clips", "series"]
+    heads += [f"{method}, {what}" for method in report.methods for what in ("slope", "r")]
+    rows = []
+    for group, share in shares["model"].items():
+        row = [group, *((str(share.slope.clips), str(share.series)) if share else ("0", "0"))]
+        for one in (shares[method][group] for method in report.methods):
+            row += [_cell(metric, v, v.clips) for v in (one.slope, one.r)] if one else ["-", "-"]
+        rows.append(row)
+    each = []
+    for clip in report.clips:
+        middles = transfer.middles(clip.fits["model"][metric])
+        each.append([clip.name, *(", ".join(map(number, m)) if m else "-" for m in middles)])
+    lines = ["", f"## {metric.capitalize()}", "", f"{METRICS[metric].explained}.", ""]
+    lines += table(heads, rows)
+    lines += ["", f"## The model, {metric} clip by clip: slope, r", ""]
+    return lines + table(["", *transfer.GROUPS], each)
 
 
 def summary_line(report: Report, method: str) -> str:
@@ -136,6 +181,22 @@ def summary_line(report: Report, method: str) -> str:
     return ", ".join(
         f"{m} {mean.value:.{METRICS[m].digits}f}" for m, mean in means.items() if mean is not None
     )
+
+
+def movement_lines(report: Report) -> list[str]:
+    """The model's medians of each metric of movement, as the command prints them after the means:
+    "model, transfer (slope, r): yaw 0.98, 0.99; ..."."""
+    lines = []
+    for metric in named(Needs.MOVES):
+        number, shares = METRICS[metric].text, report.shares("model", metric)
+        known = [
+            f"{group} {number(share.slope.value)}, {number(share.r.value)}"
+            for group, share in shares.items()
+            if share is not None
+        ]
+        if known:
+            lines.append(f"model, {metric} (slope, r): {'; '.join(known)}")
+    return lines
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

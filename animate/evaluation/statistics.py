@@ -1,4 +1,4 @@
-"""Means over clips, with confidence intervals from a bootstrap over people."""
+"""Means and medians over clips, with confidence intervals from a bootstrap over people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean over clips, its 95 % interval (None for one person), and the number of clips."""
+    """A mean or median over clips, its 95 % interval (None for one person), and the number of clips
+    with a value."""
 
     value: float
     low: float | None
@@ -41,6 +42,32 @@ def estimate(
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.percentile(means, (2.5, 97.5))
     return Estimate(value, float(low), float(high), len(known))
+
+
+def median(
+    values: Sequence[Sequence[float]], identities: Sequence[str], seed: int = 0, draws: int = 2000
+) -> Estimate | None:
+    """The median of all values of all clips, with a percentile bootstrap over people (`estimate`).
+
+    values: for each clip any number of them; None if there are none at all.
+    """
+    known = sorted((v, i) for own, i in zip(values, identities, strict=True) for v in own)
+    if not known:
+        return None
+    ordered = np.array([v for v, _ in known])
+    people = sorted({person for _, person in known})
+    whose = np.array([people.index(person) for _, person in known])
+    value, clips = float(np.median(ordered)), sum(map(bool, values))
+    if len(people) == 1:
+        return Estimate(value, None, None, clips)
+    drawn = np.random.default_rng(seed).integers(len(people), size=(draws, len(people)))
+    times = np.zeros((draws, len(people)), np.int32)  # how often a draw has each person
+    np.add.at(times, (np.arange(draws)[:, None], drawn), 1)
+    upto = times[:, whose].cumsum(1, dtype=np.int32)  # (draws, values)
+    count = upto[:, -1:]
+    middle = [(upto > place).argmax(1) for place in ((count - 1) // 2, count // 2)]
+    low, high = np.percentile(ordered[middle].mean(0), (2.5, 97.5))
+    return Estimate(value, float(low), float(high), clips)
 
 
 def by_identity(
