@@ -40,9 +40,8 @@ def payload(data: bytes) -> None:
     """Parse any 64 bits as a payload."""
     fields = int.from_bytes(data[:8].ljust(8, b"\0"), "big")
     found = Payload(fields >> 60, fields >> 48 & 4095, fields >> 16 & 0xFFFFFFFF, fields & 65535)
-    assert len(str(found)) == 16
-    if found.authentic(TOOLKIT_KEY):  # happens by chance once in 65,536
-        assert found.authentic(TOOLKIT_KEY)
+    assert int(str(found), 16) == fields
+    found.authentic(TOOLKIT_KEY)  # true by chance once in 65,536
 
 
 def claim(data: bytes) -> None:

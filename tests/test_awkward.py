@@ -133,6 +133,13 @@ photo("one pixel high")(lambda f: saved(f, "p.png", Image.new("RGB", (200, 1))))
 photo("13,000 pixels wide")(lambda f: saved(f, "p.png", Image.new("RGB", (13_000, 20))))
 
 
+@photo("AVIF in Display P3, named by number, without a profile")
+def avif_by_number(folder: Path) -> Path:
+    path = saved(folder, "p.avif", face(), quality=95)
+    path.write_bytes(path.read_bytes().replace(b"nclx\0\1\0\r", b"nclx\0\x0c\0\r"))
+    return path
+
+
 @photo("half transparent")
 def transparent(folder: Path) -> Path:
     picture = face().convert("RGBA")

@@ -346,6 +346,15 @@ def test_chunks_of_png_are_followed(
     assert off(clips.read_photo(tmp_path / "p.png")) <= slack
 
 
+def test_an_animated_png_has_its_colours_followed(tmp_path: Path) -> None:
+    info, path = PngInfo(), tmp_path / "c.png"
+    info.add(b"cICP", bytes([9, 16, 0, 1]))
+    first = Image.fromarray(pq_patches())
+    second = Image.fromarray(pq_patches()[::-1].copy() // 2)
+    first.save(path, save_all=True, append_images=[second], pnginfo=info)
+    assert off(shown(path)) <= 4
+
+
 def test_a_folder_of_frames_and_training_photos_have_their_profiles_followed(
     tmp_path: Path,
 ) -> None:

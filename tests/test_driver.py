@@ -18,7 +18,16 @@ from PIL import Image
 
 from animate.checkpoints import load
 from animate.errors import AnimateError
-from animate.inference.driver import Driver, numbered, open_driver, play, resample, smooth, trusted
+from animate.inference.driver import (
+    Driver,
+    DriverStats,
+    numbered,
+    open_driver,
+    play,
+    resample,
+    smooth,
+    trusted,
+)
 from animate.inference.portrait import voice
 from animate.inference.predictor import Pose, Predictor, References
 from animate.inference.save_motion import save_motion
@@ -94,6 +103,14 @@ def test_sound_that_nobody_can_decode_is_said(patchy: Path, tmp_path: Path) -> N
     assert voice(opened(patchy), None, Path("out.gif"))[1] == [
         "the result has no sound: GIF can't hold any"
     ]
+
+
+def test_a_clip_that_lies_was_read_upright_and_its_result_lies_where_it_is_turned_back() -> None:
+    (driver,) = DriverStats(turns=1).words()
+    (source,) = DriverStats(turns=2).words("source video", turned_back=True)
+    assert driver == "the clip is on its side and was turned upright for reading"
+    assert source.startswith("the source video is upside down and was turned upright for reading")
+    assert source.endswith("; the result lies as it does")
 
 
 def test_frames_without_a_face_can_end_the_run_by_number(
@@ -236,7 +253,7 @@ def test_a_span_of_a_clip_takes_its_sound_along(world: Path, predictor: Predicto
     expected = whole[3].motion.point  # type: ignore[attr-defined]
     assert torch.allclose(poses[0].motion.point, expected, atol=0.05)  # type: ignore[attr-defined]
     for wrong in ({"start": 9.0}, {"start": 0.2, "end": 0.2}, {"start": -1}, {"end": float("nan")}):
-        with pytest.raises(AnimateError, match=r"after the start|no frame|ends before|a number"):
+        with pytest.raises(AnimateError, match=r"is not after|no frame|ends before|a number"):
             opened(world / "clip.mp4", **wrong)
 
 

@@ -17,7 +17,7 @@ from test_awkward import ffmpeg, plain
 from animate.errors import AnimateError
 from animate.inference.compose import is_video
 from animate.inference.driver import open_driver
-from animate.media import files
+from animate.media import delays, files, formats
 from animate.media.clips import open_clip
 from animate.media.photos import read_photo
 from animate.options import Options
@@ -86,7 +86,7 @@ def test_a_picture_is_one_under_any_name(kind: str, name: str, tmp_path: Path) -
 @pytest.mark.parametrize("kind", ["WEBP", "PNG", "GIF"])
 def test_frames_last_as_long_as_the_file_says(kind: str, tmp_path: Path) -> None:
     path = moving(tmp_path / "a", kind)
-    assert list(files.delays(path)) == [Fraction(ms, 1000) for ms in DURATIONS]
+    assert list(delays.delays(path)) == [Fraction(ms, 1000) for ms in DURATIONS]
     clip = open_clip(path)
     seen = [frame[0, 0].tolist() for frame in clip.frames()]
     at = [round(float(i / clip.rate) * 1000) for i in range(len(seen))]
@@ -185,7 +185,7 @@ UNREAD = {
 def test_what_is_not_read_is_called_by_its_name(name: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(UNREAD[name])
-    words = re.escape(files.format_of(path).words)
+    words = re.escape(formats.format_of(path).words)
     with pytest.raises(AnimateError, match=f"is {words}, no photo that can be read: use JPEG"):
         read_photo(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,29 @@ def test_the_demo_says_how_it_is_used() -> None:
     done = bash("scripts/demo.sh", "only-a-photo.jpg", PATH="/usr/bin:/bin")
     assert done.returncode == 2
     assert done.stderr.startswith("usage: bash scripts/demo.sh")
+
+
+IMPORT_ALL = """
+import importlib.util, sys
+from pathlib import Path
+for path in map(Path, sys.argv[1:]):
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem + "_script", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    for name in ("EXAMPLE", "EXAMPLES"):
+        assert getattr(module, name, Path()).exists(), f"{path}: {name}"
+"""
+
+
+def test_scripts_find_their_modules_and_examples() -> None:
+    scripts = sorted((ROOT / "scripts").rglob("*.py"))
+    assert len(scripts) > 10
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, *map(str, scripts)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -17,7 +17,9 @@ import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +28,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.media import clips, files
 from animate.media.frame_colours import FrameColours
+from animate.media.interlaced import deinterlaced
 from animate.media.tables import read_table
 
 MANIFEST = "manifest.csv"
@@ -157,7 +160,8 @@ def as_stored(path: Path) -> Iterator[np.ndarray]:
     try:
         with av.open(str(path)) as container:
             colours = FrameColours()
-            for frame in container.decode(video=0):
+            stored = zip(container.decode(video=0), repeat(Fraction(0)), repeat(Fraction(0)))
+            for frame, _, _ in deinterlaced(stored):
                 yield colours.rgb(frame, frame.width, frame.height)
     except (av.error.FFmpegError, IndexError) as error:
         raise AnimateError(

@@ -75,12 +75,16 @@ class DriverStats:
         """Count frames whose head movement was limited."""
         self.held += frames
 
-    def words(self, whose: str = "clip") -> list[str]:
-        """Notes for the user; `whose` names the video, such as "clip" or "source video"."""
+    def words(self, whose: str = "clip", *, turned_back: bool = False) -> list[str]:
+        """Notes for the user about `whose` video ("clip", "source video").
+
+        turned_back: the result lies as the video does.
+        """
         found = []
         if self.turns:
             how = "upside down" if self.turns == 2 else "on its side"
-            found.append(f"the {whose} is {how} and was turned upright for reading")
+            result = "; the result lies as it does" if turned_back else ""
+            found.append(f"the {whose} is {how} and was turned upright for reading{result}")
         if self.missing:
             found.append(
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "

@@ -100,7 +100,7 @@ def portrait(
             sound=sound,
             force=force,
         )
-    met = video_stats.words("source video")
+    met = video_stats.words("source video", turned_back=True)
     for number, driver in enumerate(playing, 1):
         met += driver.stats.words("clip" if len(playing) == 1 else f"clip {number}")
     if done.louder > 1:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.media import files
+from animate.media import delays, files, formats
 from animate.media.files import existing
 from animate.media.frame_colours import FrameColours
+from animate.media.interlaced import Timed, deinterlaced
 from animate.media.moving import Moving
 from animate.media.photos import check_size, read_photo
 from animate.media.strange import what
@@ -167,7 +168,7 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
 
 def reading(path: Path) -> AbstractContextManager[Reader | Moving]:
     """One pass over a clip, with what suits its format."""
-    pictures = files.format_of(path).name in ("webp", "png") and files.moves(path)
+    pictures = formats.format_of(path).name in ("webp", "png") and delays.moves(path)
     return Moving.open(path) if pictures else Reader.open(path)
 
 
@@ -199,7 +200,7 @@ class Reader:
         import av
 
         try:
-            name = files.format_of(path).name
+            name = formats.format_of(path).name
             container = av.open(
                 f"file:{path.absolute()}",
                 format=name if name in VAGUE else None,
@@ -215,8 +216,14 @@ class Reader:
         with container:
             yield cls(path, container)
 
-    def frames(self) -> Iterator[tuple[Any, Fraction, Fraction]]:
-        """(frame, start, end) in seconds since the first one; without what can't be decoded."""
+    def frames(self) -> Iterator[Timed]:
+        """(frame, start, end) in seconds since the first one; without what can't be decoded.
+
+        Interlaced frames come out whole.
+        """
+        return deinterlaced(self._decoded())
+
+    def _decoded(self) -> Iterator[Timed]:
         import av
 
         start = end = Fraction(0)

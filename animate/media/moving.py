@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.media import files
+from animate.media import delays
+from animate.media.coding_points import coded_in
 from animate.media.photos import BROKEN, check_size, opened, shown
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ class Moving:
     def __init__(self, path: Path, picture: Image.Image):
         check_size(path, *picture.size)
         self.path, self.image = path, picture
-        self.durations = [delay or UNSTATED for delay in files.delays(path)]
+        self.durations = [delay or UNSTATED for delay in delays.delays(path)]
         # A PNG may have a still picture that is no frame of the animation.
         self.apart = bool(getattr(picture, "default_image", False))
+        self.coded = coded_in(path)
         self.sound = None
         self.decoded = 0
 
@@ -67,7 +69,7 @@ class Moving:
             except BROKEN:
                 return
             self.decoded += 1
-            yield shown(self.image), start, start + duration
+            yield shown(self.image, self.coded), start, start + duration
             start += duration
 
     def picture(self, frame: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,12 +31,12 @@ def in_srgb(
 ) -> Image.Image:
     """Convert an 8-bit picture to sRGB; returns the picture itself if it is in sRGB already.
 
-    told: Pillow's `info` of the file. cicp: see `cicp_of`. The first of these that exists is used,
-    as in PNG's specification (third edition, section 4.3): cICP, the ICC profile, the chunk sRGB,
-    then gAMA with cHRM. Profiles are applied with the relative colorimetric intent and black point
-    compensation, so that colours inside sRGB, white and black keep their appearance. As in
-    browsers, an unusable profile (damaged, for another kind of picture, or with white no lighter
-    than black) is ignored, and the values are taken as sRGB.
+    told: Pillow's `info` of the file. cicp: see `coding_points.coded_in`. The first of these that
+    exists is used, as in PNG's specification (third edition, section 4.3): cICP, the ICC profile,
+    the chunk sRGB, then gAMA with cHRM. Profiles are applied with the relative colorimetric intent
+    and black point compensation, so that colours inside sRGB, white and black keep their
+    appearance. As in browsers, an unusable profile (damaged, for another kind of picture, or with
+    white no lighter than black) is ignored, and the values are taken as sRGB.
     """
     if picture.mode == "LAB":
         return _followed(picture, None)
@@ -50,20 +49,6 @@ def in_srgb(
     if "gamma" in told and "srgb" not in told:
         return _by_chunks(picture, told["gamma"], told.get("chromaticity"))
     return picture
-
-
-def cicp_of(path: Path) -> tuple[int, int] | None:
-    """H.273 numbers of primaries and transfer in a PNG's chunk cICP, which Pillow doesn't read."""
-    with path.open("rb") as file:
-        if file.read(8) != b"\x89PNG\r\n\x1a\n":
-            return None
-        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
-            length = int.from_bytes(head[:4], "big")
-            if head[4:] == b"cICP" and length == 4:
-                primaries, transfer, _, _ = file.read(4)
-                return primaries, transfer
-            file.seek(length + 4, 1)
-    return None
 
 
 # ---------------------------------------------------------------- ICC profiles

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.media import files
-from animate.media.files import MOST_PIXELS, existing
-from animate.media.photo_colours import cicp_of, in_srgb
+from animate.media import formats
+from animate.media.coding_points import coded_in
+from animate.media.delays import MOST_PIXELS
+from animate.media.files import existing
+from animate.media.photo_colours import in_srgb
 from animate.media.strange import what
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def read_photo(path: Path, *, upright: bool = True) -> np.ndarray:
         with opened(path) as picture:
             check_size(path, *picture.size)
             picture.load()
-            return shown(picture, cicp_of(path), upright)
+            return shown(picture, coded_in(path), upright)
     except Image.DecompressionBombError as error:
         raise AnimateError(_too_large(path)) from error
     except Image.UnidentifiedImageError as error:
@@ -67,7 +69,7 @@ def further(path: Path) -> int:
     """
     from PIL import Image
 
-    if files.format_of(path).name not in ("tiff", "jpeg"):
+    if formats.format_of(path).name not in ("tiff", "jpeg"):
         return 0
     try:
         with opened(path) as picture:
@@ -89,10 +91,10 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 def _readable(path: Path) -> None:
     """Raise AnimateError if the first bytes show that the file is not a readable photo."""
-    found = files.format_of(path)
-    if found is files.NOTHING:
+    found = formats.format_of(path)
+    if found is formats.NOTHING:
         return
-    if not found.read or found.kind != files.PICTURE:
+    if not found.read or found.kind != formats.PICTURE:
         raise AnimateError(f"{path} is {found.words}, no photo that can be read: {INSTEAD}")
     if found.name == "heif" and not _heif():
         raise AnimateError(
@@ -105,7 +107,7 @@ def _readable(path: Path) -> None:
 
 def _plugins(path: Path) -> tuple[str, ...]:
     """Pillow's names of the formats to try for a file."""
-    name = files.format_of(path).name
+    name = formats.format_of(path).name
     if name == "heif" and _heif():
         return ("HEIF",)
     return ("AVIF",) if name == "avif" and _avif() else PHOTOS

@@ -1,4 +1,4 @@
-"""Say what a file is that is neither a picture nor a clip which can be read here."""
+"""Name files that are neither a picture nor a clip that can be read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import codecs
 from pathlib import Path
 
 from animate.errors import AnimateError
-from animate.media import files
+from animate.media import formats
 
-# (offset, bytes, words), the first that fits; `files.FORMATS` has the formats of pictures and clips
+# (offset, bytes, words); the first match counts. `formats` has the formats of pictures and clips.
 STARTS = (
     (0, b"ID3", "sound without pictures"),
     (0, b"fLaC", "sound without pictures"),
@@ -33,13 +33,13 @@ def what(path: Path) -> str:
     To be asked of what could not be read: a start of a file is no proof. Never raises.
     """
     try:
-        found = files.format_of(path)
+        found = formats.format_of(path)
         with path.open("rb") as file:
-            head = file.read(files.HEAD)
+            head = file.read(formats.HEAD)
     except (OSError, ValueError, AnimateError):
         return ""
-    if found is not files.NOTHING:
-        return "" if found.read and found.kind in (files.PICTURE, files.CLIP) else found.words
+    if found is not formats.NOTHING:
+        return "" if found.read and found.kind in (formats.PICTURE, formats.CLIP) else found.words
     for at, start, words in STARTS:
         if head[at : at + len(start)] == start:
             return words

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from animate.media import clips, files, photos
+from animate.media import clips, delays, formats, photos
 from animate.provenance import xmp
 from animate.provenance.credentials import source_types
 from animate.provenance.kinds import BOXES
@@ -52,8 +52,8 @@ def read(path: Path) -> Tags:
 
 def is_still(path: Path) -> bool:
     """Whether a file is one picture; animated pictures are read as clips."""
-    found = files.format_of(path)
-    return found.kind == files.PICTURE and sum(1 for _ in files.delays(path)) < 2
+    found = formats.format_of(path)
+    return found.kind == formats.PICTURE and sum(1 for _ in delays.delays(path)) < 2
 
 
 def _text(value: Any) -> str:

@@ -23,9 +23,8 @@ from animate.inference.driver import smooth
 from animate.inference.predictor import Pose, Predictor
 from animate.media import clips
 from animate.media.photos import read_photo
-from animate.models.contract import values
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 RATE = Fraction(25)
 
 
@@ -42,7 +41,7 @@ def jitter(rows: np.ndarray) -> float:
 
 def points(poses: Iterable[Pose], size: int) -> np.ndarray:
     """Keypoints of the poses in pixels of the crop, (T, n)."""
-    return np.stack([values(pose.motion) for pose in poses]) * (size - 1) / 2
+    return np.stack([pose.motion.numbers() for pose in poses]) * (size - 1) / 2
 
 
 def main() -> None:

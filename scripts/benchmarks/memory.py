@@ -31,7 +31,7 @@ from animate.watermark import Claim, Mark, Payload
 
 RATE = Fraction(25)
 CLAIM = Claim.now(
-    generator="animate memory_benchmark", model="none", model_sha256="", photo_sha256="",
+    generator="animate benchmark", model="none", model_sha256="", photo_sha256="",
     clip_sha256="", consent="nobody is shown, or the examples",
 )  # fmt: skip
 

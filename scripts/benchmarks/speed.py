@@ -26,7 +26,7 @@ from animate.system import parallel
 from animate.system.device import find_device
 from animate.system.memory import keep_memory
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 
 
 def best(call: Callable[[], object], repeats: int) -> float:

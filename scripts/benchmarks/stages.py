@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from memory_benchmark import peak, watch_ffmpeg, write
+from memory import peak, watch_ffmpeg, write
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "docs" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 STAGES = ("decode", "find", "cut", "track", "move", "paste", "mark", "send", "verify", "other")
 
 

@@ -23,7 +23,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from memory_benchmark import CLAIM, moving, peak
+from memory import CLAIM, moving, peak
 
 from animate.media import clips
 from animate.provenance import keys
@@ -36,7 +36,7 @@ from animate.verification.verify import verify
 from animate.watermark import Mark, Payload
 
 RATE = Fraction(25)
-EXAMPLE = Path(__file__).resolve().parent.parent / "docs" / "examples" / "clip.mp4"
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "clip.mp4"
 
 
 def signed(out: Path, side: int, seconds: int) -> Path:

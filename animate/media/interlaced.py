@@ -1,0 +1,86 @@
+"""Frames of two fields, each of its own time, as whole pictures of one time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+Timed = tuple[Any, Fraction, Fraction]  # a decoded frame, its start and its end
+
+
+def deinterlaced(frames: Iterable[Timed]) -> Iterator[Timed]:
+    """The frames at their times; those that say they are interlaced as their first field's picture.
+
+    Others stay as they are. From the first interlaced one on, each waits for the next.
+    """
+    fields: Fields | None = None
+    for frame, start, end in frames:
+        kind = Kind.of(frame)
+        if fields is not None and fields.kind != kind:
+            yield from fields.rest()
+            fields = None
+        if fields is None and not frame.interlaced_frame:
+            yield frame, start, end
+            continue
+        fields = fields or Fields(kind)
+        yield from fields.pushed(frame, start, end)
+    if fields is not None:
+        yield from fields.rest()
+
+
+class Kind(NamedTuple):
+    """What ffmpeg has to know of frames: pixels that bwdif can't take are converted by it."""
+
+    width: int
+    height: int
+    pixels: str
+    matrix: int
+    span: int
+
+    @classmethod
+    def of(cls, frame: Any) -> Kind:
+        span, matrix = int(frame.color_range), int(frame.colorspace)
+        return cls(frame.width, frame.height, frame.format.name, matrix, span)
+
+
+class Fields:
+    """ffmpeg's bwdif for frames of one kind: a frame out for each frame in, in order."""
+
+    def __init__(self, kind: Kind):
+        from av.filter import Graph
+
+        self.kind = kind
+        self.waiting: deque[Timed] = deque()
+        self.graph = Graph()  # kept: its filters live no longer than it does
+        self.into = self.graph.add(
+            "buffer",
+            f"video_size={kind.width}x{kind.height}:pix_fmt={kind.pixels}:time_base=1/1000:"
+            f"colorspace={kind.matrix}:range={kind.span}",
+        )
+        filters = self.graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+        self.out = self.graph.add("buffersink")
+        self.into.link_to(filters)
+        filters.link_to(self.out)
+        self.graph.configure()
+
+    def pushed(self, frame: Any, start: Fraction, end: Fraction) -> Iterator[Timed]:
+        """What is ready once this frame is there."""
+        self.waiting.append((frame, start, end))
+        self.into.push(frame)
+        yield from self._ready()
+
+    def rest(self) -> Iterator[Timed]:
+        """What is left at the end."""
+        self.into.push(None)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[Timed]:
+        while self.waiting:
+            try:
+                whole: Any = self.out.pull()
+            except (BlockingIOError, EOFError):
+                return
+            frame, start, end = self.waiting.popleft()
+            yield (whole if frame.interlaced_frame else frame), start, end

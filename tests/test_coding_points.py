@@ -1,0 +1,112 @@
+"""The colours that AVIF and HEIC name by number are those of their primary picture, as in a PNG."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from test_colours import FLAT, GOOD, P3, coded, off, pq_patches
+
+from animate.media import clips, colours
+from animate.media.coding_points import coded_in
+
+
+def avif(path: Path, picture: np.ndarray, primaries: int, transfer: int, **more: Any) -> Path:
+    """A picture whose `colr` box of type nclx names its primaries and transfer."""
+    Image.fromarray(picture).save(path, quality=100, subsampling="4:4:4", **more)
+    data = path.read_bytes()
+    at = data.index(b"colrnclx") + 8
+    path.write_bytes(data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :])
+    return path
+
+
+def p3_patches() -> np.ndarray:
+    light = colours.linear(FLAT / 255) @ np.linalg.inv(colours.to_bt709(P3)).T
+    return np.rint(colours.srgb(light.clip(0)) * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("picture", "primaries", "transfer"),
+    [
+        (lambda: FLAT, 1, 13),
+        (lambda: FLAT, 2, 2),
+        (lambda: FLAT, 99, 99),
+        (p3_patches, 12, 13),
+        (pq_patches, 9, 16),
+    ],
+)
+def test_the_colours_that_an_avif_names_are_those_of_a_png(
+    tmp_path: Path, picture: Callable[[], np.ndarray], primaries: int, transfer: int
+) -> None:
+    path = avif(tmp_path / "p.avif", picture(), primaries, transfer)
+    info = PngInfo()
+    info.add(b"cICP", bytes([primaries, transfer, 0, 1]))
+    with Image.open(path) as coded_picture:
+        coded_picture.save(tmp_path / "p.png", pnginfo=info)
+    assert (clips.read_photo(path) == clips.read_photo(tmp_path / "p.png")).all()
+    assert off(clips.read_photo(path)) <= 16  # rounded to YCbCr's 8 bits before
+
+
+def test_a_profile_goes_before_the_colours_that_an_avif_names(tmp_path: Path) -> None:
+    path = avif(tmp_path / "p.avif", coded(P3, 2.2), 9, 16, icc_profile=GOOD)
+    assert off(clips.read_photo(path)) <= 4
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    data = b"".join(parts)
+    return struct.pack(">I", 8 + len(data)) + kind + data
+
+
+def heic(wide: bool, *properties: bytes, of_primary: list[int]) -> bytes:
+    """A file of two pictures; the second is the primary one, the first has property 1 alone."""
+    item = (lambda n: struct.pack(">I", n)) if wide else (lambda n: struct.pack(">H", n))
+    index = (lambda n: struct.pack(">H", n | 0x8000)) if wide else (lambda n: bytes([n | 0x80]))
+    head = bytes([wide, 0, 0, wide])
+    rows = [item(1) + b"\x01" + index(1)]
+    rows += [item(2) + bytes([len(of_primary)]) + b"".join(index(n) for n in of_primary)]
+    names = head + struct.pack(">I", 2) + b"".join(rows)
+    inside = [
+        box(b"pitm", bytes([wide, 0, 0, 0]) + item(2)),
+        box(b"iprp", box(b"ipco", *properties), box(b"ipma", names)),
+    ]
+    start = box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"free", bytes(40))
+    return start + box(b"meta", bytes(4), *inside)
+
+
+def nclx(primaries: int, transfer: int) -> bytes:
+    return box(b"colr", b"nclx", struct.pack(">HHHB", primaries, transfer, 1, 128))
+
+
+ICC = box(b"colr", b"prof", bytes(9))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    ("properties", "of_primary", "wanted"),
+    [
+        ([nclx(9, 16), nclx(12, 13)], [2], (12, 13)),
+        ([nclx(9, 16), box(b"ispe", bytes(12))], [2], None),
+        ([nclx(9, 16), nclx(12, 13), ICC], [2, 3], None),
+        ([nclx(9, 16), box(b"colr", b"nclx")], [2], None),
+        ([nclx(9, 16)], [0, 99], None),
+    ],
+)
+def test_colours_are_those_of_the_primary_picture(
+    tmp_path: Path,
+    wide: bool,
+    properties: list[bytes],
+    of_primary: list[int],
+    wanted: tuple[int, int] | None,
+) -> None:
+    data = heic(wide, *properties, of_primary=of_primary)
+    (tmp_path / "p.heic").write_bytes(data)
+    assert coded_in(tmp_path / "p.heic") == wanted
+    for end in range(24, len(data)):  # cut off, it says less and nothing breaks
+        (tmp_path / "p.heic").write_bytes(data[:end])
+        assert coded_in(tmp_path / "p.heic") in (None, wanted, (12, 13))
