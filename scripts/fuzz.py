@@ -12,18 +12,20 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import io
+import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.provenance import identity, keys, tags, xmp
+from animate.provenance import halves, keys, tags, xmp
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Record, read_alone
 from animate.provenance.fingerprint import Fingerprint
@@ -96,7 +98,7 @@ def whole(data: bytes) -> None:
 def label(data: bytes) -> None:
     """A public half of a key."""
     SCRATCH.write_bytes(data)
-    keys._load_public(SCRATCH)
+    halves.read(SCRATCH)
 
 
 SCRATCH = Path()
@@ -107,17 +109,36 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 SHARE = {"manifest": 0.02, "file": 0.002, "public": 0.02}  # of the runs; slower ones
 
 
+def half(folder: Path) -> str:
+    """A public half with revocations, of a key made for it."""
+    with other_home(folder / "home"):
+        old = keys.init("Fuzz").id
+        keys.rotate(stolen=True)
+        assert old in keys.revocations()
+        return keys.export(mark_key=True)
+
+
+@contextmanager
+def other_home(folder: Path) -> Iterator[None]:
+    before = os.environ.get("ANIMATE_HOME")
+    os.environ["ANIMATE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["ANIMATE_HOME"]
+        os.environ.update({} if before is None else {"ANIMATE_HOME": before})
+
+
 def samples(name: str, folder: Path) -> list[bytes]:
     """Valid inputs to damage."""
     import json
 
     if name == "payload":
         return [bytes.fromhex(str(Payload.of(CLAIM)))]
-    label_, toolkit = Aigc.first("animate", "0" * 64), identity.toolkit().public
+    label_ = Aigc.first("animate", "0" * 64)
     texts = {
         "claim": CLAIM.json(), "aigc": label_.json(), "record": json.dumps(RECORD.plain()),
-        "public": json.dumps({"schema": keys.SCHEMA, "id": toolkit.id, "name": "x",
-                              "certificates": toolkit.certificates, "revoked": {}}),
+        "public": half(folder) if name == "public" else "",
     }  # fmt: skip
     if name in texts:
         return [texts[name].encode()]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, refuse
+from animate.cli.warnings import warn, warn_of_damaged_keys
 from animate.errors import AnimateError
 
 
@@ -40,6 +41,9 @@ def register(commands: Any) -> None:
         )
     trust = command(actions, "trust", accept, "trust somebody else's public half")
     trust.add_argument("file", type=Path, metavar="FILE", help="what their `keys export` printed")
+    trust.add_argument(
+        "--name", help="what to call them here (default: the name in their certificate)"
+    )
     revoke = command(actions, "revoke", withdraw, "let nothing count that a key signed or marked")
     revoke.add_argument("key", metavar="KEY", help="its id")
 
@@ -65,6 +69,7 @@ def show(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.provenance import keys
     from animate.system.paths import home
 
+    warn_of_damaged_keys()
     own, newest = keys.identities(), keys.current()
     for public in keys.trusted():
         mine = any(p.id == public.id for p in own)
@@ -111,7 +116,12 @@ def accept(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     from animate.provenance import keys
 
-    public = keys.trust(arguments.file)
+    public = keys.trust(arguments.file, name=arguments.name)
+    if keys.unsigned_revocations(arguments.file):
+        warn(
+            f"{arguments.file} lists revoked keys without the signature of {public.id}, and they "
+            "are left out: ask for a new export"
+        )
     print(f"key {public.id} of {public.name!r} is trusted from now on")
     return 0
 

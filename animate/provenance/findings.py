@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 RECORD = "org.animate-toolkit.record"  # label of this toolkit's own assertion
 OURS = "animate"  # first word of the generator in this toolkit's manifests
@@ -63,6 +66,7 @@ class Findings:
     recorded: tuple[Fault, ...] = ()  # faults of ingredients recorded when this was signed
     sources: tuple[str, ...] = ()  # IPTC source types in the active manifest
     earlier: tuple[str, ...] = ()  # IPTC source types in its ingredients' manifests
+    chain: tuple[x509.Certificate, ...] = ()  # of the signer, leaf first; () where it is unclear
 
     @property
     def ours(self) -> bool:
