@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SOFT_BINDING = "org.animate-toolkit.mark"  # algorithm name; the mark's version follows
 BESIDE = "application/c2pa"  # format of a manifest in a file of its own
+MOST, LONGEST = 20, 2000  # settings of a visible label, characters of its text
 LARGEST = 64 << 20  # bytes of the largest manifest read beside a file
 BLOCK = 1 << 24  # bytes searched at a time
 STATES = ("none", "remote", "unchecked", "invalid", "changed", "expired", "revoked", "public",
@@ -64,10 +65,30 @@ class Record:
             label, sha256, payload = value["label"], value["sha256"], value["payload"]
         except (KeyError, TypeError) as error:
             raise AnimateError("the manifest's record is incomplete") from error
-        sound = isinstance(payload, str) and isinstance(sha256, (str, type(None)))
-        if not sound or not isinstance(label, (dict, type(None))):
-            raise AnimateError("the manifest's record is incomplete")
+        if not (_is_hex(payload, 16) and (sha256 is None or _is_hex(sha256, 64))):
+            raise AnimateError("the manifest's record holds no payload or no hash where it should")
+        if label is not None and not _is_flat(label):
+            raise AnimateError("the manifest's record describes no visible label")
         return cls(claim, payload, fingerprint, label, sha256)
+
+
+def _is_hex(value: Any, digits: int) -> bool:
+    return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is not None
+
+
+def _is_flat(label: Any) -> bool:
+    """Whether a label's description is a few names with texts and finite numbers."""
+    return (
+        isinstance(label, dict)
+        and len(label) <= MOST
+        and all(isinstance(name, str) for name in label)
+        and all(
+            value is None
+            or (isinstance(value, str) and len(value) <= LONGEST)
+            or (isinstance(value, (bool, int, float)) and abs(value) < 1e9)
+            for value in label.values()
+        )
+    )
 
 
 @dataclass(frozen=True)
