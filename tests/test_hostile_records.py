@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 import time
@@ -183,3 +184,65 @@ def test_a_serial_number_of_any_length_is_read() -> None:
     for serial in ("9" * 5000, "-1", "", "1e9", "٣", "12"):
         found = SimpleNamespace(chain=(), store={"signature_info": {"cert_serial_number": serial}})
         assert key_of(found) == ("000000000000000c" if serial == "12" else None)  # type: ignore[arg-type]
+
+
+def test_a_record_that_nobody_can_read_is_no_sound_manifest() -> None:
+    """Signed by a stranger over marked pixels of somebody else: it must not be passed over."""
+    from animate.provenance.credentials import RECORD as LABEL
+    from animate.provenance.credentials import judged
+
+    for place, value in HOSTILE[::9]:
+        data = changed(RECORD.plain(), *place, to=value)
+        found = findings.Findings(
+            store={"assertions": [{"label": LABEL, "data": data}],
+                   "claim_generator_info": [{"name": "animate"}],
+                   "signature_info": {"cert_serial_number": "12"}},
+            failed=("signingCredential.untrusted",),
+            passed=frozenset({"claimSignature.validated", "assertion.dataHash.match"}),
+        )  # fmt: skip
+        signature = judged(found, None)
+        assert signature.state == "invalid"
+        marked = replace(NOTHING, marked=True)
+        said, reasons = judge(Evidence(marked, None, False, frozenset(), signature))
+        assert said == "tampered"
+        assert "the manifest's" in reasons[0] or "not a claim" in reasons[0]
+
+
+# ---------------------------------------------------------------- templates
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rate", "1e99999999"), ("rate", "1/0"), ("rate", "-5"), ("rate", 25), ("rate", "nan"),
+     ("model", 5), ("model_sha256", []), ("clip_sha256", None), ("numbers", "3"), ("beyond", 1e300),
+     ("fresh", 7), ("format", None)],
+)  # fmt: skip
+def test_a_template_with_a_value_that_none_writes_is_one_line(
+    tmp_path: Path, name: str, value: Any
+) -> None:
+    import io
+    import zipfile
+
+    from animate.inference.templates import read_template
+
+    about = {"format": 1, "model": "m", "model_sha256": "a", "clip_sha256": "b", "rate": "25/1",
+             "numbers": 3, "beyond": 2, "fresh": [0]}  # fmt: skip
+    rows = io.BytesIO()
+    np.lib.format.write_array(rows, np.zeros((2, 3), "<f4"), (1, 0))
+    for written in (about, {**about, name: value}):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("about.json", json.dumps(written))
+            archive.writestr("poses.npy", rows.getvalue())
+        if written is about:
+            assert len(read_template(tmp_path / "a.npz")) == 2
+        else:
+            with pytest.raises(AnimateError) as caught:
+                read_template(tmp_path / "a.npz")
+            assert "\n" not in str(caught.value)
+    whole = (tmp_path / "a.npz").read_bytes()
+    for at in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[at : at + 4] = b"\xff\xff\xff\xff"
+        (tmp_path / "a.npz").write_bytes(damaged)
+        with contextlib.suppress(AnimateError):
+            read_template(tmp_path / "a.npz")

@@ -306,6 +306,8 @@ def judged(found: Findings, who: Public | None) -> Signature:
     if standing == "invalid":
         return replace(signature, state="invalid")
     record, problem = _record(found.store)
+    if problem:  # signed, but by whoever made that record up
+        return replace(signature, state="invalid", problems=(*problems, *problem))
     return replace(
         signature,
         state=trust if standing == "bound" else standing,
@@ -313,7 +315,6 @@ def judged(found: Findings, who: Public | None) -> Signature:
         key=key,
         name=who.name if who else str(signed.get("common_name") or signed.get("issuer") or ""),
         record=record,
-        problems=(*problems, *problem),
     )
 
 
