@@ -12,13 +12,13 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces.crop import FRAMING, Box, Framing
 from animate.faces.detect import Detector, Face
+from animate.faces.scenes import Scenes
 
 NEAR = 3.0  # heights of the face: the side of the view in which it is expected again
 VIEW = 160  # pixels: that view is looked at no finer, which costs half of what 256 do
 PATIENCE = Fraction(1)  # seconds after which another face may take a lost one's place
 ROOM = 0.10  # of the square's side: how far the face may stray before the square follows
 STRETCH = 0.15  # how much larger or smaller it may get, as a logarithm
-CUT = 0.16  # of full white: a change of the picture that is no movement
 
 
 @dataclass
@@ -28,7 +28,7 @@ class TrackedFrame:
     frame: np.ndarray
     box: Box
     found: bool = True
-    scene_start: bool = False  # the first frame with a face after a scene cut
+    scene_start: bool = False  # the first frame with a face after a cut or a fade
     face: Face | None = None  # as detected in this frame
 
 
@@ -62,19 +62,20 @@ def follow(
     """
     face: Face | None = None
     box: Box | None = None
-    before: np.ndarray | None = None  # what the last frame with a face looked like
-    lost, steady = 0, Steady(rate)
+    lost, steady, scenes = 0, Steady(rate), Scenes(rate)
     for frame in frames:
-        thumb = _thumb(frame)
-        scene_start = before is not None and _differs(before, thumb)
+        scene_start = scenes.cut(frame)
         known = None if scene_start or lost > PATIENCE * rate else face
         found = _look(detector, frame, known, which)
+        if scenes.faded(frame, found):
+            scene_start, known = True, None
+            found = choose(detector(frame), which) or found
         if found is None:
             lost += 1
         else:
             if known is None:
                 steady = Steady(rate)
-            before, lost, face, box = thumb, 0, found, steady(found.square(framing))
+            lost, face, box = 0, found, steady(found.square(framing))
         yield TrackedFrame(
             frame, box or _middle(frame), found is not None, scene_start and bool(found), found
         )
@@ -173,20 +174,6 @@ def _nearest(faces: Sequence[Face], face: Face, reach: float) -> Face | None:
 
     near = [f for f in faces if away(f) < reach and 0.5 < f.height / face.height < 2]
     return min(near, key=away, default=None)
-
-
-def _thumb(frame: np.ndarray) -> np.ndarray:
-    """(16, 16, 3) means of a picture, for telling scenes apart."""
-    import cv2
-
-    rows, columns = (max(1, side // 128) for side in frame.shape[:2])
-    return cv2.resize(frame[::rows, ::columns], (16, 16), interpolation=cv2.INTER_AREA).astype(int)
-
-
-def _differs(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two pictures are of different scenes: most of the picture has changed, by much."""
-    change = np.abs(one - other).mean(-1) / 255
-    return bool(change.mean() > CUT or np.median(change) > CUT / 2)
 
 
 def _middle(frame: np.ndarray) -> Box:
