@@ -21,6 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 PATIENCE = 5.0  # seconds that a named pipe may take until its first byte
 OWN = ("/dev/fd/", "/dev/stdin", "/proc/")  # names that another process reads as something else
+STDIN = Path("-")  # standard input, as elsewhere, where no file has that name
 
 
 class Spool:
@@ -31,7 +32,7 @@ class Spool:
         self.names: dict[Path, Path] = {}  # the file that stands for a pipe, and the pipe
 
     def file(self, path: Path) -> Path:
-        """Where to read what `path` names: the path itself, unless that is a pipe.
+        """Where to read what `path` names: the path itself, unless that is a pipe or `-`.
 
         Raises AnimateError for a device, and where there is no room to keep what comes.
         """
@@ -44,7 +45,7 @@ class Spool:
             self.folder = Path(tempfile.mkdtemp(prefix="animate-"))  # its owner's alone
         place = self.folder / str(len(self.names))
         place.mkdir()
-        kept = place / path.name
+        kept = place / ("stdin" if _is_stdin(path) else path.name)
         try:
             with _written(path) as source, kept.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
@@ -116,6 +117,8 @@ def _written(path: Path) -> BinaryIO:
     Raises AnimateError where nobody writes to a named one for PATIENCE seconds; those of the shell
     have a writer.
     """
+    if _is_stdin(path):
+        return os.fdopen(os.dup(0), "rb")
     if os.path.abspath(path).startswith(OWN):
         return path.open("rb")
     source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -128,6 +131,8 @@ def _written(path: Path) -> BinaryIO:
 
 def _passes(path: Path) -> bool:
     """Whether what a path names can be read only once, or only here."""
+    if _is_stdin(path):
+        return _comes_in(path)
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -137,3 +142,21 @@ def _passes(path: Path) -> bool:
     if stat.S_ISREG(mode):
         return os.path.abspath(path).startswith(OWN)
     return not stat.S_ISDIR(mode)
+
+
+def _is_stdin(path: Path) -> bool:
+    return path == STDIN and not os.path.lexists(path)
+
+
+def _comes_in(path: Path) -> bool:
+    """True, once it is sure that something comes through standard input."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:  # it is closed
+        mode = stat.S_IFCHR
+    if stat.S_ISCHR(mode) or stat.S_ISDIR(mode):
+        raise AnimateError(
+            f"{path} is the standard input, through which nothing comes: give a file, or send one "
+            "with `< FILE`"
+        )
+    return True
