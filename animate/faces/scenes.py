@@ -140,10 +140,10 @@ def _alike(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _mixtures(one: np.ndarray, other: np.ndarray, between: list[np.ndarray]) -> bool:
-    """Whether thumbs are one plus another, each weakened, on plain grey: what moves is not.
+    """Whether each thumb between is one plus the other, both weakened, plus a plain grey: so are
+    those of fades, also through black and white; those of cuts and of what moves are not.
 
-    So are those of fades through black or white, but not those of one of the two that comes out of
-    black: it would explain the other.
+    Where one of the two is nearly plain itself, a scene comes up or goes out, and nothing is told.
     """
     ends = np.stack([_edges(thumb.mean(-1)) for thumb in (one, other)], 1)  # (480, 2)
     lengths = np.linalg.norm(ends, axis=0)
