@@ -103,7 +103,7 @@ def test_a_box_that_holds_no_face_is_refused(box: list) -> None:
 
 def test_an_unknown_way_of_finding_faces_is_refused() -> None:
     with pytest.raises(AnimateError, match="centre"):
-        Faces("guess")
+        photo_locator(Faces("guess"))
 
 
 # ---------------------------------------------------------------- what is detected
