@@ -93,8 +93,8 @@ def test_what_this_toolkit_writes_is_read(own_home: Path) -> None:
         assert (found.fingerprint.thumbnails == PRINT.thumbnails).all()
 
 
-@pytest.mark.parametrize("step", [1e-300, 1e-3, 0.5, 1.0, 60.0, 1e7, 1e12, 1e300])
-@pytest.mark.parametrize("rate", [1e-3, 1.0, 60.0, 1e9])
+@pytest.mark.parametrize("step", [1e-300, 0.5, 60.0, 1e300])
+@pytest.mark.parametrize("rate", [1e-3, 60.0, 1e9])
 def test_matching_takes_no_longer_for_odd_steps(step: float, rate: float) -> None:
     since = time.process_time()
     for count in (1, 2, KEPT):

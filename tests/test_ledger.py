@@ -174,7 +174,7 @@ def test_a_ledger_that_others_can_have_written_is_not_whole(
     with pytest.raises(VerificationError, match=says):
         ledger.verify()
     assert main(["ledger", "verify"]) == 1
-    assert "whole" not in capsys.readouterr().out
+    assert "intact" not in capsys.readouterr().out
 
 
 def test_entries_from_before_the_first_key_are_covered_by_it(
@@ -190,7 +190,7 @@ def test_entries_from_before_the_first_key_are_covered_by_it(
     keys.rotate(stolen=True)
     record(2)
     assert main(["ledger", "verify"]) == 0
-    assert "3 entries, whole" in capsys.readouterr().out
+    assert "3 entries, intact" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("column", [f.name for f in dataclasses.fields(ledger.Entry)])

@@ -116,7 +116,7 @@ def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool
     count, total = len(claimed.thumbnails), len(seen.thumbnails)
     fits = _distances(claimed.thumbnails, seen.thumbnails) <= near  # (N, M)
     slack = min(round(SLACK / seen.step), total - 1)
-    stride = claimed.step / seen.step  # seen thumbnails per claimed one
+    stride = min(claimed.step / seen.step, total + slack + 1)  # seen thumbnails per claimed one
     if count > 1 and stride > total + slack:  # no two of them can be in it
         return None
     there = fits.copy()
