@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import Field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -42,6 +42,7 @@ def run_options(overrides: Sequence[str] = ()) -> Options:
         if one.metadata["verbatim"] or Path in kinds(group, one.name)
     }
     texts, others = _split(overrides, verbatim, lambda value: value != "null")
+    _refuse_references(others)
     _refuse_unknown(others, known)
     tree = _compose("run", others)
     values = {key: texts[key] if key in texts else _look_up(tree, key) for key in known}
@@ -79,6 +80,7 @@ def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     known = {place for place, _ in _leaves(_compose(name, []))}
     texts, others = _split(overrides, known, _is_text)
+    _refuse_references(others)
     tree = _compose(name, others)
     for place, value in texts.items():
         *above, last = place.split(".")
@@ -124,6 +126,7 @@ def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], 
     from omegaconf import OmegaConf
 
     overrides = [_quoted_values(text) for text in overrides]
+    _refuse_references(overrides)
     first = [text.split(",")[0] if "=" in text else text for text in overrides]
     plain = [text for text in first if not text.startswith(("hydra", "+", "~"))]
     out = Path(settings(name, plain)["out"])
@@ -170,6 +173,13 @@ def usual_choices(name: str) -> dict[str, str]:
 
     listed = yaml.safe_load((folder("configs") / f"{name}.yaml").read_text(encoding="utf-8"))
     return {k: v for item in listed["defaults"] if isinstance(item, dict) for k, v in item.items()}
+
+
+def _refuse_references(overrides: Iterable[str]) -> None:
+    """Raise AnimateError for `${...}`, by which OmegaConf reads the environment and other keys."""
+    for text in overrides:
+        if re.search(r"(?<!\\)(\\\\)*\$\{", text):  # an odd number of backslashes makes it text
+            raise AnimateError(f"override {text!r} holds ${{...}}, which is not read: give a value")
 
 
 def _refuse_unknown(overrides: list[str], known: Collection[str]) -> None:

@@ -12,24 +12,33 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import io
+import json
+import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from animate.config import run_options
 from animate.errors import AnimateError
-from animate.provenance import identity, keys, tags, xmp
+from animate.inference.batch import read_jobs
+from animate.inference.templates import read_template
+from animate.options import Label
+from animate.provenance import halves, keys, tags, xmp
 from animate.provenance.aigc import Aigc
 from animate.provenance.credentials import Record, read_alone
 from animate.provenance.fingerprint import Fingerprint
 from animate.publish import publish
 from animate.verification.verify import verify
 from animate.watermark import TOOLKIT_KEY, Claim, Mark, Payload
+from animate.watermark.label import FONTS, label_patch
 
 CLAIM = Claim("animate fuzz", "none", "", "", "", "2026-01-01T00:00:00Z", "none")
 PRINT = Fingerprint(0.5, np.zeros((2, 24, 24), np.uint8))
@@ -59,8 +68,6 @@ def packet(data: bytes) -> None:
 
 
 def record(data: bytes) -> None:
-    import json
-
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
@@ -95,31 +102,121 @@ def whole(data: bytes) -> None:
 def label(data: bytes) -> None:
     """Load the public half of a key."""
     SCRATCH.write_bytes(data)
-    keys._load_public(SCRATCH)
+    halves.read(SCRATCH)
 
 
+def overrides(data: bytes) -> None:
+    """Lines of key=value: settings, and no word of the environment in them."""
+    with secret():
+        found = run_options(data.decode("utf-8", "surrogateescape").split("\n"))
+        assert SECRET not in str(found)
+
+
+def batch(data: bytes) -> None:
+    """A CSV: jobs, whose settings are as harmless as any overrides."""
+    table = SCRATCH.with_suffix(".csv")
+    table.write_bytes(data)
+    for job in read_jobs(table, SCRATCH.with_name("out"), Path("x.mp4"))[:3]:
+        assert job.key
+        with secret(), suppress(AnimateError):
+            assert SECRET not in str(run_options(job.settings))
+
+
+def template(data: bytes) -> None:
+    """A motion template's description and span; its poses need a model."""
+    SCRATCH.write_bytes(data)
+    len(read_template(SCRATCH).span(0, 1))
+
+
+def font(data: bytes) -> None:
+    SCRATCH.write_bytes(data)
+    label_patch(Label(text="AI", font=SCRATCH), 64, 256)
+
+
+@contextmanager
+def secret() -> Iterator[None]:
+    os.environ["ANIMATE_SECRET"] = SECRET
+    try:
+        yield
+    finally:
+        del os.environ["ANIMATE_SECRET"]
+
+
+SECRET = "81726354"
 SCRATCH = Path()
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "payload": payload, "claim": claim, "aigc": aigc, "xmp": packet, "record": record,
     "gif": gif, "boxes": boxes, "manifest": manifest, "public": label, "file": whole,
+    "overrides": overrides, "batch": batch, "template": template, "font": font,
 }  # fmt: skip
-SHARE = {"manifest": 0.02, "file": 0.002, "public": 0.02}  # share of --runs for slow targets
+SHARE = {
+    "manifest": 0.02,
+    "file": 0.002,
+    "public": 0.02,
+    "overrides": 0.005,
+    "batch": 0.005,
+    "template": 0.02,
+    "font": 0.02,
+}  # share of --runs for slow targets
+
+
+def poses() -> bytes:
+    """A motion template of two poses."""
+    about = {"format": 1, "model": "m", "model_sha256": "a", "clip_sha256": "b", "rate": "25/1",
+             "numbers": 3, "beyond": 2, "fresh": [0]}  # fmt: skip
+    rows, made = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array(rows, np.zeros((2, 3), "<f4"), (1, 0))
+    with zipfile.ZipFile(made, "w") as archive:  # stored, so that flips reach what is inside
+        archive.writestr("about.json", json.dumps(about))
+        archive.writestr("poses.npy", rows.getvalue())
+    return made.getvalue()
+
+
+def half(folder: Path) -> str:
+    """A public half with revocations, of a key made for it."""
+    with other_home(folder / "home"):
+        old = keys.init("Fuzz").id
+        keys.rotate(stolen=True)
+        assert old in keys.revocations()
+        return keys.export(mark_key=True)
+
+
+@contextmanager
+def other_home(folder: Path) -> Iterator[None]:
+    before = os.environ.get("ANIMATE_HOME")
+    os.environ["ANIMATE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["ANIMATE_HOME"]
+        os.environ.update({} if before is None else {"ANIMATE_HOME": before})
 
 
 def samples(name: str, folder: Path) -> list[bytes]:
     """Valid inputs to damage."""
-    import json
-
     if name == "payload":
         return [bytes.fromhex(str(Payload.of(CLAIM)))]
-    label_, toolkit = Aigc.first("animate", "0" * 64), identity.toolkit().public
+    label_ = Aigc.first("animate", "0" * 64)
     texts = {
         "claim": CLAIM.json(), "aigc": label_.json(), "record": json.dumps(RECORD.plain()),
-        "public": json.dumps({"schema": keys.SCHEMA, "id": toolkit.id, "name": "x",
-                              "certificates": toolkit.certificates, "revoked": {}}),
+        "public": half(folder) if name == "public" else "",
     }  # fmt: skip
     if name in texts:
         return [texts[name].encode()]
+    if name == "overrides":
+        return [text.encode() for text in (
+            "threads=2\nconsent=she agreed", "label.text=${oc.env:ANIMATE_SECRET}", "faces=centre",
+            "producer=${oc.env:ANIMATE_SECRET}", "faces.box=[1,2,3,4]", "paste.margin=0.1",
+            "threads=${oc.decode:${oc.env:ANIMATE_SECRET}}", "clip.start=1e3\nclip.times=3",
+        )]  # fmt: skip
+    if name == "batch":
+        rows = 'photo,clip,out,consent,producer,threads\na.png,b.mp4,c.mp4,"yes, she did",me,2\n'
+        odd = "photo;consent;producer\na.png;${oc.env:ANIMATE_SECRET};${oc.env:ANIMATE_SECRET}\n"
+        return [rows.encode(), odd.encode("utf-16"), b"sep=;\r\n" + odd.encode()]
+    if name == "template":
+        return [poses()]
+    if name == "font":
+        return [(FONTS / "label-latin.ttf").read_bytes()]
     if name == "xmp":
         bomb = b'<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>'
         return [xmp.packet(xmp.SYNTHETIC, label_, "x"), bomb, b"<a>" * 2000]

@@ -18,6 +18,7 @@ from animate.system.device import quick_at_int8
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = "30000/1001"
+HAIR, SKIN = (60, 40, 30), (220, 180, 150)
 
 needs_vnni = pytest.mark.skipif(
     not quick_at_int8(getattr(torch.cpu, "get_capabilities", dict)()),
@@ -38,10 +39,10 @@ def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np
         x += turn
         draw.ellipse([side * v for v in (x - rx, y - ry, x + rx, y + ry)], fill=colour)
 
-    ellipse(0.5, 0.44, 0.3, 0.36, (60, 40, 30))  # hair, shoulders, neck
+    ellipse(0.5, 0.44, 0.3, 0.36, HAIR)  # hair, shoulders, neck
     ellipse(0.5, 0.95, 0.4, 0.2, (60, 70, 120))
     ellipse(0.5, 0.8, 0.12, 0.2, (200, 155, 125))
-    ellipse(0.5, 0.5, 0.25, 0.34, (220, 180, 150))
+    ellipse(0.5, 0.5, 0.25, 0.34, SKIN)
     for eye in (0.39, 0.61):
         ellipse(eye, 0.37, 0.075, 0.018, (70, 50, 40))
         ellipse(eye, 0.44, 0.06, 0.035, (190, 145, 120))
@@ -57,6 +58,24 @@ def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np
 def draw_frames(count: int, side: int = 128) -> list[np.ndarray]:
     """A face that sways and talks."""
     return [draw_face(side, 0.06 * np.sin(i / 3), 0.3 + 0.3 * np.sin(i / 2)) for i in range(count)]
+
+
+def draw_calm(count: int, side: int = 128) -> list[np.ndarray]:
+    """A face that talks and sways as little as people do."""
+    return [draw_face(side, 0.015 * np.sin(i / 8), 0.3 + 0.1 * np.sin(i / 4)) for i in range(count)]
+
+
+def in_other_scene(head: np.ndarray) -> np.ndarray:
+    """A drawn face as a fair-haired, dark person's: smaller, at the right, before a bright wall."""
+    side = len(head)
+    fair, dark = [np.abs(head.astype(int) - c).max(-1, keepdims=True) < 45 for c in (HAIR, SKIN)]
+    other = np.where(fair, head // 4 + (190, 165, 90), np.where(dark, head // 2 + (10, 0, 0), head))
+    small = round(side * 0.7)
+    frame = np.full((side, side, 3), (225, 220, 200), np.uint8)
+    frame[side // 10 : side // 2, : side // 4] = (90, 130, 200)  # a window
+    smaller = Image.fromarray(other.astype(np.uint8)).resize((small, small))
+    frame[-small:, -small:] = np.asarray(smaller)
+    return frame
 
 
 def write_clip(path: Path, frames: list[np.ndarray], rate: str = RATE, sound: bool = False) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, draw_face, draw_frames, write_clip
+from conftest import ROOT, draw_calm, draw_face, draw_frames, in_other_scene, write_clip
 from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps
 
 from animate.errors import AnimateError
@@ -67,6 +67,13 @@ def ffmpeg(out: Path, *arguments: str) -> Path:
 
 def plain(folder: Path, name: str = "in.mp4", sound: bool = False) -> Path:
     return write_clip(folder / name, draw_frames(5), "25", sound=sound)
+
+
+def faded(frames: list[np.ndarray], start: int, end: int) -> list[np.ndarray]:
+    """Frames, then those of another scene, mixed from `start` to `end`."""
+    shares = [min(max((i - start) / (end - start), 0), 1) for i in range(len(frames))]
+    mixed = [a * (1 - s) + in_other_scene(a) * s for a, s in zip(frames, shares, strict=True)]
+    return [np.rint(frame).astype(np.uint8) for frame in mixed]
 
 
 def animation(path: Path, **options: object) -> Path:
@@ -319,9 +326,15 @@ clip("a black frame in the middle")(
     )
 )
 clip("a scene cut")(
+    lambda f: write_clip(f / "c.mp4", [*draw_frames(3), *map(in_other_scene, draw_frames(3))], "25")
+)
+clip("a photographer's flash, in one frame")(
     lambda f: write_clip(
-        f / "c.mp4", [*draw_frames(3), *[255 - (255 - g) // 3 for g in draw_frames(3)]], "25"
+        f / "c.mp4", [g if i != 2 else 255 - (255 - g) // 3 for i, g in enumerate(draw_frames(5))]
     )
+)
+clip("a cross-fade to another person")(
+    lambda f: write_clip(f / "c.mp4", faded(draw_calm(36), 12, 20), "25")
 )
 clip("no face at all")(
     lambda f: write_clip(f / "c.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 3, "25")

@@ -211,3 +211,19 @@ def test_a_batch_opens_its_weights_once_and_again_where_they_have_changed(
     os.utime(weights, ns=(1, 1))
     run_jobs(jobs, tmp_path, force=True)
     assert opened == [str(weights)] * 2
+
+
+def test_no_cell_reads_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences are taken as they stand; of other settings, the row is refused."""
+    from animate.config import run_options
+
+    monkeypatch.setenv("ANIMATE_SECRET", "81726354")
+    reference = "${oc.env:ANIMATE_SECRET}"
+    (tmp_path / "jobs.csv").write_text(
+        f"photo,clip,consent,producer\na.png,b.mp4,{reference},\nc.png,b.mp4,,{reference}\n"
+    )
+    first, second = read_jobs(tmp_path / "jobs.csv", tmp_path / "out")
+    assert run_options(first.settings).statement.consent == reference
+    with pytest.raises(AnimateError, match="not read") as caught:
+        run_options(second.settings)
+    assert "81726354" not in str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -73,7 +75,7 @@ def test_paths_and_sentences_stay_as_they_are(text: str) -> None:
         ("clip.times=yes please", "a whole number"),
         ("clip.times=true", "a whole number"),
         ("clip.times=0", "from 1 on"),
-        ("clip.times=${nothing}", "nothing"),
+        ("clip.times=${nothing}", "holds ${...}"),
         ("retarget.relative=maybe", "true or false"),
         ("retarget.smoothing=0", "above 0"),
         ("paste.mask=star", "square or oval"),
@@ -172,3 +174,38 @@ def test_texts_of_a_sweep_stay_as_they_are(tmp_path: Path) -> None:
         (clips, seed) for clips in (str(odd), "it's") for seed in (1, 2)
     }
     assert {m["data"]["person"] for m in met} == {"p (1)"}
+
+
+SECRET = "oc.env:ANIMATE_SECRET"
+REFERENCES = [f"${{{SECRET}}}", f"a ${{{SECRET}}} b", f"[${{{SECRET}}}]", f"'${{{SECRET}}}'",
+              f'"${{{SECRET}}}"', f"{{a: ${{{SECRET}}}}}", f"${{oc.decode:${{{SECRET}}}}}",
+              f"\\\\${{{SECRET}}}", f"choice(${{{SECRET}}})", "${threads}"]  # fmt: skip
+
+
+def told(call: Callable[[], Any]) -> str:
+    """What a call returns or refuses, as text."""
+    try:
+        return str(call())
+    except AnimateError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_no_override_reads_the_environment(
+    reference: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is taken as it stands, or refused in one line that doesn't say what it would have read."""
+    monkeypatch.setenv("ANIMATE_SECRET", "81726354")
+    for key in ("consent", "producer", "label.text", "motion.checkpoint", "threads", "faces"):
+        said = told(lambda key=key: run_options([f"{key}={reference}"]))  # type: ignore[misc]
+        assert "81726354" not in said
+        assert "\n" not in said
+    assert run_options([f"consent={reference}"]).statement.consent == reference
+    for command in ("train", "evaluate"):
+        for key in ("out", "hours", "experiment"):
+            given = [f"{key}={reference}"]
+            assert "81726354" not in told(lambda: settings(command, given))  # noqa: B023
+    met: list[Any] = []
+    with contextlib.suppress(AnimateError):
+        sweep("train", [f"out={tmp_path}", f"data.clips={reference},it's"], met.append)
+    assert "81726354" not in str([m["data"]["clips"] for m in met])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_face, draw_frames, write_clip
+from conftest import draw_face, draw_frames, in_other_scene, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -342,8 +342,9 @@ def test_a_picture_is_a_driver_of_one_pose(tmp_path: Path, predictor: Predictor)
 def test_after_a_cut_motion_starts_anew_unless_a_frame_was_named(
     tmp_path: Path, predictor: Predictor
 ) -> None:
-    bright = [frame // 3 + 160 for frame in draw_frames(3)]
-    clip = write_clip(tmp_path / "cut.mp4", [*draw_frames(3), *bright], "25")
+    clip = write_clip(
+        tmp_path / "cut.mp4", [*draw_frames(3), *map(in_other_scene, draw_frames(3))], "25"
+    )
 
     def scenes(**how: object) -> list[int]:
         return [pose.scene for pose in opened(clip, **how).poses(predictor)]

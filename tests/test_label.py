@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ from animate.config import choices, run_options
 from animate.errors import AnimateError
 from animate.options import Label
 from animate.system.settings import rule
-from animate.watermark.label import Labeller, apart, label_patch
+from animate.watermark.label import FONTS, Labeller, apart, label_patch
 
 POSITIONS = rule(Label, "position")["words"]
 
@@ -126,3 +129,21 @@ def test_a_text_too_long_for_the_picture_says_so() -> None:
 def test_the_floor_is_the_laws() -> None:
     assert rule(Label, "size")["least"] == 0.05
     assert Label().seconds is None
+
+
+@pytest.mark.parametrize("text", ["_", " ", "\u200b"])
+def test_a_text_of_no_height_is_one_line(text: str) -> None:
+    with pytest.raises(AnimateError):
+        label_patch(Label(text=text), 64, 256)
+
+
+def test_a_damaged_font_is_one_line_wherever_it_is_damaged(tmp_path: Path) -> None:
+    font = (FONTS / "label-latin.ttf").read_bytes()
+    dice = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(font)
+        for at in dice.integers(len(font), size=40):
+            damaged[at] = dice.integers(256)
+        (tmp_path / "a.ttf").write_bytes(damaged)
+        with contextlib.suppress(AnimateError):
+            label_patch(Label(text="AI", font=tmp_path / "a.ttf"), 64, 256)

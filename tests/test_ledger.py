@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,13 +11,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from animate.cli import main
 from animate.errors import AnimateError, VerificationError
-from animate.provenance import keys, ledger
+from animate.provenance import identity, keys, ledger
 from animate.watermark import Claim, Payload
 
 CLAIM = Claim("animate 0", "model", "a" * 64, "b" * 64, "c" * 64, "2026-01-01T00:00:00Z", "given")
@@ -126,6 +129,85 @@ def test_a_rewritten_chain_lacks_the_signatures(own_home: Path) -> None:
     tamper(f"UPDATE entries SET claim = '{forged.claim}', hash = '{forged.digest()}'")
     with pytest.raises(VerificationError, match="wrong signature"):
         ledger.verify()
+
+
+def rebuild(key: str, sign: Callable[[bytes], Any]) -> None:
+    """Rewrite every entry as whoever has the file can: the chain fits, all signatures are new."""
+    old, before = list(ledger.entries()), ledger.START
+    tamper("DELETE FROM entries")
+    base = sqlite3.connect(ledger.path(), isolation_level=None)
+    for entry in old:
+        claim = entry.claim.replace("given", "refused")
+        new = dataclasses.replace(entry, claim=claim, key=key, before=before)
+        before = new.digest()
+        new = dataclasses.replace(new, hash=before, signature=sign(before.encode()))
+        marks = ",".join("?" * len(dataclasses.fields(new)))
+        base.execute(f"INSERT INTO entries ({ledger.COLUMNS}) VALUES ({marks})",
+                     dataclasses.astuple(new))  # fmt: skip
+    base.close()
+
+
+@pytest.mark.parametrize("by", ["nobody", "unsigned", "stranger", "known", "toolkit"])
+def test_a_ledger_that_others_can_have_written_is_not_whole(
+    own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    ada = keys.init("Ada")
+    for i in range(3):
+        record(i)
+    with monkeypatch.context() as patch:
+        patch.setenv("ANIMATE_HOME", str(tmp_path / "mallory"))
+        keys.init("Mallory")
+        mallory = keys.signer()
+        (tmp_path / "half.json").write_text(keys.export())
+    if by == "known":
+        keys.trust(tmp_path / "half.json")
+    ways: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
+        "nobody": ("0" * 16, lambda _: b"nobody", "entry 1 .* not known here"),
+        "unsigned": (ada.id, lambda _: b"", "entry 1 .* no signature"),
+        "stranger": (mallory.public.id, mallory.sign, "entry 1 .* not known here"),
+        "known": (mallory.public.id, mallory.sign, "entries 1 to 3 .* not signed by a key of you"),
+        "toolkit": (identity.toolkit().public.id, identity.toolkit().sign, "entries 1 to 3"),
+    }  # fmt: skip
+    key, sign, says = ways[by]
+    rebuild(key, sign)
+    with pytest.raises(VerificationError, match=says):
+        ledger.verify()
+    assert main(["ledger", "verify"]) == 1
+    assert "intact" not in capsys.readouterr().out
+
+
+def test_entries_from_before_the_first_key_are_covered_by_it(
+    own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(0)
+    assert main(["ledger", "verify"]) == 0
+    assert "whole" not in capsys.readouterr().out  # anybody has the toolkit's key
+    keys.init("Ada")
+    with pytest.raises(VerificationError, match="entries 1 to 1"):
+        ledger.verify()
+    record(1)
+    keys.rotate(stolen=True)
+    record(2)
+    assert main(["ledger", "verify"]) == 0
+    assert "3 entries, intact" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("column", [f.name for f in dataclasses.fields(ledger.Entry)])
+@pytest.mark.parametrize("value", ["x'ff'", "3.5", "'['", "''", "1e300"])
+def test_values_of_other_kinds_are_one_clear_line(own_home: Path, column: str, value: str) -> None:
+    record(0)
+    if column == "number" and value[0] in "x'":
+        return  # SQLite refuses these itself
+    try:
+        tamper(f"UPDATE entries SET {column} = {value}")
+    except sqlite3.IntegrityError:
+        return
+    for ask in (ledger.verify, lambda: ledger.find("0" * 64), lambda: list(ledger.entries())):
+        with contextlib.suppress(AnimateError, VerificationError):
+            found = ask()
+            assert ask is not ledger.verify
+            json.dumps([entry.plain() for entry in found])
 
 
 def test_a_cut_off_end_shows_to_who_noted_the_last_hash(own_home: Path) -> None:

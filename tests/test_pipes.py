@@ -101,3 +101,53 @@ def test_output_that_can_t_be_written_is_one_line_and_no_verdict(world: Path) ->
 def test_errors_that_nobody_can_read_change_no_verdict() -> None:
     for line in ("2>/dev/full", "2>&-"):
         assert animate(line, "verify", "nothing.mp4").returncode == 2
+
+
+@contextmanager
+def standard_input(source: int) -> Iterator[None]:
+    """A file descriptor in place of the standard input."""
+    kept = os.dup(0)
+    os.dup2(source, 0)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+def test_a_dash_is_the_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @through_pipes("paths")
+    def read(paths: list[Path]) -> bytes:
+        return b"".join(Path(path).read_bytes() for path in paths)
+
+    (tmp_path / "file").write_bytes(b"data")
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "file").open("rb") as file, standard_input(file.fileno()):
+        assert read(["-", "-"]) == b"datadata"  # type: ignore[list-item]
+    (out, into) = os.pipe()
+    os.write(into, b"piped")
+    os.close(into)
+    with standard_input(out):
+        assert read([Path("-")]) == b"piped"
+    os.close(out)
+    Path("-").write_bytes(b"a file of that name")
+    assert read([Path("-")]) == b"a file of that name"
+
+
+def test_a_dash_through_which_nothing_comes_is_one_sentence() -> None:
+    for line in ("</dev/null", "<&-"):
+        done = animate(line, "run", "-", "nothing.mp4", "-o", "out.mp4")
+        assert done.returncode == 2
+        assert done.stderr.startswith("animate: - is the standard input, through which nothing")
+        assert done.stderr.count("\n") == 1
+
+
+def test_errors_of_the_standard_input_name_the_dash(world: Path) -> None:
+    clip = str(world / "clip.mp4")
+    done = animate(f"<{ROOT / 'README.md'}", "run", "-", clip, "-o", str(world / "out.mp4"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("animate: - is ")
+    seen = animate(f"<{clip}", "verify", "-")
+    assert seen.returncode == animate("", "verify", clip).returncode
+    assert "-" in seen.stdout
+    assert "stdin" not in seen.stdout

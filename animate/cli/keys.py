@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from animate.cli.arguments import command, refuse, some_path
+from animate.cli.warnings import warn, warn_of_damaged_keys
 from animate.errors import AnimateError
 from animate.system.text import safe
 
@@ -45,6 +46,9 @@ def register(commands: Any) -> None:
         )
     trust = command(actions, "trust", accept, "trust the public half of another person's key")
     trust.add_argument("file", type=some_path, metavar="FILE", help="output of their `keys export`")
+    trust.add_argument(
+        "--name", help="what to call them here (default: the name in their certificate)"
+    )
     revoke = command(actions, "revoke", withdraw, "let no file count that a key signed or marked")
     revoke.add_argument("key", metavar="KEY", help="its id")
 
@@ -70,6 +74,7 @@ def show(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.provenance import keys
     from animate.system.paths import home
 
+    warn_of_damaged_keys()
     own, newest = keys.identities(), keys.current()
     for public in keys.trusted():
         is_own = any(p.id == public.id for p in own)
@@ -116,7 +121,12 @@ def accept(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     from animate.provenance import keys
 
-    public = keys.trust(arguments.file)
+    public = keys.trust(arguments.file, name=arguments.name)
+    if keys.unsigned_revocations(arguments.file):
+        warn(
+            f"{arguments.file} lists revoked keys without the signature of {public.id}, and they "
+            "are left out: ask for a new export"
+        )
     print(f"key {public.id} of {safe(repr(public.name))} is trusted from now on")
     return 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, refuse, some_path
+from animate.cli.warnings import warn_of_damaged_keys
 from animate.errors import AnimateError
 from animate.media.pipes import through_pipes
 
@@ -25,7 +26,7 @@ def register(commands: Any) -> None:
     verify.add_argument(
         "--head", metavar="HASH", help="a last hash noted earlier, which must still be an entry"
     )
-    verify.epilog = "exit code: 0 intact, 1 tampered with"
+    verify.epilog = "exit code: 0 intact, 1 tampered with or not proven to be yours"
 
 
 def look_up(arguments: argparse.Namespace, others: list[str]) -> int:
@@ -83,6 +84,16 @@ def check(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     from animate.provenance import ledger
 
+    warn_of_damaged_keys()
     count, head = ledger.verify(arguments.head)
-    print(f"{count} entries, intact; note the last hash, to detect removed last entries: {head}")
+    if ledger.is_proven():
+        print(
+            f"{count} entries, intact; note the last hash, to detect removed last entries: {head}"
+        )
+        return 0
+    print(
+        f"{count} entries in an unbroken chain, signed with the toolkit's public key, which anyone "
+        "can use: make your own with `animate keys init`; until then only the last hash tells "
+        f"whether they were rewritten: {head}"
+    )
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import command, refuse, some_path
+from animate.cli.warnings import warn_of_damaged_keys
 from animate.errors import AnimateError
 from animate.media.files import is_media
 from animate.media.pipes import Spool, spooling
@@ -47,6 +48,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     if (arguments.jobs is not None and arguments.jobs < 1) or not arguments.limit > 0:
         raise AnimateError("--jobs or --limit is 0 or less: use more")
+    warn_of_damaged_keys()
     with spooling() as spool:  # here, because a worker can't read the pipes of this process
         paths = []
         for path in _files(arguments.files):

@@ -12,13 +12,13 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces.crop import FRAMING, Box, Framing
 from animate.faces.detect import Detector, Face
+from animate.faces.scenes import Scenes
 
 NEAR = 3.0  # face heights: side of the view around the last face, which is searched first
 VIEW = 160  # pixels: that view is shrunk to this side; 256 would take twice as long
 PATIENCE = Fraction(1)  # seconds without the face, after which another one may replace it
 ROOM = 0.10  # sides of the square: how far the face may move before the square follows
 STRETCH = 0.15  # how far the logarithm of its size may change before the square follows
-CUT = 0.16  # of full white: a larger mean change between frames is a scene cut
 
 
 @dataclass
@@ -28,7 +28,7 @@ class TrackedFrame:
     frame: np.ndarray
     box: Box
     found: bool = True
-    scene_start: bool = False  # the first frame with a face after a scene cut
+    scene_start: bool = False  # the first frame with a face after a cut or a fade
     face: Face | None = None  # as detected in this frame
 
 
@@ -64,19 +64,20 @@ def follow(
     """
     face: Face | None = None
     box: Box | None = None
-    before: np.ndarray | None = None  # thumbnail of the last frame with a face
-    lost, steady = 0, Steady(rate)
+    lost, steady, scenes = 0, Steady(rate), Scenes(rate)
     for frame in frames:
-        thumb = _thumb(frame)
-        scene_start = before is not None and _differs(before, thumb)
+        scene_start = scenes.cut(frame)
         known = None if scene_start or lost > PATIENCE * rate else face
         found = _look(detector, frame, known, which)
+        if scenes.faded(frame, found):
+            scene_start, known = True, None
+            found = choose(detector(frame), which) or found
         if found is None:
             lost += 1
         else:
             if known is None:
                 steady = Steady(rate)
-            before, lost, face, box = thumb, 0, found, steady(found.square(framing))
+            lost, face, box = 0, found, steady(found.square(framing))
         yield TrackedFrame(
             frame, box or _middle(frame), found is not None, scene_start and bool(found), found
         )
@@ -174,20 +175,6 @@ def _nearest(faces: Sequence[Face], face: Face, reach: float) -> Face | None:
 
     near = [f for f in faces if away(f) < reach and 0.5 < f.height / face.height < 2]
     return min(near, key=away, default=None)
-
-
-def _thumb(frame: np.ndarray) -> np.ndarray:
-    """A picture shrunk to (16, 16, 3) by area means, to detect scene cuts."""
-    import cv2
-
-    rows, columns = (max(1, side // 128) for side in frame.shape[:2])
-    return cv2.resize(frame[::rows, ::columns], (16, 16), interpolation=cv2.INTER_AREA).astype(int)
-
-
-def _differs(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two thumbnails show different scenes: a large mean or median change."""
-    change = np.abs(one - other).mean(-1) / 255
-    return bool(change.mean() > CUT or np.median(change) > CUT / 2)
 
 
 def _middle(frame: np.ndarray) -> Box:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
+import re
 import secrets
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +25,8 @@ from animate.inference.predictor import Pose
 from animate.media.files import check_place, existing, shortened
 from animate.models.contract import Motion, MotionModel
 
+LONGEST = 64 << 20  # bytes of a description: some 8 million scenes
+RATE = re.compile(r"[0-9]{1,20}(/[0-9]{1,20})?")
 FORMAT = 1  # version of the file format
 NAMED = {"stop": "beyond", "scene_starts": "fresh"}  # field: its different key in the file
 
@@ -211,7 +216,8 @@ def read_template(path: Path) -> Template:
     existing(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            about = json.loads(archive.read("about.json"))
+            with archive.open("about.json") as file:
+                about = json.loads(file.read(LONGEST))
             if about.pop("format") != FORMAT:
                 raise AnimateError(
                     f"{path} is of another version: save it again with `animate motion save`"
@@ -220,10 +226,15 @@ def read_template(path: Path) -> Template:
                 shape = _shape(file)  # type: ignore[arg-type]
             for key, name in NAMED.items():
                 about[key] = about.pop(name)
+            if not RATE.fullmatch(about["rate"]):  # a large power of ten takes for ever
+                raise ValueError("not a rate")
             about["rate"], about["scene_starts"] = (
                 Fraction(about["rate"]),
                 tuple(about["scene_starts"]),
             )
+            texts = (about["model"], about["model_sha256"], about["clip_sha256"])
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("not texts")
             template = Template(path=path, first=0, **about)
     except (
         zipfile.BadZipFile,
@@ -231,7 +242,12 @@ def read_template(path: Path) -> Template:
         ValueError,
         TypeError,
         EOFError,
-        ZeroDivisionError,
+        ArithmeticError,
+        OSError,
+        RuntimeError,
+        AttributeError,
+        zlib.error,
+        lzma.LZMAError,
     ) as error:
         raise AnimateError(
             f"{path} is no motion template: make one with `animate motion save`"

@@ -21,6 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 PATIENCE = 5.0  # longest wait for the first byte of a named pipe, seconds
 OWN = ("/dev/fd/", "/dev/stdin", "/proc/")  # paths that mean something else in another process
+STDIN = Path("-")  # standard input, unless a file has that name
 
 
 class Spool:
@@ -31,7 +32,7 @@ class Spool:
         self.names: dict[Path, Path] = {}  # path of each copy to the path of its pipe
 
     def file(self, path: Path) -> Path:
-        """The path to read: a copy if `path` is a pipe, else `path` itself.
+        """The path to read: a copy if `path` is a pipe or `-`, else `path` itself.
 
         Raises AnimateError for a device, and for a copy that can't be written.
         """
@@ -44,7 +45,7 @@ class Spool:
             self.folder = Path(tempfile.mkdtemp(prefix="animate-"))  # private to its owner
         place = self.folder / str(len(self.names))
         place.mkdir()
-        kept = place / path.name
+        kept = place / ("stdin" if _is_stdin(path) else path.name)
         try:
             with _opened(path) as source, kept.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
@@ -116,6 +117,8 @@ def _opened(path: Path) -> BinaryIO:
     Raises AnimateError if a named pipe has no data within PATIENCE seconds; the shell's pipes
     always have a writer.
     """
+    if _is_stdin(path):
+        return os.fdopen(os.dup(0), "rb")
     if os.path.abspath(path).startswith(OWN):
         return path.open("rb")
     source = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -131,6 +134,8 @@ def _needs_copy(path: Path) -> bool:
 
     Raises AnimateError for a device.
     """
+    if _is_stdin(path):
+        return _comes_in(path)
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -140,3 +145,21 @@ def _needs_copy(path: Path) -> bool:
     if stat.S_ISREG(mode):
         return os.path.abspath(path).startswith(OWN)
     return not stat.S_ISDIR(mode)
+
+
+def _is_stdin(path: Path) -> bool:
+    return path == STDIN and not os.path.lexists(path)
+
+
+def _comes_in(path: Path) -> bool:
+    """True, once it is sure that something comes through standard input."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:  # it is closed
+        mode = stat.S_IFCHR
+    if stat.S_ISCHR(mode) or stat.S_ISDIR(mode):
+        raise AnimateError(
+            f"{path} is the standard input, through which nothing comes: give a file, or send one "
+            "with `< FILE`"
+        )
+    return True

@@ -171,6 +171,63 @@ def read_chain(pem: str) -> list[x509.Certificate]:
         raise AnimateError("a certificate can't be read: give it as PEM") from error
 
 
+def same(one: x509.Certificate, other: x509.Certificate) -> bool:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return one.public_bytes(Encoding.DER) == other.public_bytes(Encoding.DER)
+
+
+def issued(below: x509.Certificate, above: x509.Certificate) -> bool:
+    """Whether one certificate names another as its issuer and holds its signature."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    try:
+        below.verify_directly_issued_by(above)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def made_here(chain: list[x509.Certificate]) -> bool:
+    """Whether a chain is one that `keys init` makes: a root that issues one user's keys only.
+
+    Leaf, intermediate and root have one user's name, and each its key's fingerprint as its serial
+    number. An authority with more than one customer gives neither.
+    """
+    if len(chain) != 3 or not all(map(_numbered, chain)):
+        return False
+    leaf, middle, root = chain
+    name = _common_name(leaf)
+    names = [f"{name} (intermediate)"[:64], f"{name} (root)"[:64]]
+    return (
+        [_common_name(middle), _common_name(root)] == names
+        and issued(leaf, middle)
+        and issued(middle, root)
+        and issued(root, root)
+    )
+
+
+def rotated(leaf: x509.Certificate, chain: list[x509.Certificate]) -> bool:
+    """Whether `keys rotate` made this leaf for the user of a chain that is `made_here`."""
+    now = datetime.now(timezone.utc)
+    return (
+        made_here([leaf, *chain[1:]])
+        and _common_name(leaf) == _common_name(chain[0])
+        and all(c.not_valid_before_utc <= now <= c.not_valid_after_utc for c in chain[1:])
+    )
+
+
+def _numbered(item: x509.Certificate) -> bool:
+    return item.serial_number == int(fingerprint(item.public_key()), 16)
+
+
+def _common_name(item: x509.Certificate) -> str:
+    from cryptography.x509.oid import NameOID
+
+    names = item.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else UNNAMED
+
+
 def fingerprint(public: Any) -> str:
     """16 hex digits of a public key's SHA-256: an identity's id and its leaf's serial number."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -188,12 +245,9 @@ def identity_of(pem: str) -> str:
 
 
 def subject(pem: str) -> str:
-    from cryptography.x509.oid import NameOID
-
-    names = read_chain(pem)[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return named(str(names[0].value)) if names else UNNAMED
+    return named(_common_name(read_chain(pem)[0]))
 
 
 def named(text: str) -> str:
-    """What somebody else calls themselves; words for a blank."""
+    """A name for people; "unnamed" for a blank one."""
     return text.strip() or UNNAMED

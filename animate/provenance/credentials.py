@@ -11,21 +11,29 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from animate.errors import AnimateError
 from animate.provenance import findings, identity, keys
-from animate.provenance.findings import RECORD, Findings
+from animate.provenance.certificates import fingerprint
+from animate.provenance.findings import RECORD, UNTRUSTED, Findings
 from animate.provenance.fingerprint import Fingerprint
 from animate.provenance.identity import Public
 from animate.provenance.kinds import kind_of
+from animate.provenance.signing_chain import signing_chain
 from animate.watermark import Claim, Payload
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 SOFT_BINDING = "org.animate-toolkit.mark"  # algorithm name; the mark's version follows
 BESIDE = "application/c2pa"  # format of a manifest in a file of its own
+MOST, LONGEST = 20, 2000  # settings of a visible label, characters of its text
 LARGEST = 64 << 20  # bytes of the largest manifest read beside a file
 BLOCK = 1 << 24  # bytes searched at a time
 STATES = ("none", "remote", "unchecked", "invalid", "changed", "expired", "revoked", "public",
@@ -58,10 +66,30 @@ class Record:
             label, sha256, payload = value["label"], value["sha256"], value["payload"]
         except (KeyError, TypeError) as error:
             raise AnimateError("the manifest's record is incomplete") from error
-        sound = isinstance(payload, str) and isinstance(sha256, (str, type(None)))
-        if not sound or not isinstance(label, (dict, type(None))):
-            raise AnimateError("the manifest's record is incomplete")
+        if not (_is_hex(payload, 16) and (sha256 is None or _is_hex(sha256, 64))):
+            raise AnimateError("the manifest's record holds no payload or no hash where it should")
+        if label is not None and not _is_flat(label):
+            raise AnimateError("the manifest's record describes no visible label")
         return cls(claim, payload, fingerprint, label, sha256)
+
+
+def _is_hex(value: Any, digits: int) -> bool:
+    return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is not None
+
+
+def _is_flat(label: Any) -> bool:
+    """Whether a label's description is a few names with texts and finite numbers."""
+    return (
+        isinstance(label, dict)
+        and len(label) <= MOST
+        and all(isinstance(name, str) for name in label)
+        and all(
+            value is None
+            or (isinstance(value, str) and len(value) <= LONGEST)
+            or (isinstance(value, (bool, int, float)) and abs(value) < 1e9)
+            for value in label.values()
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -153,16 +181,17 @@ def plain_ingredient(ingredient: Ingredient) -> dict[str, Any]:
     }
 
 
-def settings(anchors: str = "") -> dict[str, Any]:
-    """c2pa's settings: fetch nothing, add no thumbnails of inputs, trust only `anchors`."""
-    chosen: dict[str, Any] = {
+def settings() -> dict[str, Any]:
+    """c2pa's settings: fetch nothing, add no thumbnails of inputs, trust nobody.
+
+    Whom to trust is decided here, by the very certificate that signed: to c2pa, an authority speaks
+    for all of its customers, and one odd certificate spoils the reading of every file.
+    """
+    return {
         "version": 1,
         "builder": {"thumbnail": {"enabled": False}},
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
     }
-    if anchors:
-        chosen["trust"] = {"user_anchors": anchors}
-    return chosen
 
 
 # ---------------------------------------------------------------- reading
@@ -190,7 +219,7 @@ def read(path: Path, *, manifest: bytes | None = None, sha256: str | None = None
 def source_types(path: Path) -> tuple[str, ...]:
     """IPTC source types in the manifest in a file, unverified; its ingredients' types come last."""
     kind = kind_of(path)
-    found = _read(kind, path, [], check=False) if kind else None
+    found = _read(kind, path, check=False) if kind else None
     return (*found.sources, *found.earlier) if isinstance(found, Findings) else ()
 
 
@@ -228,21 +257,23 @@ def _examine(
     kind: str, source: Path | io.BytesIO, manifest: bytes | None = None, *, apart: bool = False
 ) -> Signature:
     """Read and judge a manifest; with `apart` it is outside the source and judged against it."""
-    known = keys.trusted()
-    store = manifest if apart else None
-    found = _read(kind, source, [p.anchor for p in known], store)
+    found = _read(kind, source, manifest if apart else None)
     if found is None or isinstance(found, Signature):
         return found or Signature()
-    who = None
-    if "signingCredential.trusted" in found.passed:
-        who = _issuer(kind, source, key_of(found), known, store)
+    who = next((p for p in keys.trusted() if p.vouches_for(found.chain)), None)
     return replace(judged(found, who), manifest=manifest)
 
 
 def key_of(found: Findings) -> str | None:
-    """The id of the key that signed; None if the reader gives no certificate serial number."""
+    """The id of the key that signed, else its certificate's serial number; None without either."""
+    if found.chain:
+        return fingerprint(found.chain[0].public_key())
     serial = str((found.store.get("signature_info") or {}).get("cert_serial_number"))
-    return keys.whose(int(serial)) if serial.isascii() and serial.isdecimal() else None
+    return f"{int(serial):016x}" if re.fullmatch("[0-9]{1,60}", serial) else None
+
+
+def _valid_now(item: x509.Certificate) -> bool:
+    return item.not_valid_before_utc <= datetime.now(timezone.utc) <= item.not_valid_after_utc
 
 
 def judged(found: Findings, who: Public | None) -> Signature:
@@ -250,16 +281,18 @@ def judged(found: Findings, who: Public | None) -> Signature:
     standing, key = findings.standing(found), key_of(found)
     if found.ours and key is None:
         standing = "invalid"
-    problems = found.failed
+    problems = tuple(c for c in found.failed if c != UNTRUSTED or who is None)
     if standing == "invalid":
-        problems = found.failed or tuple(f.code for f in found.ingredients) or ("unknown",)
+        problems = problems or tuple(f.code for f in found.ingredients) or ("unknown",)
     failed = set(found.failed)
     trust = "trusted" if who else "untrusted"
     if who is None and key is not None and key == identity.toolkit().public.id:
         trust = "public"
-    if failed & findings.EXPIRED:
+    if any(code.startswith("signingCredential.") for code in failed - {UNTRUSTED}):
+        trust = "untrusted"  # C2PA rejects the certificate, whosever it is
+    if failed & findings.EXPIRED or (found.chain and not _valid_now(found.chain[0])):
         trust = "expired"
-    if failed & findings.REVOKED or key in keys.revocations():
+    if failed & findings.REVOKED or (key is not None and keys.is_revoked(key, who)):
         trust = "revoked"
     signed = found.store.get("signature_info") or {}
     signature = Signature(
@@ -276,6 +309,8 @@ def judged(found: Findings, who: Public | None) -> Signature:
     if standing == "invalid":
         return replace(signature, state="invalid")
     record, problem = _record(found.store)
+    if problem:  # signed, but by whoever made that record up
+        return replace(signature, state="invalid", problems=(*problems, *problem))
     return replace(
         signature,
         state=trust if standing == "bound" else standing,
@@ -283,28 +318,12 @@ def judged(found: Findings, who: Public | None) -> Signature:
         key=key,
         name=who.name if who else str(signed.get("common_name") or signed.get("issuer") or ""),
         record=record,
-        problems=(*problems, *problem),
     )
-
-
-def _issuer(
-    kind: str, source: Path | io.BytesIO, key: str | None, known: list[Public], store: bytes | None
-) -> Public | None:
-    """The trusted identity that signed: only its own root may vouch for its key."""
-    for public in sorted(known, key=lambda p: p.id != key):
-        found = _read(kind, source, [public.anchor], store)
-        if isinstance(found, Findings) and "signingCredential.trusted" in found.passed:
-            same = public.id == key
-            claimed = any(p.id == key for p in known)
-            if same or not claimed:  # a root can't vouch for another identity's key
-                return public
-    return None
 
 
 def _read(
     kind: str,
     source: Path | io.BytesIO,
-    anchors: list[str],
     store: bytes | None = None,
     *,
     check: bool = True,
@@ -314,12 +333,16 @@ def _read(
 
     stream = source.open("rb") if isinstance(source, Path) else source
     stream.seek(0)
-    chosen = settings("".join(dict.fromkeys(anchors)))
+    chosen = settings()
     chosen["verify"]["verify_after_reading"] = check
     try:
         context = c2pa.Context.from_dict(chosen)
         with c2pa.Reader(kind, stream, store, context=context) as reader:
             whole = json.loads(reader.json())
+            label = str(whole.get("active_manifest"))
+            found = findings.of(whole)
+            if found is not None and check:
+                return replace(found, chain=_chain(reader, label))
     except c2pa.C2paError as error:
         missing = "ManifestNotFound" in type(error).__name__ or "ManifestNotFound" in str(error)
         return None if missing else _unread(str(error)[:200], source, store)
@@ -328,7 +351,18 @@ def _read(
     finally:
         if isinstance(source, Path):
             stream.close()
-    return findings.of(whole) or _unread("no active manifest", source, store)
+    return found or _unread("no active manifest", source, store)
+
+
+def _chain(reader: Any, label: str) -> tuple[x509.Certificate, ...]:
+    import c2pa
+
+    store = io.BytesIO()
+    try:
+        reader.resource_to_stream(f"self#jumbf=/c2pa/{label}", store)
+    except c2pa.C2paError:
+        return ()
+    return tuple(signing_chain(store.getvalue(), label))
 
 
 def _unread(message: str, source: Path | io.BytesIO, store: bytes | None) -> Signature | None:

@@ -8,9 +8,13 @@ certificate or in an ingredient is not a fault of the file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 RECORD = "org.animate-toolkit.record"  # label of this toolkit's own assertion
 OURS = "animate"  # first word of the generator in this toolkit's manifests
@@ -32,6 +36,7 @@ ASIDE = ("signingCredential.", "timeStamp.", "cawg.", "algorithm.", "claimSignat
 # Codes for what could not be checked.
 UNSEEN = {"manifest.inaccessible", "assertion.inaccessible", "ingredient.unknownProvenance",
           "general.error"}  # fmt: skip
+CODE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,79}")
 MOST = 50  # source types and ingredient faults kept
 LONGEST = 200  # characters kept of another maker's text
 
@@ -63,6 +68,7 @@ class Findings:
     recorded: tuple[Fault, ...] = ()  # faults of ingredients recorded when this was signed
     sources: tuple[str, ...] = ()  # IPTC source types in the active manifest
     earlier: tuple[str, ...] = ()  # IPTC source types in its ingredients' manifests
+    chain: tuple[x509.Certificate, ...] = ()  # of the signer, leaf first; () where it is unclear
 
     @property
     def ours(self) -> bool:
@@ -86,7 +92,7 @@ def of(whole: dict[str, Any]) -> Findings | None:
     own = results.get("activeManifest") or {}
     failed, faults, why = set(), [], []
     for fault in own.get("failure") or []:
-        code, uri = str(fault.get("code")), str(fault.get("url"))
+        code, uri = _code(fault.get("code")), str(fault.get("url"))
         if code.startswith("ingredient.") or _manifest_of(uri) not in (label, ""):
             faults.append(Fault(_title(manifests, uri), code))
         else:
@@ -137,9 +143,14 @@ def _recorded(manifest: dict[str, Any]) -> Iterator[Fault]:
 def _faults(title: str, results: dict[str, Any]) -> Iterator[Fault]:
     matched = {s.get("code") for s in results.get("success") or []} & MATCHED
     for fault in results.get("failure") or []:
-        code = str(fault.get("code"))
+        code = _code(fault.get("code"))
         unsure = code in UNSEEN or (code in CHANGED and bool(matched))
         yield Fault(title, code, not unsure)
+
+
+def _code(value: Any) -> str:
+    """A status code; whoever records one in a manifest can't put sentences there."""
+    return value if isinstance(value, str) and CODE.fullmatch(value) else "a code of no standard"
 
 
 def _sources(manifest: dict[str, Any]) -> Iterator[str]:

@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.system.settings import is_number
 
 SIDE = 24  # side of a thumbnail, pixels
 CELL = 4  # side of the cells compared, pixels: a sixth of the thumbnail's width
 STEP = 0.5  # seconds between thumbnails; doubled whenever there would be more than KEPT
+STEPS = (1e-3, 1e7)  # seconds that may lie between the thumbnails in a manifest
 KEPT = 64  # most thumbnails in a manifest
 SEEN = 4096  # most thumbnails of a file under test
 NEAR = 0.3  # largest difference of a cell, in standard deviations of the thumbnail
@@ -55,13 +57,14 @@ class Fingerprint:
             unpack = zlib.decompressobj()
             data = base64.b64decode(value["thumbnails"], validate=True)
             raw = unpack.decompress(data, KEPT * SIDE * SIDE + 1)
-            step, count = float(value["step"]), len(raw) // (SIDE * SIDE)
-            whole = value["side"] == SIDE and 1 <= count <= KEPT and step > 0
+            step, side, count = value["step"], value["side"], len(raw) // (SIDE * SIDE)
+            sound = is_number(step) and is_number(side) and STEPS[0] <= step <= STEPS[1]
+            whole = sound and side == SIDE and 1 <= count <= KEPT
         except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
             raise AnimateError("the manifest's thumbnails can't be read") from error
         if not whole or len(raw) != count * SIDE * SIDE:
             raise AnimateError("the manifest's thumbnails are incomplete")
-        return cls(step, np.frombuffer(raw, np.uint8).reshape(count, SIDE, SIDE))
+        return cls(float(step), np.frombuffer(raw, np.uint8).reshape(count, SIDE, SIDE))
 
 
 @dataclass
@@ -112,12 +115,14 @@ def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool
     """
     count, total = len(claimed.thumbnails), len(seen.thumbnails)
     fits = _distances(claimed.thumbnails, seen.thumbnails) <= near  # (N, M)
-    slack = round(SLACK / seen.step) if total > 1 else 0
+    slack = min(round(SLACK / seen.step), total - 1)
+    stride = min(claimed.step / seen.step, total + slack + 1)  # seen thumbnails per claimed one
+    if count > 1 and stride > total + slack:  # no two of them can be in it
+        return None
     there = fits.copy()
     for by in range(1, slack + 1):
         there[:, by:] |= fits[:, :-by]
         there[:, :-by] |= fits[:, by:]
-    stride = claimed.step / seen.step  # seen thumbnails per claimed one
     due = np.arange(count) * stride
     comparable = False
     for start in range(-int(due[-1]), total):

@@ -6,22 +6,29 @@ as C2PA 2.2, section 14.5 asks for. `keys` stores them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from animate.provenance.certificates import (
     YEARS,
     certificate,
     hkdf,
     identity_of,
+    made_here,
     new_key,
     read_chain,
+    rotated,
+    same,
     split,
     to_pem,
 )
 from animate.watermark.payload import TOOLKIT_KEY, key_id
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 TOOLKIT = "toolkit"  # the id of the public identity that everybody has
 
@@ -39,11 +46,29 @@ class Public:
     certificates: str
     mark_key: bytes | None = None
     revoked: str | None = None  # since when, ISO 8601
+    revokes: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def anchor(self) -> str:
-        """The certificate, PEM, that a verifier of this identity trusts."""
+        """The last certificate, PEM: the user's root, or the topmost that an authority gave."""
         return split(self.certificates)[-1]
+
+    def of_same_user(self, other: Public) -> bool:
+        """Whether both keys come from one user's root, made by `keys init`.
+
+        A root that others share says nothing of the kind.
+        """
+        chains = [read_chain(each.certificates) for each in (self, other)]
+        if not all(map(made_here, chains)):
+            return False
+        return all(same(*pair) for pair in zip(chains[0][1:], chains[1][1:], strict=True))
+
+    def vouches_for(self, chain: Sequence[x509.Certificate]) -> bool:
+        """Whether a chain, leaf first, is this identity's or of a rotated key of the same user."""
+        if not chain:
+            return False
+        own = read_chain(self.certificates)
+        return same(chain[0], own[0]) or (made_here(own) and rotated(chain[0], own))
 
     @property
     def mark_id(self) -> int | None:

@@ -6,31 +6,31 @@ that `rotate` makes.
     <home>/authority.pem        private keys of root and intermediate, with their certificates
     <home>/keys/<id>/           key.pem and chain.pem (leaf first) of one identity
     <home>/trusted/<id>.json    public halves of other identities
-    <home>/revoked.json         ids of revoked keys, each with its time
+    <home>/revoked/<id>.json    the time since when a key is revoked
+    <home>/revoked/<by>/<id>.json  the same, according to the public half of the identity <by>
+    <home>/revoked.json         the same of several keys, from earlier versions
 
 Only their owner can read the files; a pass-phrase also encrypts the private keys.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import re
 import secrets
 import shutil
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.provenance import halves
 from animate.provenance.certificates import (
     certificate,
     check_chain,
     fit_name,
     identity_of,
-    named,
     new_key,
     open_key,
     read_chain,
@@ -38,13 +38,9 @@ from animate.provenance.certificates import (
     subject,
     to_pem,
 )
+from animate.provenance.files import read_bytes, read_json, write
 from animate.provenance.identity import TOOLKIT, Public, Signer, derive, toolkit
 from animate.system.paths import home
-from animate.watermark.payload import KEY_BYTES
-
-SCHEMA = "animate.public-key/1"
-LONGEST = 1 << 20  # bytes of a key file or public half
-
 
 # ---------------------------------------------------------------- making
 
@@ -69,9 +65,11 @@ def init(
     if (certificates is None) != (private_key is None):
         raise AnimateError("own certificates need both --certificates and --private-key")
     if certificates is not None and private_key is not None:
-        chain = _read(certificates).decode("utf-8", "replace")
-        private = open_key(_read(private_key), passphrase, private_key)
+        chain = read_bytes(certificates).decode("utf-8", "replace")
+        private = open_key(read_bytes(private_key), passphrase, private_key)
         check_chain(chain, private)
+        if halves.is_toolkits(chain):
+            raise AnimateError(f"{certificates} holds the toolkit's key, which everybody has")
         return _keep(private, chain, passphrase)
     if not (home() / "authority.pem").exists():
         _make_authority(name, passphrase)
@@ -98,13 +96,19 @@ def rotate(*, stolen: bool = False, passphrase: str | None = None) -> Public:
 
 
 def revoke(identity: str) -> None:
-    """Revoke a key, for good: nothing that it signed or marked counts any more."""
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    _revoke({identity: now, **revocations()})
+    """Revoke a key, for good: nothing that it signed or marked counts any more.
+
+    Each has a file of its own, so that revocations at the same time don't meet.
+    """
+    if not halves.KEY.fullmatch(identity):
+        raise AnimateError(f"there is no key {identity}: see `animate keys list`")
+    if identity not in _revoked_here():
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        _note(home() / "revoked" / f"{identity}.json", now)
 
 
-def _revoke(entries: dict[str, str]) -> None:
-    _write(home() / "revoked.json", json.dumps(entries, indent=2).encode())
+def _note(path: Path, since: str) -> None:
+    write(path, json.dumps({"since": since}).encode())
 
 
 def _make_authority(name: str, passphrase: str | None) -> None:
@@ -112,12 +116,12 @@ def _make_authority(name: str, passphrase: str | None) -> None:
     top = certificate("root", name, root, None, root)
     below = certificate("intermediate", name, middle, top, root)
     parts = [to_pem(root, passphrase), to_pem(middle, passphrase), to_pem(below), to_pem(top)]
-    _write(home() / "authority.pem", b"".join(parts))
+    write(home() / "authority.pem", b"".join(parts))
 
 
 def _make_leaf(name: str, passphrase: str | None) -> Public:
     path = home() / "authority.pem"
-    authority = _read(path).decode()
+    authority = read_bytes(path).decode()
     _, middle = re.findall(
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\n", authority, re.S
     )
@@ -136,8 +140,8 @@ def _keep(private: Any, chain: str, passphrase: str | None) -> Public:
         raise AnimateError(f"key {identity} is here already: see `animate keys list`")
     scratch = target.with_name(f".{identity}.{secrets.token_hex(4)}")
     try:
-        _write(scratch / "key.pem", to_pem(private, passphrase))
-        _write(scratch / "chain.pem", chain.encode())
+        write(scratch / "key.pem", to_pem(private, passphrase))
+        write(scratch / "chain.pem", chain.encode())
         scratch.rename(target)
     except OSError as error:
         raise AnimateError(f"{target} can't be written ({error.strerror})") from error
@@ -151,8 +155,12 @@ def _keep(private: Any, chain: str, passphrase: str | None) -> Public:
 
 def identities() -> list[Public]:
     """The user's identities, oldest first, without the mark keys of locked ones."""
-    folders = [p for p in (home() / "keys").glob("[0-9a-f]*") if (p / "chain.pem").is_file()]
-    found = [(_public(folder), (folder / "chain.pem").stat().st_mtime_ns) for folder in folders]
+    since = revocations()
+    found = [
+        (replace(public, revoked=since.get(public.id)), (folder / "chain.pem").stat().st_mtime_ns)
+        for folder in _folders()
+        for public in [_unlocked(folder)]
+    ]
     return [p for p, _ in sorted(found, key=lambda pair: (pair[0].begins(), pair[1]))]
 
 
@@ -186,27 +194,92 @@ def signer(identity: str | None = None, *, passphrase: str | None = None) -> Sig
         raise AnimateError(
             f"key {identity} expired on {ends:%Y-%m-%d}: make a new one with `keys rotate`"
         )
-    path = home() / "keys" / identity / "key.pem"
-    private = open_key(_read(path), passphrase, path)
-    return Signer(known[identity], private, derive(private))
+    return _open(known[identity], passphrase)
+
+
+def _open(public: Public, passphrase: str | None = None) -> Signer:
+    path = home() / "keys" / public.id / "key.pem"
+    private = open_key(read_bytes(path), passphrase, path)
+    return Signer(public, private, derive(private))
 
 
 def trusted() -> list[Public]:
-    """The identities that this user trusts: their own and those of imported public halves."""
-    others = [_load_public(path) for path in sorted((home() / "trusted").glob("*.json"))]
-    own = identities()
-    return own + [p for p in others if p.id not in {o.id for o in own}]
+    """The identities that this user trusts: their own and those of imported public halves.
+
+    A half that can't be read is left out: `damaged` names it.
+    """
+    own, others = identities(), _halves()[0]
+    since = revocations()
+    others = [p for p in others if p.id not in {o.id for o in own}]
+    return own + [replace(p, revoked=since.get(p.id)) for p in others]
+
+
+def unsigned_revocations(path: Path) -> bool:
+    """Whether a public half lists revocations that its key did not sign, and `trust` left out."""
+    return halves.claims_more(path)
+
+
+def damaged() -> list[str]:
+    """What is wrong with each public half that `trusted` leaves out, in a line each."""
+    return _halves()[1]
+
+
+def _halves() -> tuple[list[Public], list[str]]:
+    found, wrong = [], []
+    for path in sorted((home() / "trusted").glob("*.json")):
+        try:
+            found.append(halves.read(path))
+        except AnimateError as error:
+            wrong.append(f"{' '.join(str(error).split())}; it is left out, the others count")
+    return found, wrong
 
 
 def revocations() -> dict[str, str]:
-    """Ids of revoked keys, each with its time."""
+    """Ids of revoked keys, each with its time: revoked here, or by those whose keys they are."""
+    found = _revoked_here()
+    known = {p.id: p for p in (*_halves()[0], *_own())}
+    for half in known.values():
+        for identity, since in _noted(home() / "revoked" / half.id).items():
+            theirs = identity in known and known[identity].of_same_user(half)
+            if identity == half.id or theirs:
+                found.setdefault(identity, since)
+    return found
+
+
+def is_revoked(identity: str, voucher: Public | None) -> bool:
+    """Whether a key is revoked; `voucher` is the trusted identity that vouches for it, if any.
+
+    A user revokes keys of their own root, known here or not, and nobody else's.
+    """
+    if identity in revocations():
+        return True
+    return voucher is not None and any(
+        (home() / "revoked" / half.id / f"{identity}.json").exists() and half.of_same_user(voucher)
+        for half in (*_halves()[0], *_own())
+    )
+
+
+def _revoked_here() -> dict[str, str]:
+    found = {}
     path = home() / "revoked.json"
-    if not path.exists():
-        return {}
-    value = _json(path)
-    if not all(isinstance(v, str) for v in value.values()):
-        raise AnimateError(f"{path} is damaged: every entry is an id and a time")
-    return {str(k): v for k, v in value.items()}
+    if path.exists():
+        value = read_json(path)
+        if not all(isinstance(v, str) for v in value.values()):
+            raise AnimateError(f"{path} is damaged: every entry is an id and a time")
+        found = {str(k): v for k, v in value.items()}
+    return {**_noted(home() / "revoked"), **found}
+
+
+def _noted(folder: Path) -> dict[str, str]:
+    """The revocations in a folder; one that can't be read counts, for its name is the key's id."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            since = read_json(path).get("since")
+        except AnimateError:
+            since = None
+        found[path.stem] = since if isinstance(since, str) else "an unknown time"
+    return found
 
 
 def whose(serial: int) -> str:
@@ -230,99 +303,51 @@ def export(identity: str | None = None, *, mark_key: bool = False) -> str:
     chosen = known.get(identity) if identity else current()
     if chosen is None:
         raise AnimateError(f"there is no key {identity or 'yet'}: see `animate keys list`")
-    secret = signer(chosen.id).mark_key if mark_key else None
-    value = {
-        "schema": SCHEMA,
-        "id": chosen.id,
-        "name": chosen.name,
-        "certificates": chosen.certificates,
-        "revoked": {k: v for k, v in revocations().items() if k in known},
-    }
-    if secret:
-        value["mark_key"] = base64.b64encode(secret).decode()
-    return json.dumps(value, indent=2) + "\n"
+    revoked = {k: v for k, v in revocations().items() if k in known}
+    opened = _open(chosen) if mark_key or revoked else None
+    secret = opened.mark_key if mark_key and opened else None
+    half = replace(chosen, mark_key=secret)
+    return halves.text(half, revoked=revoked, signer=opened)
 
 
-def trust(path: Path) -> Public:
-    """Trust the identity whose public half is in a file, and import its revocations.
+def trust(path: Path, *, name: str | None = None) -> Public:
+    """Trust the identity whose public half is in a file, under its own name or the given one.
 
-    A public half can revoke keys of its own root only.
+    What is known of others stays as it is: a half can neither take a name or an id that another
+    key has, nor revoke keys but those of its own root. Raises AnimateError if it would, or if it is
+    the toolkit's.
     """
-    public = _load_public(path)
-    protected = {p.id for p in trusted() if p.anchor != public.anchor}
-    _write(home() / "trusted" / f"{public.id}.json", _read(path))
-    news = {k: v for k, v in _json(path)["revoked"].items() if k not in protected}
-    if news:
-        _revoke({**news, **revocations()})
-    return public
+    new = halves.read(path)
+    stored = home() / "trusted" / f"{new.id}.json"
+    others, own = _halves()[0], _own()
+    before = next((p for p in others if p.id == new.id), None)
+    called = name or (before.name if before else None)
+    new = replace(new, name=called or new.name)
+    new = halves.merged(new, [*own, *others, toolkit().public], path)
+    write(stored, halves.text(new, called=called).encode())
+    for identity, since in new.revokes.items():
+        _note(home() / "revoked" / new.id / f"{identity}.json", since)
+    return replace(new, revoked=revocations().get(new.id))
 
 
-def _load_public(path: Path) -> Public:
-    value = _json(path)
-    try:
-        if value["schema"] != SCHEMA:
-            raise AnimateError(f"{path} has the schema {value['schema']!r}: expected {SCHEMA}")
-        name, chain, revoked = value["name"], value["certificates"], value["revoked"]
-        secret = value.get("mark_key")
-        key = None if secret is None else base64.b64decode(secret, validate=True)
-        identity, since = identity_of(chain), {**revoked, **revocations()}
-        if not all(isinstance(v, str) for v in revoked.values()):
-            raise ValueError("a time is text")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise AnimateError(f"{path} is no public half of a key: export it again") from error
-    if identity != value.get("id") or (key is not None and len(key) < KEY_BYTES):
-        raise AnimateError(f"{path} contradicts itself: export it again")
-    return Public(identity, named(str(name)), str(chain), key, since.get(identity))
+def _own() -> list[Public]:
+    return [_unlocked(folder) for folder in _folders()]
+
+
+def _folders() -> list[Path]:
+    return [p for p in (home() / "keys").glob("[0-9a-f]*") if (p / "chain.pem").is_file()]
 
 
 def _public(folder: Path) -> Public:
-    chain = _read(folder / "chain.pem").decode("utf-8", "replace")
+    public = _unlocked(folder)
+    return replace(public, revoked=revocations().get(public.id))
+
+
+def _unlocked(folder: Path) -> Public:
+    """An identity of the user's, without its revocation."""
+    chain = read_bytes(folder / "chain.pem").decode("utf-8", "replace")
     try:
-        key = derive(open_key(_read(folder / "key.pem"), None, folder / "key.pem"))
+        key = derive(open_key(read_bytes(folder / "key.pem"), None, folder / "key.pem"))
     except AnimateError:  # locked
         key = None
-    identity = identity_of(chain)
-    return Public(identity, subject(chain), chain, key, revocations().get(identity))
-
-
-# ---------------------------------------------------------------- files
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_read(path))
-    except (ValueError, RecursionError) as error:
-        raise AnimateError(f"{path} is no JSON: export it again") from error
-    if not isinstance(value, dict):
-        raise AnimateError(f"{path} is no JSON object: export it again")
-    return value
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(LONGEST + 1)
-    except OSError as error:
-        raise AnimateError(f"{path} can't be read ({error.strerror}): check the path") from error
-    if len(data) > LONGEST:
-        raise AnimateError(f"{path} is larger than a key: check the path")
-    return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically, readable by its owner only."""
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError as error:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise AnimateError(
-            f"{path} can't be written ({error.strerror}): set ANIMATE_HOME to a folder of yours"
-        ) from error
+    return Public(identity_of(chain), subject(chain), chain, key)

@@ -21,6 +21,7 @@ from typing import Any
 from animate.errors import AnimateError, VerificationError
 from animate.provenance import identity, keys
 from animate.system.paths import home
+from animate.system.text import safe
 from animate.watermark import Claim
 
 VERSION = 1  # of the tables; PRAGMA user_version
@@ -78,10 +79,18 @@ class Entry:
         """The entry as JSON values."""
         return {
             **asdict(self),
-            "claim": json.loads(self.claim),
+            "claim": _json(self.claim),
             "manifest": self.manifest.hex(),
             "signature": self.signature.hex(),
         }
+
+
+def _json(text: str) -> Any:
+    """A claim as JSON values; the text itself where somebody made it something else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 COLUMNS = ", ".join(f.name for f in fields(Entry))
@@ -141,7 +150,7 @@ def find(text: str) -> list[Entry]:
         return []
     with _open() as base:
         query = f"SELECT {COLUMNS} FROM entries WHERE {where} ORDER BY number DESC LIMIT 1000"
-        return [Entry(*row) for row in base.execute(query, [text.lower()])]
+        return [_entry(row) for row in base.execute(query, [text.lower()])]
 
 
 def entries() -> Iterator[Entry]:
@@ -150,31 +159,67 @@ def entries() -> Iterator[Entry]:
         return
     with _open() as base:
         for row in base.execute(f"SELECT {COLUMNS} FROM entries ORDER BY number"):
-            yield Entry(*row)
+            yield _entry(row)
 
 
 def verify(head: str | None = None) -> tuple[int, str]:
     """Check chain and signatures; return the number of entries and the last hash.
 
-    `head` is a hash noted earlier, which must still be in the chain. Raises VerificationError that
-    names the first entry in error.
+    `head` is a hash noted earlier, which must still be in the chain. Each signature covers all
+    entries before it, so the last one has to be by a key of the user's own, where there is one:
+    others' keys and the toolkit's, which everybody has, prove nothing here. Raises
+    VerificationError that names the first entry in error.
     """
-    certificates = {p.id: p.certificates for p in [*keys.trusted(), identity.toolkit().public]}
-    count, before, has_head = 0, START, head is None or head == START
+    own = {p.id: p.certificates for p in keys.identities()}
+    others = {p.id: p.certificates for p in [*keys.trusted(), identity.toolkit().public]}
+    count, before, has_head, covered = 0, START, head is None or head == START, 0
     for entry in entries():
         count += 1
         if entry.number != count or entry.before != before:
             raise VerificationError(f"the ledger lacks an entry before number {entry.number}")
         if entry.hash != entry.digest():
             raise VerificationError(f"entry {entry.number} of the ledger was changed")
-        chain = certificates.get(entry.key)
-        if chain is not None and not identity.signed(chain, entry.signature, entry.hash.encode()):
-            raise VerificationError(f"entry {entry.number} of the ledger has a wrong signature")
+        _check_signature(entry, others | own)
+        covered = count if entry.key in own else covered
         before = entry.hash
         has_head = has_head or before == head
     if not has_head:
         raise VerificationError(f"the ledger does not hold {head}: its end was cut off or replaced")
+    if own and covered < count:
+        raise VerificationError(
+            f"entries {covered + 1} to {count} of the ledger are not signed by a key of yours, so "
+            "others can have written them: entries from before `keys init` are covered by the "
+            "first that your key signs"
+        )
     return count, before
+
+
+def is_proven() -> bool:
+    """Whether a ledger that `verify` accepts could be written by its user alone."""
+    return bool(keys.identities()) or next(entries(), None) is None
+
+
+def _check_signature(entry: Entry, certificates: dict[str, str]) -> None:
+    chain = certificates.get(entry.key)
+    if not entry.signature:
+        raise VerificationError(f"entry {entry.number} of the ledger has no signature")
+    if chain is None:
+        raise VerificationError(
+            f"entry {entry.number} of the ledger is signed by {safe(entry.key, 64)}, a key that is "
+            "not known here: if it was yours, import its public half with `animate keys trust`"
+        )
+    if not identity.signed(chain, entry.signature, entry.hash.encode()):
+        raise VerificationError(f"entry {entry.number} of the ledger has a wrong signature")
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    """An entry of a row, whose values SQLite doesn't hold to their types."""
+    found = Entry(*row)
+    kinds = {"number": int, "manifest": bytes, "signature": bytes}
+    for name, value in vars(found).items():
+        if not isinstance(value, kinds.get(name, str)):
+            raise VerificationError(f"entry {safe(str(row[0]), 20)} of the ledger was changed")
+    return found
 
 
 @contextmanager

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
+LIKE_A_QUOTE = '"\u201c\u201d\u201e\u201f\u2033\u2036\u301d\u301e\u301f\uff02\u02ba\u02dd\u02ee'
+QUOTES = dict.fromkeys(map(ord, LIKE_A_QUOTE), "'")
+PLAIN = re.compile(r"[A-Za-z0-9][\w.+:/-]{0,59}( [\w.+-]{1,20})?", re.ASCII)
+
 
 def frames(count: int) -> str:
     """A number of frames in words: "1 frame", "2 frames"."""
@@ -12,3 +19,22 @@ def safe(text: str, most: int = 500) -> str:
     """The first `most` characters, escaped so that they can't move the cursor or break a line."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most])
     return shown.encode("utf-8", "backslashreplace").decode() + ("..." if len(text) > most else "")
+
+
+def quoted(text: str, most: int = 200) -> str:
+    """Text of a stranger between double quotes, on one line; none of its own can end them."""
+    return f'"{safe(text.translate(QUOTES), most)}"'
+
+
+def named(text: str) -> str:
+    """The name of a program, a time or the like as it stands; anything else `quoted`."""
+    return text if PLAIN.fullmatch(text) else quoted(text)
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether people would read two names as one: letters' size, width and spaces don't count."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

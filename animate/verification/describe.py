@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from animate.provenance.credentials import Signature
-from animate.system.text import safe
+from animate.system.text import LIKE_A_QUOTE, named, quoted, safe
 from animate.verification.verify import Report
 
 SIGNATURE = {
@@ -31,16 +31,19 @@ SIGNATURE = {
 def describe(report: Report) -> str:
     """One paragraph on the report."""
     reasons = "; ".join(report.reasons)
-    parts = [f"{safe(os.fspath(report.path))}: {report.verdict}: {safe(reasons)}."]
+    path = os.fspath(report.path)
+    odd = not path.isprintable() or any(mark in path for mark in (": ", ". ", *LIKE_A_QUOTE))
+    shown = quoted(path, 500) if odd else safe(path)
+    parts = [f"{shown}: {report.verdict}: {safe(reasons)}."]
     parts.append(_pixels(report))
     parts.append(_signature(report.signature))
     if report.claim is not None:
         claim = report.claim
         doubt = "" if report.verdict == "authentic" else " (unproven)"
         parts.append(
-            f"Made{doubt} by {safe(claim.generator)} with {safe(claim.model)} on "
-            f"{safe(claim.created)}, according to the {report.source}; consent: "
-            f"{safe(claim.consent)}."
+            f"Made{doubt} by {named(claim.generator)} with {named(claim.model)} on "
+            f"{named(claim.created)}, according to the {report.source}; consent: "
+            f"{quoted(claim.consent)}."
         )
     parts.append(_labels(report))
     if report.entry is not None:
@@ -51,7 +54,7 @@ def describe(report: Report) -> str:
 def _signature(signed: Signature) -> str:
     name = repr(safe(signed.name)) if signed.name else "an unnamed signer"
     calls = f"names {name}" if signed.name else "gives no name"
-    text = SIGNATURE[signed.state].format(name=name, calls=calls, remote=safe(signed.remote or ""))
+    text = SIGNATURE[signed.state].format(name=name, calls=calls, remote=named(signed.remote or ""))
     if signed.state == "unchecked" and signed.name:
         text = f"{text.rstrip('.')}; the certificate {calls}."
     if signed.notes:
@@ -98,7 +101,7 @@ def _source_types(report: Report) -> list[str]:
     }
     for place, types in places.items():
         new = [each for each in types if each not in shown]
-        words += [f"IPTC source type {safe(each.rsplit('/', 1)[-1])}{place}" for each in new]
+        words += [f"IPTC source type {named(each.rsplit('/', 1)[-1])}{place}" for each in new]
         shown.update(new)
     return words
 

@@ -22,6 +22,7 @@ from animate.provenance.fingerprint import Fingerprint, file_sampler, matches
 from animate.provenance.identity import Public, toolkit
 from animate.provenance.keys import trusted
 from animate.provenance.tags import Tags
+from animate.system.text import named
 from animate.verification.verdict import Evidence, Verdict, judge
 from animate.watermark import Claim, Detection, detect
 from animate.watermark.payload import key_id
@@ -123,7 +124,7 @@ def history(path: Path) -> str:
         return ""
     payload = "unreadable" if found.payload is None else str(found.payload)
     claim = _claim(metadata.read(path))
-    made = f", made by {claim.generator} on {claim.created}" if claim else ""
+    made = f", made by {named(claim.generator)} on {named(claim.created)}" if claim else ""
     return f"carries this toolkit's mark, payload {payload}{made}"
 
 

@@ -9,14 +9,20 @@ labelling of AI-generated content asks for deep fakes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from animate.errors import AnimateError
 from animate.options import Label
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 FONTS = Path(__file__).resolve().parent / "fonts"
+TALLEST = 20  # font size in heights of letters, at which a text of no height is given up
 SMALLEST = 8  # height of letters, pixels; smaller ones are illegible in a picture of any size
 
 
@@ -27,23 +33,14 @@ def label_patch(
 
     Raises AnimateError if no font has its letters, or if the picture is too small for it.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     text, file = label.text or "", _file(label)
     letters = max(SMALLEST, -(-label.size * min(height, width) // 1))
-    size = _size(file, text, letters)
-    font = ImageFont.truetype(file, size)
-    left, top, right, bottom = font.getbbox(text, anchor="ls")
-    pad = max(2, round(0.45 * letters))
-    wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
+    with _reading(file):
+        ink = _written(file, text, letters, height, width)
+    wide, high = ink.size
     margin = round(0.25 * letters)
-    if wide > width or high > height:
-        raise AnimateError(
-            f"label.text={text!r} needs {wide}x{high} pixels, the picture has {width}x{height}: "
-            "use a shorter text, such as AI, or a larger picture"
-        )
-    ink = Image.new("L", (wide, high), 0)
-    ImageDraw.Draw(ink).text((pad - left, pad - top), text, 255, font, anchor="ls")
     ground = Image.new("L", (wide, high), 0)
     round_off = high / 3 if label.style == "icon" else 0.2 * letters
     shape = (0, 0, wide - 1, high - 1)
@@ -62,6 +59,24 @@ def label_patch(
     )
     y, x = max(0, min(y, height - high)), max(0, min(x, width - wide))
     return slice(y, y + high), slice(x, x + wide), share, colour
+
+
+def _written(file: str, text: str, letters: float, height: int, width: int) -> Image.Image:
+    """The text in white on black with room around it, for a picture of this size."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.truetype(file, _size(file, text, letters))
+    left, top, right, bottom = font.getbbox(text, anchor="ls")
+    pad = max(2, round(0.45 * letters))
+    wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
+    if wide > width or high > height:
+        raise AnimateError(
+            f"label.text={text!r} needs {wide}x{high} pixels, the picture has {width}x{height}: "
+            "use a shorter text, such as AI, or a larger picture"
+        )
+    ink = Image.new("L", (wide, high), 0)
+    ImageDraw.Draw(ink).text((pad - left, pad - top), text, 255, font, anchor="ls")
+    return ink
 
 
 def apart(label: Label, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -126,18 +141,25 @@ def _missing(file: str, text: str) -> list[str]:
     """The letters that a font lacks: it draws them like its box for unknown letters."""
     from PIL import ImageFont
 
-    try:
+    with _reading(file):
         font = ImageFont.truetype(file, 32)
+        unknown = font.getmask("\U0010fffe").getbbox(), bytes(font.getmask("\U0010fffe"))
+
+        def absent(letter: str) -> bool:
+            return (font.getmask(letter).getbbox(), bytes(font.getmask(letter))) == unknown
+
+        return [letter for letter in dict.fromkeys(text) if not letter.isspace() and absent(letter)]
+
+
+@contextmanager
+def _reading(file: str) -> Iterator[None]:
+    """Turn what a damaged font raises, when it is opened or its letters are drawn, to one line."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise AnimateError(
             f"{file} can't be read as a font: give a TTF or OTF file with label.font=FILE"
         ) from error
-    unknown = font.getmask("\U0010fffe").getbbox(), bytes(font.getmask("\U0010fffe"))
-
-    def absent(letter: str) -> bool:
-        return (font.getmask(letter).getbbox(), bytes(font.getmask(letter))) == unknown
-
-    return [letter for letter in dict.fromkeys(text) if not letter.isspace() and absent(letter)]
 
 
 def _size(file: str, text: str, letters: float) -> int:
@@ -147,4 +169,6 @@ def _size(file: str, text: str, letters: float) -> int:
     size = round(letters)
     while -ImageFont.truetype(file, size).getbbox(text, anchor="ls")[1] < letters:
         size += 1
+        if size > TALLEST * letters:
+            raise AnimateError(f"label.text={text!r} has no height in {file}: use another text")
     return size

@@ -1,0 +1,161 @@
+"""Where scenes of a clip begin: at cuts, and where one has faded into another."""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from animate.faces.detect import Face
+
+CUT = 0.16  # of full white: a change of the picture that is no movement
+SAME = 0.7  # how alike the edges of a scene stay in another light; those of two hardly pass 0.6
+DIM = 16  # grey levels by which the noise of the dark is no edge
+FADES = (Fraction(3, 10), Fraction(1, 2), Fraction(4, 5))  # seconds of fades that are looked for
+MIXED = 0.88  # of a picture's edges that two others explain, squared: in fades 0.9 and more
+FACE = 0.08  # of full white: nearly all pairs of people differ by more
+MOMENT = Fraction(3, 25)  # seconds
+CALM = 0.1  # of what a fade has changed: no fade changes less in a moment
+FAINT = 0.2  # of another's edges: a picture with less is nearly black, white or out of focus
+
+
+class Moment(NamedTuple):
+    """A frame as a thumb, and its face as one, where it shows a face."""
+
+    picture: np.ndarray  # (16, 16, 3)
+    face: np.ndarray | None
+
+
+class Scenes:
+    """The scenes of a clip, `rate` frames a second, one frame at a time: for each `cut`, `faded`.
+
+    A fade ends where the picture has become calm, or a moment after it was last a mixture: then
+    people move too much to tell. Slow pans over soft grounds are mixtures, too; their face stays.
+    """
+
+    def __init__(self, rate: Fraction) -> None:
+        self.spans = [span for span in (round(fade * rate) for fade in FADES) if span >= 3]
+        self.moment = max(1, round(MOMENT * rate))
+        self.now = np.zeros((16, 16, 3), int)
+        self.last: np.ndarray | None = None  # of the last frame with a face
+        self.recent: deque[Moment] = deque(maxlen=max(self.spans, default=1))
+        self.is_cut = False
+        self.first: Moment | None = None  # from before a fade, which has not ended yet
+        self.since = 0  # frames since the last mixture
+
+    def cut(self, frame: np.ndarray) -> bool:
+        """Whether a frame shows another scene than the last one with a face did."""
+        self.now = thumb_of(frame)
+        self.is_cut = self.last is not None and differ(self.last, self.now)
+        return self.is_cut
+
+    def faded(self, frame: np.ndarray, face: Face | None) -> bool:
+        """Whether that frame, with its face, is the first after a fade from another scene."""
+        now = Moment(self.now, None if face is None else thumb_of(_inside(frame, face)))
+        first = self._mixed_with()
+        self.since = 0 if first else self.since + 1
+        self.first = self.first or first
+        ended = False
+        if now.face is not None:
+            self.last = now.picture
+            over = self.first is not None and (self.since > self.moment or self._calm())
+            ended = over and not self.is_cut and self._another(now.face)
+            if over or self.is_cut:
+                self._forget()
+        self.recent.append(now)
+        return ended
+
+    def _forget(self) -> None:
+        self.recent.clear()
+        self.first, self.since = None, 0
+
+    def _mixed_with(self) -> Moment | None:
+        """The frame, with a face, of which and of the last one those between are mixtures."""
+        for span in self.spans:
+            if span > len(self.recent):
+                break
+            first = self.recent[-span]
+            if first.face is not None and differ(first.picture, self.now):
+                between = [moment.picture for moment in list(self.recent)[1 - span :]]
+                if _mixtures(first.picture, self.now, between):
+                    return first
+        return None
+
+    def _calm(self) -> bool:
+        if self.first is None or len(self.recent) < self.moment:
+            return False
+        moved = np.abs(self.now - self.recent[-self.moment].picture).mean()
+        return bool(moved < CALM * np.abs(self.now - self.first.picture).mean())
+
+    def _another(self, face: np.ndarray) -> bool:
+        """Whether a face is another than the one before the fade, or in another place."""
+        if self.first is None or self.first.face is None:
+            return False
+        changed = np.abs(face - self.first.face).mean() / 255
+        return bool(changed > FACE and likeness(face, self.first.face) < SAME)
+
+
+def _inside(frame: np.ndarray, face: Face) -> np.ndarray:
+    """What of a frame is in a face's rectangle; at least a pixel."""
+    sides, starts = (face.height, face.width), (face.top, face.left)
+    spans = [
+        slice(low := min(max(0, int(start)), most - 1), max(low + 1, int(start + side)))
+        for start, side, most in zip(starts, sides, frame.shape, strict=False)
+    ]
+    return frame[spans[0], spans[1]]
+
+
+def thumb_of(picture: np.ndarray) -> np.ndarray:
+    """(16, 16, 3) means of a picture, for telling scenes apart."""
+    import cv2
+
+    rows, columns = (max(1, side // 128) for side in picture.shape[:2])
+    small = cv2.resize(picture[::rows, ::columns], (16, 16), interpolation=cv2.INTER_AREA)
+    return small.astype(int)
+
+
+def differ(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two thumbs are of different scenes: most of the picture has changed, by much, and the
+    light rises and falls elsewhere. A flash, lamps and a camera's exposure move no edges."""
+    change = np.abs(one - other).mean(-1) / 255
+    if change.mean() <= CUT and np.median(change) <= CUT / 2:
+        return False
+    return likeness(one, other) < SAME
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """How alike light rises and falls in two thumbs, at most 1: in stops, which exposure leaves
+    alone, or in levels, which haze and reflections do."""
+    light, others = one.mean(-1), other.mean(-1)
+    return max(_alike(np.log(light + DIM), np.log(others + DIM)), _alike(light, others))
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> float:
+    """The cosine of the angle between the edges of two pictures; 0 where one has none."""
+    edges, others = _edges(one), _edges(other)
+    lengths = float(np.linalg.norm(edges) * np.linalg.norm(others))
+    return float(edges @ others) / lengths if lengths else 0.0
+
+
+def _mixtures(one: np.ndarray, other: np.ndarray, between: list[np.ndarray]) -> bool:
+    """Whether each thumb between is one plus the other, both weakened, plus a plain grey: so are
+    those of fades, also through black and white; those of cuts and of what moves are not.
+
+    Where one of the two is nearly plain itself, a scene comes up or goes out, and nothing is told.
+    """
+    ends = np.stack([_edges(thumb.mean(-1)) for thumb in (one, other)], 1)  # (480, 2)
+    lengths = np.linalg.norm(ends, axis=0)
+    if lengths.min() <= FAINT * lengths.max():
+        return False
+    seen = np.stack([_edges(thumb.mean(-1)) for thumb in between], 1)  # (480, T)
+    shares = np.linalg.lstsq(ends, seen, rcond=None)[0].clip(0, 1)
+    rest = np.linalg.norm(seen - ends @ shares, axis=0)
+    whole = np.maximum(np.linalg.norm(seen, axis=0), FAINT * lengths.max())
+    return bool(((rest / whole) ** 2 < 1 - MIXED).all())
+
+
+def _edges(light: np.ndarray) -> np.ndarray:
+    """How light (16, 16) changes down and across: (480,)."""
+    return np.concatenate([np.diff(light, axis=axis).ravel() for axis in (0, 1)])

@@ -1,0 +1,145 @@
+"""Scenes begin at cuts and after fades, not with a flash, lamps, an exposure or a pan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import draw_calm, in_other_scene
+
+from animate.faces.detect import Face
+from animate.faces.scenes import Scenes, differ, thumb_of
+from animate.media.colours import linear, srgb
+
+SIDE, RATE = 128, Fraction(25)
+ONE = draw_calm(60)
+OTHER = [in_other_scene(frame) for frame in draw_calm(90)[30:]]
+Light = Callable[[np.ndarray], np.ndarray]
+
+
+def begun(
+    frames: list[np.ndarray], faces: Callable[[int], bool] = lambda i: True, other: int = 999
+) -> list[int]:
+    """The numbers of the frames that begin a new scene; the face is the other's from `other` on."""
+    scenes, found = Scenes(RATE), []
+    for index, frame in enumerate(frames):
+        cut = scenes.cut(frame)
+        faded = scenes.faded(frame, face(index >= other) if faces(index) else None)
+        if faces(index) and (cut or faded):
+            found.append(index)
+    return found
+
+
+def face(other: bool) -> Face:
+    """The place of the drawn face."""
+    head = 0.7 * SIDE if other else SIDE
+    return Face(
+        SIDE - 0.75 * head, SIDE - 0.84 * head, 0.5 * head, 0.68 * head, 0.9, np.zeros((5, 2))
+    )
+
+
+def lit(frame: np.ndarray, how: Light) -> np.ndarray:
+    return np.rint(srgb(how(linear(frame / 255))) * 255).astype(np.uint8)
+
+
+def blend(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    return np.rint(one * (1 - share) + other * share).astype(np.uint8)
+
+
+LEFT = np.linspace(0, 1, SIDE)[:, None]
+LIGHTS: dict[str, Light] = {
+    "a flash": lambda light: 8 * light,
+    "a flash from the side": lambda light: light * (1 + 9 * LEFT),
+    "lamps that go off": lambda light: light / 10,
+    "warm stage light": lambda light: light * np.array([4, 2, 1]),
+    "haze": lambda light: 0.6 * light + 0.35,
+}
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_a_change_of_light_is_no_cut(light: str) -> None:
+    for start in (0, 7):
+        frames = list(ONE[start : start + 12])
+        for index in (3, 4, 8):
+            frames[index] = lit(frames[index], LIGHTS[light])
+            before = frames[index - 1].astype(int)
+        assert np.abs(before - frames[8]).mean() > 25  # it is a great change
+        assert not begun(frames)
+
+
+@pytest.mark.parametrize("light", [None, *LIGHTS])
+def test_a_cut_is_one_whatever_the_light(light: str | None) -> None:
+    other = [f if light is None else lit(f, LIGHTS[light]) for f in OTHER[:6]]
+    if light != "lamps that go off":  # there this wall is as dark as that ground
+        assert begun([*ONE[:6], *other]) == [6]
+    assert begun([*ONE[:6], *OTHER[:6], *ONE[6:12]]) == [6, 12]
+
+
+def test_a_cut_while_no_face_is_seen_is_one_when_a_face_comes() -> None:
+    black = [np.zeros_like(ONE[0])] * 3
+    assert begun([*ONE[:6], *black, *OTHER[:6]], lambda i: i not in (6, 7, 8, 9)) == [10]
+    assert not begun([*ONE[:6], *black, *ONE[6:12]], lambda i: i not in (6, 7, 8))
+
+
+def fade(length: int, through: int | None = None) -> Iterator[np.ndarray]:
+    """12 frames of one scene, a fade (through a grey level), and 20 of the other."""
+    for index in range(32 + length):
+        share = min(max((index - 11) / (length + 1), 0), 1)
+        if through is None:
+            yield blend(ONE[index], OTHER[index], share)
+        else:
+            scene = ONE if share < 0.5 else OTHER
+            plain = np.full_like(ONE[0], through)
+            yield blend(scene[index], plain, 1 - abs(2 * share - 1))
+
+
+@pytest.mark.parametrize("length", [7, 10, 15, 24])
+def test_a_cross_fade_begins_one_scene_when_it_ends(length: int) -> None:
+    (start,) = begun(list(fade(length)), other=12 + length // 2)
+    assert 12 + length - 1 <= start <= 12 + length + 5
+
+
+@pytest.mark.parametrize("through", [0, 255])
+def test_a_fade_through_black_or_white_begins_one_scene(through: int) -> None:
+    frames = list(fade(15, through))
+    middle = range(18, 22)  # of no face
+    (start,) = begun(frames, lambda i: i not in middle, other=22)
+    assert 22 <= start <= 32
+
+
+def test_a_fade_to_black_or_out_of_it_begins_none() -> None:
+    black = np.zeros_like(ONE[0])
+    shares = [min(1, abs(index - 15) / 12) for index in range(30)]
+    frames = [blend(black, ONE[i], share) for i, share in enumerate(shares)]
+    assert not begun(frames)
+    assert not begun(frames[15:])
+
+
+def wide(seed: int = 0) -> np.ndarray:
+    """A wall of things, 128 by 900 pixels."""
+    import cv2
+
+    noise = np.random.default_rng(seed).integers(0, 256, (4, 28, 3), np.uint8)
+    return cv2.resize(noise, (900, SIDE), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_pan_begins_none(step: int) -> None:
+    wall = wide()
+    frames = []
+    for index, head in enumerate(ONE[:50]):
+        frame = wall[:, step * index : step * index + SIDE].copy()
+        frame[20:110, 30:98] = head[20:110, 30:98]
+        frames.append(frame)
+    assert any(differ(thumb_of(frames[0]), thumb_of(frame)) for frame in frames)
+    assert not begun(frames)
+
+
+def test_at_a_low_rate_fades_are_not_looked_for() -> None:
+    scenes = Scenes(Fraction(1))
+    for frame in ONE[:5]:
+        assert not scenes.cut(frame)
+        assert not scenes.faded(frame, face(False))
+    assert scenes.cut(OTHER[0])
