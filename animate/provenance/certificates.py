@@ -39,13 +39,10 @@ def certificate(
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import NameOID
 
-    suffix = "" if kind == "leaf" else f" ({kind})"
-    room = LONGEST_NAME - len(suffix)  # the suffix is kept: it tells root and intermediate apart
-    common_name = name.encode()[:room].decode("utf-8", "ignore") + suffix
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, name),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            x509.NameAttribute(NameOID.COMMON_NAME, _titled(name, kind)),
         ]
     )
     now = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(minutes=5)
@@ -198,9 +195,9 @@ def made_here(chain: list[x509.Certificate]) -> bool:
         return False
     leaf, middle, root = chain
     name = _common_name(leaf)
-    names = [f"{name} (intermediate)"[:64], f"{name} (root)"[:64]]
+    above = (("intermediate", middle), ("root", root))
     return (
-        [_common_name(middle), _common_name(root)] == names
+        all(_common_name(c) in (_titled(name, k), f"{name} ({k})"[:64]) for k, c in above)  # 0.1.0
         and issued(leaf, middle)
         and issued(middle, root)
         and issued(root, root)
@@ -215,6 +212,13 @@ def rotated(leaf: x509.Certificate, chain: list[x509.Certificate]) -> bool:
         and _common_name(leaf) == _common_name(chain[0])
         and all(c.not_valid_before_utc <= now <= c.not_valid_after_utc for c in chain[1:])
     )
+
+
+def _titled(name: str, kind: str) -> str:
+    """The common name of a certificate; its suffix, which tells the kinds apart, is never cut."""
+    suffix = "" if kind == "leaf" else f" ({kind})"
+    room = LONGEST_NAME - len(suffix)
+    return name.encode()[:room].decode("utf-8", "ignore") + suffix
 
 
 def _numbered(item: x509.Certificate) -> bool:
@@ -245,9 +249,4 @@ def identity_of(pem: str) -> str:
 
 
 def subject(pem: str) -> str:
-    return named(_common_name(read_chain(pem)[0]))
-
-
-def named(text: str) -> str:
-    """A name for people; "unnamed" for a blank one."""
-    return text.strip() or UNNAMED
+    return _common_name(read_chain(pem)[0]).strip() or UNNAMED
