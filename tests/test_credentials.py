@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from animate.provenance.credentials import Signature, beside, judged, read, sett
 from animate.provenance.kinds import is_medium, kind_of
 from animate.verification.describe import describe
 from animate.verification.verify import verify
-from animate.watermark.detection import NOTHING, Detection
 
+pytestmark = pytest.mark.usefixtures("blind")
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 CAPTURE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
 UNKNOWN = "signingCredential.untrusted"
@@ -155,18 +154,6 @@ def stranger(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         patch.setenv("ANIMATE_HOME", str(tmp_path / "elsewhere"))
         keys.init("Somebody Else")
         return keys.signer()
-
-
-@pytest.fixture(autouse=True)
-def blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No mark is looked for: none of these files has one."""
-
-    def detect(frames: Iterable[np.ndarray], *_: Any, **__: Any) -> Detection:
-        for _frame in frames:
-            pass
-        return NOTHING
-
-    monkeypatch.setattr("animate.verification.verify.detect", detect)
 
 
 def picture(path: Path, **options: Any) -> Path:

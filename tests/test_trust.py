@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,8 @@ from animate.provenance.signing_chain import signing_chain
 from animate.publish.sign import sign
 from animate.verification.verify import verify
 from animate.watermark import Claim, Payload
-from animate.watermark.detection import NOTHING, Detection
 
+pytestmark = pytest.mark.usefixtures("blind")
 CLAIM = Claim("animate 0", "model", "a" * 64, "b" * 64, "c" * 64, "2026-01-01T00:00:00Z", "given")
 GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
@@ -80,18 +79,6 @@ def signed_by(signer: Signer, path: Path) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No mark is looked for: none of these files has one."""
-
-    def detect(frames: Iterable[np.ndarray], *_: Any, **__: Any) -> Detection:
-        for _frame in frames:
-            pass
-        return NOTHING
-
-    monkeypatch.setattr("animate.verification.verify.detect", detect)
-
-
 @pytest.fixture
 def people(tmp_path: Path) -> dict[str, Home]:
     names = ("victor", "mallory", "verifier")
@@ -141,10 +128,11 @@ def test_certificates_of_a_shared_authority_do_not_speak_for_each_other(
             assert read(file).key == other.public.id
 
 
+@pytest.mark.parametrize("name", ["Victor", "V" * 60, "\u00e9" * 32])
 def test_rotated_keys_of_a_users_own_root_are_trusted_unseen(
-    tmp_path: Path, people: dict[str, Home]
+    tmp_path: Path, people: dict[str, Home], name: str
 ) -> None:
-    people["verifier"].trusts(people["victor"].half("Victor"))
+    people["verifier"].trusts(people["victor"].half(name))
     with people["victor"]:
         keys.rotate()
     assert people["verifier"].judges(people["victor"].signs(tmp_path / "a.png")) == "trusted"

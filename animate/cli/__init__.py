@@ -15,9 +15,9 @@ from typing import NoReturn
 from animate import __version__
 from animate.cli import streams
 from animate.cli.arguments import Parser
+from animate.cli.warnings import warn
 from animate.errors import AnimateError
 from animate.system.memory import keep_memory
-from animate.system.text import safe
 
 COMMANDS = (
     "run",
@@ -59,21 +59,15 @@ def _run(argv: Sequence[str] | None) -> int:
         _check_current_folder()
         return known.call(known, others)
     except AnimateError as error:
-        _print_error(str(error))
+        warn(str(error))
         return error.exit_code
     except OSError as error:  # raised where no AnimateError names the path
         what = f"{error.filename}: " if error.filename else ""
-        _print_error(
-            f"{what}{error.strerror or error}: check the path, its permissions and the disk"
-        )
+        warn(f"{what}{error.strerror or error}: check the path, its permissions and the disk")
         return 2
     except KeyboardInterrupt:
         print(f"animate: interrupted, {stays}", file=sys.stderr)
         return 130
-
-
-def _print_error(text: str) -> None:
-    print(f"animate: {safe(' '.join(text.split()), 5000)}", file=sys.stderr)
 
 
 def _check_current_folder() -> None:

@@ -1,4 +1,4 @@
-"""Lines on standard error about what is wrong but stops nothing."""
+"""Messages on standard error, one line each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 from animate.system.text import safe
 
 
-def warn(line: str) -> None:
-    print(f"animate: {safe(line)}", file=sys.stderr)
+def warn(text: str) -> None:
+    """Print an error or a warning as one line that can't harm a terminal."""
+    print(f"animate: {safe(' '.join(text.split()), 5000)}", file=sys.stderr)
 
 
 def warn_of_damaged_keys() -> None:

@@ -16,7 +16,7 @@ from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.evaluation.measure import ClipResult, Meter, Record
 from animate.evaluation.report import Report, write
-from animate.inference.compose import fitted
+from animate.inference.pictures import fitted
 from animate.inference.predictor import Predictor
 from animate.inference.session import Session
 from animate.options import Evaluation, Options

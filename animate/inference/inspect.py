@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.inference.compose import SourceFace, dotted, fitted
+from animate.inference.compose import SourceFace
 from animate.inference.driver import Driver
+from animate.inference.pictures import dotted, fitted
 from animate.inference.predictor import Pose, Predictor
 from animate.inference.session import Session
 from animate.media import clips

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from animate.media import files
+from animate.media.formats import format_of
 
 LARGEST_META = 16 << 20  # bytes of a `meta` box that is read: properties, profiles, places
 MOST_BOXES = 100_000  # of one file or one box: more are nonsense
@@ -26,7 +26,7 @@ def coded_in(path: Path) -> tuple[int, int] | None:
     None where the file names none, or holds an ICC profile that goes before: in a PNG cICP does
     (third edition, section 4.3); in AVIF and HEIC the profile (MIAF, ISO/IEC 23000-22, 7.3.6.4).
     """
-    name = files.format_of(path).name
+    name = format_of(path).name
     with path.open("rb") as file:
         if name == "png":
             return _of_png(file)
