@@ -353,6 +353,23 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Live(Group):
+    """A live session; its other settings are in `Options`."""
+
+    prefix = "live."
+
+    size: int = setting(
+        512,
+        "longest side of the picture, pixels; with paste=crop it is the model's",
+        least=128,
+        most=1920,
+    )
+    mirror: bool = setting(False, "move like a mirror image; the photo itself is not mirrored")
+    rate: float = setting(25, "frames a second of a recording, and of a file as camera: at most 60",
+                          least=1, most=60)  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Evaluation(Group):
     """What `animate evaluate` measures; checkpoint, device and precision are in `Options`."""
 
