@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from animate.errors import AnimateError
 from animate.system.settings import Group, setting
@@ -357,6 +357,7 @@ class Live(Group):
     """A live session; its other settings are in `Options`."""
 
     prefix = "live."
+    without: ClassVar = ("clip.", "paste.size", "faces.missing", "label.seconds")  # of `Options`
 
     size: int = setting(
         512,

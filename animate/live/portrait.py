@@ -40,9 +40,9 @@ class Portrait:
             pasting, still = None, predictor.render(faces[0].source, faces[0].own)[0]
         else:
             pixels, boxes = on_canvas(source, size)
-            faces = [replace(face, box=box) for face, box in zip(faces, boxes, strict=True)]
+            placed = [replace(face, box=box) for face, box in zip(faces, boxes, strict=True)]
             source = replace(source, pixels=pixels, boxes=boxes)
-            pasting = paster(predictor, source, faces, replace(options.paste, size=None))
+            pasting = paster(predictor, source, placed, replace(options.paste, size=None))
             still = pixels
         marker = Marker(mark, options.visible_label, *still.shape[:2])
         return cls(predictor, faces, pasting, still, marker)

@@ -16,6 +16,7 @@ import torch
 
 from animate.errors import AnimateError
 from animate.faces import Box
+from animate.inference.advice import foreseen
 from animate.inference.portrait import ingredients
 from animate.inference.session import Session
 from animate.live.head import Head, Sight
@@ -37,7 +38,6 @@ from animate.watermark import LIVE, RECORDED
 
 DEFAULTS, USUAL = Options(), Live()
 PHOTOS = 9  # most photos of a session: each has a key
-UNUSED = ("clip.", "paste.size", "faces.missing", "label.seconds")  # settings without effect
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,14 @@ class LiveSession:
         subject = self.session.subject(self.photos)
         if subject.video is not None:
             raise AnimateError(f"{self.photos[0]} is a video: a live session moves photos")
+        self.made_of = in_background(ingredients, self.photos, [] if clip is None else [clip])
+        announced = in_background(self._announce, subject.photos[0].pixels)
         size = size_of(subject.photos[0], live.size)
         self._portraits = [Portrait.of(predictor, p, options, mark, size) for p in subject.photos]
-        self.size = self._portraits[0].still.shape[:2]  # height and width of all pictures
-        self.made_of = in_background(ingredients, self.photos, [] if clip is None else [clip])
-        self.announced = in_background(self._announce)
+        faces = [face for portrait in self._portraits for face in portrait.faces]
+        self.notes = foreseen(predictor, subject.photos, faces, [], options.retarget)
+        height, width = self._portraits[0].still.shape[:2]
+        self.size = height, width  # of all pictures
         self.number = 0  # of the photo that is shown, from 0
         self.head = Head(predictor, options, Fraction(live.rate).limit_denominator(1001))
         self.head.mirrored = live.mirror
@@ -121,6 +124,8 @@ class LiveSession:
         self.pool = ThreadPoolExecutor(
             predictor.threads, "live", initializer=torch.set_num_threads, initargs=(1,)
         )
+        self._warm_up()
+        announced.result()  # before a picture is shown
         self.workers: list[Future[None]] = []
         for _ in range(predictor.threads):
             self.workers.append(self.pool.submit(self._work))
@@ -183,7 +188,6 @@ class LiveSession:
             a is b for a, b in zip(drawn.made_of, made_of, strict=True)
         )
         picture = drawn.picture if drawn and same else _moved(portrait, sight, how)
-        self.announced.result()
         with self.showing:
             if number < self.latest:
                 return
@@ -195,6 +199,12 @@ class LiveSession:
                 recording.add(picture, given.when)
             self.state = sight.state
             self.screen.put(Shown(marked, given.when, 0.0, sight.state, sight.box))
+
+    def _warm_up(self) -> None:
+        """Render and mark each photo once: a first time takes a tenth of a second longer."""
+        for portrait in self._portraits:
+            own, how = portrait.faces[0].own, self.options.retarget
+            portrait.marker(portrait.moved(own, own, how))
 
     def close(self) -> None:
         """End the workers, and a recording that runs without its file."""
@@ -317,13 +327,13 @@ class LiveSession:
     def _source(self) -> str:
         return SYNTHETIC if self.options.paste.name == "crop" else COMPOSITE
 
-    def _announce(self) -> None:
+    def _announce(self, photo: np.ndarray) -> None:
         given: list[Ingredient] = self.made_of.result()
         announce(
             self.claim,
             self.session.mark(self.claim),
             self.signer,
-            self._portraits[0].still,
+            photo,
             label=self.options.visible_label,
             ingredients=given,
             source=self._source,
@@ -342,7 +352,7 @@ def _check(photos: Sequence[Path], options: Options) -> None:
     if not 1 <= len(photos) <= PHOTOS:
         raise AnimateError(f"{len(photos)} photos: a live session has 1 to {PHOTOS}")
     for name in options.differing():
-        if name.startswith(UNUSED):
+        if name.startswith(Live.without):
             raise AnimateError(f"{name} does nothing in a live session: leave it out")
     if options.retarget.reference not in ("auto", 0):
         raise AnimateError(
