@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import deque
 from typing import Any
 
 
@@ -11,6 +13,8 @@ class Keyboard:
 
     def __init__(self) -> None:
         self.on = sys.stdin is not None and sys.stdin.isatty()
+        self.number = sys.stdin.fileno() if self.on else -1
+        self.typed: deque[str] = deque()
         self.before: Any = None
 
     def __enter__(self) -> Keyboard:
@@ -18,15 +22,15 @@ class Keyboard:
             import termios
             import tty
 
-            self.before = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin)
+            self.before = termios.tcgetattr(self.number)
+            tty.setcbreak(self.number)
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.before is not None and sys.platform != "win32":
             import termios
 
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self.before)
+            termios.tcsetattr(self.number, termios.TCSADRAIN, self.before)
 
     def pressed(self) -> str | None:
         """The next key, if one was pressed."""
@@ -38,5 +42,8 @@ class Keyboard:
             return msvcrt.getwch() if msvcrt.kbhit() else None
         import select
 
-        ready, _, _ = select.select([sys.stdin], [], [], 0)
-        return sys.stdin.read(1) if ready else None
+        if not self.typed and select.select([self.number], [], [], 0)[0]:
+            typed = os.read(self.number, 64).decode("ascii", "ignore")
+            if not (typed[:1] == "\x1b" and typed[1:]):  # an arrow, or the like
+                self.typed.extend(typed)
+        return self.typed.popleft() if self.typed else None

@@ -112,13 +112,15 @@ def _received(address: str) -> Iterator[Taken]:
             if stream is None:
                 raise AnimateError(f"{name} has no video: give another address")
             check_size(Path(name), stream.width, stream.height)
-            live, start = container.duration is None, time.monotonic()
+            live, start, frame = container.duration is None, time.monotonic(), None
             with closing(container.decode(stream)) as frames:
                 for frame in frames:
                     now = time.monotonic()
                     due = now if live or frame.time is None else start + frame.time
                     time.sleep(max(0.0, due - now))
                     yield frame.to_ndarray(format="rgb24"), time.monotonic()
+            if frame is None:
+                raise AnimateError(f"{name} gave no picture that can be decoded: check the address")
     except (av.FFmpegError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise AnimateError(f"{name} can't be read ({why}): check the address") from error

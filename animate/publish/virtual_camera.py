@@ -70,10 +70,11 @@ class _Video4Linux(VirtualCamera):
         try:
             self.container = av.open(str(path), "w", format="v4l2")
             self.stream: Any = self.container.add_stream("rawvideo", rate=rate)
+            self.stream.height, self.stream.width = height, width
+            self.stream.pix_fmt, self.stream.time_base = "yuv420p", 1 / rate
+            self.container.start_encoding()
         except (av.FFmpegError, OSError) as error:
             raise self._trouble(error) from error
-        self.stream.height, self.stream.width = height, width
-        self.stream.pix_fmt, self.stream.time_base = "yuv420p", 1 / rate
 
     def send(self, picture: np.ndarray) -> None:
         import av
