@@ -23,7 +23,8 @@ from animate.live import LiveSession, Shown
 from animate.live.portrait import Portrait
 from animate.live.slot import Slot
 from animate.live.status import Meter
-from animate.media.clips import Reader, open_clip
+from animate.media.clips import open_clip
+from animate.media.reader import Reader
 from animate.media.sound import Microphone
 from animate.models import Model
 from animate.options import Label, Live, Options
