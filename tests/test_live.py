@@ -28,7 +28,7 @@ from animate.media.reader import Reader
 from animate.media.sound import Microphone
 from animate.models import Model
 from animate.options import Label, Live, Options
-from animate.provenance import ledger
+from animate.provenance import keys, ledger
 from animate.verification.verify import verify
 from animate.watermark import LIVE, detect
 
@@ -165,12 +165,18 @@ def test_every_picture_is_labelled_and_marked(begin: Callable[..., LiveSession])
 
 
 def test_a_screen_recording_leads_back_to_the_session(
-    begin: Callable[..., LiveSession], tmp_path: Path
+    begin: Callable[..., LiveSession], own_home: Path, tmp_path: Path
 ) -> None:
+    keys.init("Ada Example")
     session = begin()
     pictures = [show(session, FACES[i % 12]).frame for i in range(25)]
     report = verify(write_clip(tmp_path / "screen.mp4", pictures, "25"))
     assert report.verdict == "marked"
+    assert report.reasons == [
+        "it was shown live, and the pictures were not kept to compare it with"
+    ]
+    assert report.owner is not None
+    assert report.owner.name == "Ada Example"
     assert report.entry is not None
     assert report.claim == session.claim
     assert report.source == "ledger"
@@ -389,6 +395,27 @@ def test_a_recording_that_is_not_stopped_leaves_nothing(
         session.record(folder / "other.mp4")
     session.close()
     assert not list(folder.iterdir())
+
+
+def test_a_recording_that_fails_is_told_and_the_session_goes_on(
+    begin: Callable[..., LiveSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise AnimateError("the disk is full")
+
+    monkeypatch.setattr("animate.publish.video._Ffmpeg.send", full)
+    session = begin()
+    session.record(tmp_path / "out.mp4")
+    assert session.recording is not None
+    result = session.recording.result
+    session.push(FACES[0])
+    session.push(FACES[1], time.monotonic() + 1)
+    while session.recording is not None and not result.done():
+        time.sleep(0.01)
+    with pytest.raises(AnimateError, match="the disk is full"):
+        session.next(20)
+    assert not list(tmp_path.iterdir())
+    assert show(session, FACES[2]).state == "live"
 
 
 def test_recording_refuses_what_can_not_be(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,12 +88,21 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
         for file in files:
             session.record(file, force=arguments.force)
         keyboard = stack.enter_context(Keyboard())
-        with suppress(KeyboardInterrupt):
+        failed: AnimateError | None = None
+        try:
             play(session, camera, screens, Panel(session, keyboard.pressed, terminal.note))
+        except KeyboardInterrupt:
+            pass
+        except AnimateError as error:  # a camera that was unplugged, say: what was recorded stays
+            failed = error
+        if failed is not None and not (session.recording and session.recording.count):
+            raise failed
         done = [session.stop() for _ in files]
         print(_summary(session))
     for published in done:
         print(summary(published))
+    if failed is not None:
+        raise failed
     if session.signer.public.id == _toolkit_id():
         explain_toolkit_key()
     return 0

@@ -142,7 +142,8 @@ class LiveSession:
     def push(self, frame: np.ndarray, when: float | None = None) -> None:
         """Give the camera's newest frame, uint8 (H, W, 3) RGB, taken at `when` (None: now).
 
-        Returns at once. Raises AnimateError for another shape or type.
+        Returns at once, and keeps the frame: don't write into it. Raises AnimateError for another
+        shape or type.
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
             raise AnimateError(
@@ -152,11 +153,13 @@ class LiveSession:
 
     def next(self, timeout: float | None = None) -> Shown | None:
         """The newest picture that was not handed out yet; None after `timeout` seconds, or at the
-        end. Raises what a worker raised."""
+        end. Raises what a worker raised, which ends the session, or a recording, which does not."""
         shown = self.screen.take(timeout)
         for worker in self.workers:
             if worker.done():
                 worker.result()
+        if self.recording is not None and self.recording.result.done():
+            self.stop()
         if shown is None:
             return None
         age = time.monotonic() - shown.when
