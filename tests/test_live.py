@@ -18,9 +18,11 @@ from test_third_model import Globe
 
 from animate import checkpoints, models
 from animate.errors import AnimateError
+from animate.faces import Box, Centre, cut
+from animate.inference.compose import SourcePhoto
 from animate.inference.predictor import Predictor
 from animate.live import LiveSession, Shown
-from animate.live.portrait import Portrait
+from animate.live.portrait import Portrait, on_canvas, size_of
 from animate.live.slot import Slot
 from animate.live.status import Meter
 from animate.media.clips import open_clip
@@ -282,7 +284,35 @@ def test_a_mirrored_camera_moves_the_photo_as_the_other_side_does(
     assert np.abs(turned - show(other_side, last).frame).mean() < 0.1
 
 
+def test_live_pictures_are_those_of_a_run(begin: Callable[..., LiveSession]) -> None:
+    """Before label and mark, in which the runs' claims differ."""
+    session = begin(reference=0, faces="centre", paste="crop", head=1.5)
+    shown = []
+    for face in FACES[:6]:
+        show(session, face)
+        assert session._drawn is not None
+        shown.append(session._drawn.picture.astype(int))
+    predictor, (face_,) = session.session.predictor, session._portraits[0].faces
+    crops = [cut(face, Centre().locate(face), predictor.model.size) for face in FACES[:6]]
+    run = list(predictor.frames(face_.source, crops, None, head=1.5))
+    assert max(np.abs(a - b).max() for a, b in zip(shown, run, strict=True)) <= 1
+    assert np.abs(shown[0] - shown[5]).max() > 10
+
+
 # ---------------------------------------------------------------- photos and settings
+
+
+def test_photos_of_other_shapes_are_fitted_into_the_first() -> None:
+    pixels = np.full((300, 100, 3), 200, np.uint8)
+    tall = SourcePhoto(Path("tall.png"), pixels, [Box(20, 120, 60)], [])
+    assert size_of(tall, 512) == (300, 100)
+    assert size_of(tall, 150) == (150, 50)
+    canvas, (box,) = on_canvas(tall, (150, 200))
+    assert canvas.shape == (150, 200, 3)
+    assert (canvas[:, :75].any(), canvas[:, 75:125].all(), canvas[:, 125:].any()) == (0, 1, 0)
+    assert (box.left, box.top, box.side) == (85, 60, 30)
+    with pytest.raises(AnimateError, match="too long and narrow"):
+        on_canvas(tall, (64, 640))
 
 
 def test_photos_are_chosen_while_it_runs(begin: Callable[..., LiveSession]) -> None:
