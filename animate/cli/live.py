@@ -6,7 +6,6 @@ import argparse
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,12 +77,13 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.live.loop import play
     from animate.publish.virtual_camera import open_device
 
-    terminal, rate = Terminal(), Fraction(live.rate).limit_denominator(1001)
+    terminal = Terminal()
     with LiveSession(photos, options, live, camera.file) as session, ExitStack() as stack:
         for line in session.notes:
             terminal.note(line)
         screens = [
-            stack.enter_context(open_device(place, *session.size, rate)).send for place in devices
+            stack.enter_context(open_device(place, *session.size, session.rate)).send
+            for place in devices
         ]
         for file in files:
             session.record(file, force=arguments.force)
