@@ -16,8 +16,8 @@ from animate.cli import main
 from animate.data import cutting
 from animate.data.cutting import Piece, Wanted
 from animate.data.jobs import Job, jobs_from_csv
+from animate.data.opening import open_clips
 from animate.data.prepare import partition
-from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.faces import Box, Face, TrackedFrame

@@ -126,8 +126,10 @@ def differ(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """How alike light rises and falls in two thumbs, at most 1: in stops, which exposure leaves
-    alone, or in levels, which haze and reflections do."""
+    """Likeness of the edges of two thumbs, at most 1: the larger of two cosines.
+
+    Edges of the logarithm don't change with exposure; edges of the levels don't change with haze.
+    """
     light, others = one.mean(-1), other.mean(-1)
     return max(_alike(np.log(light + DIM), np.log(others + DIM)), _alike(light, others))
 

@@ -71,7 +71,7 @@ def alive(process: int) -> bool:
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Say a failure of the disk in one line."""
+    """Turn an OSError into an AnimateError that says in one line what the disk refused."""
     try:
         yield
     except FileExistsError as error:
