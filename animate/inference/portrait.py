@@ -10,8 +10,9 @@ from typing import Any
 
 from animate.inference.advice import foreseen
 from animate.inference.compose import compose
-from animate.inference.driver import Driver, DriverStats
+from animate.inference.driver import Driver
 from animate.inference.session import Session
+from animate.inference.stats import DriverStats
 from animate.media import clips
 from animate.media.clips import Clip, Sound
 from animate.media.pipes import through_pipes
