@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from animate.errors import AnimateError
+from animate.system.atomic import replacing
 from animate.system.paths import folder
 
 if TYPE_CHECKING:
@@ -306,20 +305,13 @@ def _write(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> No
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    draft = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(".part", f".{path.name}.", path.parent)
-        os.close(handle)
-        save_file(state, draft, metadata)
-        _sort_metadata(Path(draft))
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
+        with replacing(path) as draft:
+            save_file(state, draft, metadata)
+            _sort_metadata(draft)
     except (OSError, SafetensorError) as error:
         raise AnimateError(f"cannot write {path}: {_line(error)}; choose another place") from error
-    finally:
-        if draft is not None:
-            Path(draft).unlink(missing_ok=True)
 
 
 def _sort_metadata(path: Path) -> None:

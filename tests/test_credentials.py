@@ -16,8 +16,9 @@ from PIL import Image, features
 from animate.cli import main
 from animate.errors import AnimateError
 from animate.provenance import findings, identity, keys, tags, xmp
-from animate.provenance.credentials import Signature, beside, judged, read, settings
+from animate.provenance.credentials import Signature, judged, read
 from animate.provenance.kinds import is_medium, kind_of
+from animate.provenance.manifest import beside, settings
 from animate.verification.describe import describe
 from animate.verification.verify import verify
 

@@ -15,7 +15,8 @@ from conftest import ROOT
 from animate.cli import main
 from animate.data import cutting
 from animate.data.cutting import Piece, Wanted
-from animate.data.prepare import Job, jobs_from_csv, partition
+from animate.data.jobs import Job, jobs_from_csv
+from animate.data.prepare import partition
 from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol

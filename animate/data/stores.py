@@ -14,6 +14,7 @@ from torch import Tensor
 from animate.data.folders import Frames, identity_of, stored_clips
 from animate.errors import AnimateError
 from animate.faces import mesh
+from animate.system.atomic import replacing
 
 if TYPE_CHECKING:
     from animate.data.pairs import Augment, Clips
@@ -78,10 +79,11 @@ def decoded(name: str, clip: Iterable[np.ndarray], cache: Path) -> np.ndarray:
     if not stored.exists():
         cache.mkdir(parents=True, exist_ok=True)
         frames = np.stack(list(clip))
-        draft = stored.with_suffix(".part")
-        with draft.open("wb") as file:
+        with (
+            replacing(stored, draft=stored.with_suffix(".part")) as draft,
+            draft.open("wb") as file,
+        ):
             np.save(file, frames)
-        draft.replace(stored)
     return np.load(stored, mmap_mode="r")
 
 

@@ -18,7 +18,7 @@ from animate.media.clips import Clip, Sound
 from animate.media.pipes import through_pipes
 from animate.media.sound import unheard
 from animate.options import Options
-from animate.provenance.credentials import Ingredient
+from animate.provenance.manifest import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import Published, check, publish
 from animate.publish.containers import holds_sound

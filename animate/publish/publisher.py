@@ -15,11 +15,12 @@ import numpy as np
 from animate.errors import AnimateError, VerificationError
 from animate.media import clips
 from animate.media.files import check_place
+from animate.media.reader import Reader
 from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
-from animate.provenance.credentials import Ingredient, Record, beside, definition
 from animate.provenance.fingerprint import Sampler
 from animate.provenance.identity import Signer, toolkit
+from animate.provenance.manifest import Ingredient, Record, beside, definition
 from animate.provenance.xmp import SYNTHETIC
 from animate.publish import containers
 from animate.publish.containers import STILLS, VIDEOS, Still, Video, embeds
@@ -174,7 +175,7 @@ def _decoded(draft: Path, rate: Fraction | None) -> Iterator[np.ndarray]:
     if rate is None:
         yield clips.read_photo(draft)
         return
-    with clips.Reader.open(draft) as reader:
+    with Reader.open(draft) as reader:
         for frame, _, _ in reader.frames():
             yield reader.picture(frame)
 
