@@ -14,9 +14,10 @@ from animate.media import files
 from animate.options import Retarget
 
 if TYPE_CHECKING:
-    from animate.inference.compose import SourceFace, SourcePhoto
+    from animate.inference.compose import SourcePhoto
     from animate.inference.driver import Driver
     from animate.inference.predictor import Predictor
+    from animate.inference.source_face import SourceFace
 
 THE_FACE = "the face in the photo"
 ORDINALS = (

@@ -35,6 +35,10 @@ class Drafts:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove those made so far."""
         for path in self.made:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
