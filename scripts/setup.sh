@@ -54,7 +54,7 @@ done
 python=$(find_python)
 echo "setup: making $venv with $("$python" --version)"
 "$python" -m venv --clear "$venv" || fail "$python can't make a virtual environment: install its venv module (Debian, Ubuntu: python3-venv)"
-with_pip uv || true # else pip does it
+with_pip --quiet uv || true # else pip does it
 install_torch
 echo "setup: installing animate"
 if [ "$kind" = dev ]; then install -e ".[dev]"; else install -e .; fi
