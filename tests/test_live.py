@@ -31,6 +31,7 @@ from animate.media.sound import Microphone
 from animate.models import Model
 from animate.options import Label, Live, Options
 from animate.provenance import keys, ledger
+from animate.publish import publisher
 from animate.verification.verify import verify
 from animate.watermark import LIVE, detect
 
@@ -375,9 +376,20 @@ def test_other_numbers_of_photos_and_odd_frames_are_refused(
 # ---------------------------------------------------------------- recording
 
 
+@pytest.mark.parametrize("tries", [1, 2])
 def test_a_recording_is_verified_and_its_sound_in_step(
-    begin: Callable[..., LiveSession], tmp_path: Path
+    begin: Callable[..., LiveSession], tmp_path: Path, tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Even if its mark was too weak at first: a microphone can't be heard again."""
+    read_back, drafts = publisher._read_back, []
+
+    def read(draft: Path, *given: Any) -> Any:
+        drafts.append(draft)
+        if len(drafts) < tries:
+            raise publisher.MarkLostError("its mark is not found")
+        return read_back(draft, *given)
+
+    monkeypatch.setattr(publisher, "_read_back", read)
     session, out, rate = begin(2), tmp_path / "out.mp4", 16_000
     show(session, FACES[0])
     session.record(out, rate)
@@ -394,7 +406,7 @@ def test_a_recording_is_verified_and_its_sound_in_step(
     assert done.report.verdict == "marked"
     assert done.report.claim is not None
     assert done.report.claim.clip_sha256 == "recorded live"
-    assert done.frames == 40
+    assert (done.frames, len(drafts)) == (40, tries)
     pictures = list(open_clip(out).frames())
     change = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(pictures)]
     seen = (int(np.argmax(change)) + 1) / 25
