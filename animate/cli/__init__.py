@@ -25,6 +25,7 @@ COMMANDS = (
     "motion",
     "inspect",
     "verify",
+    "serve",
     "keys",
     "ledger",
     "prepare",
