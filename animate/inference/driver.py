@@ -374,17 +374,28 @@ def smooth(
     if cutoff is None:
         yield from poses
         return
-    from OneEuroFilter import OneEuroFilter
+    yield from map(Smoother(rate, cutoff, speed), poses)
 
-    filters: list[Callable[[float], float]] = []
-    for pose in poses:
+
+class Smoother:
+    """The filters of `smooth`, one pose at a time."""
+
+    def __init__(self, rate: Fraction, cutoff: float, speed: float) -> None:
+        self.rate, self.cutoff, self.speed = float(rate), cutoff, speed
+        self.filters: list[Callable[[float, float | None], float]] = []
+
+    def __call__(self, pose: Pose, when: float | None = None) -> Pose:
+        """The pose, smoothed; `when` it was seen, seconds, if not 1 / rate after the last."""
+        from OneEuroFilter import OneEuroFilter
+
         numbers = pose.motion.numbers()
-        if pose.scene_start or not filters:
-            filters = [OneEuroFilter(float(rate), cutoff, speed) for _ in numbers]
+        if pose.scene_start or not self.filters:
+            self.filters = [OneEuroFilter(self.rate, self.cutoff, self.speed) for _ in numbers]
         smoothed = [
-            filter_(number) for filter_, number in zip(filters, numbers.tolist(), strict=True)
+            filter_(number, when)
+            for filter_, number in zip(self.filters, numbers.tolist(), strict=True)
         ]
-        yield replace(pose, motion=pose.motion.with_numbers(smoothed))
+        return replace(pose, motion=pose.motion.with_numbers(smoothed))
 
 
 def resample(poses: Iterable[Pose], rate: Fraction, to: Fraction) -> Iterator[Pose]:

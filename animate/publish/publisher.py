@@ -14,7 +14,11 @@ import numpy as np
 from animate.errors import AnimateError, VerificationError
 from animate.media import clips
 from animate.media.files import check_place
+<<<<<<< HEAD
 from animate.media.reader import Reader
+=======
+from animate.media.sound import Microphone
+>>>>>>> d32b1087c996376f8effc31a80844e002510c7a6
 from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
 from animate.provenance.fingerprint import Sampler
@@ -62,20 +66,20 @@ def publish(
     ingredients: Sequence[Ingredient] = (),
     producer: str = "animate",
     source: str = SYNTHETIC,
-    sound: Path | clips.Sound | None = None,
+    sound: Path | clips.Sound | Microphone | None = None,
     force: bool = False,
 ) -> Published:
     """Write frames, uint8 (H, W, 3) RGB of one size, as the marked file `out`, or write nothing.
 
     The suffix chooses the format (`containers`): .mp4 .mov .mkv (H.264), .webm (VP9) and .gif at
-    `rate` frames a second, with the sound of the clip `sound` in step; .png .jpg .webp with
-    rate=None, for exactly one frame. Where a format needs even sides, the last row or column of an
-    odd side is repeated. Frames are labelled and marked before they leave memory. The draft, a
-    hidden file beside `out` that ends in ".part", is signed by `signer` (None: the toolkit's public
-    identity), decoded and verified. Only then does it get its name and its entry in the ledger.
-    If the mark can't be read back, the draft is marked more strongly and encoded again, up to 2.2
-    times the strength. MKV and WebM files get their manifest as a file beside them. Memory doesn't
-    grow with the number of frames.
+    `rate` frames a second, with the sound of the clip, or of the microphone, `sound` in step; .png
+    .jpg .webp with rate=None, for exactly one frame. Where a format needs even sides, the last row
+    or column of an odd side is repeated. Frames are labelled and marked before they leave memory.
+    The draft, a hidden file beside `out` that ends in ".part", is signed by `signer` (None: the
+    toolkit's public identity), decoded and verified. Only then does it get its name and its entry
+    in the ledger. If the mark can't be read back, the draft is marked more strongly and encoded
+    again, up to 2.2 times the strength. MKV and WebM files get their manifest as a file beside
+    them. Memory doesn't grow with the number of frames.
 
     `producer` goes into the GB 45438-2025 label, `source` is the IPTC digital source type,
     `ingredients` are the inputs. Raises AnimateError for user errors (an existing `out` without
@@ -83,12 +87,10 @@ def publish(
     when the draft doesn't carry its mark, claim and signature.
     """
     out, signer = Path(out), signer or toolkit()
-    inputs = [*(i.path for i in ingredients), *([Path(sound)] if sound else [])]
+    heard = [Path(sound)] if sound and not isinstance(sound, Microphone) else []
+    inputs = [*(i.path for i in ingredients), *heard]
     check(out, rate=rate, force=force, claim=claim, inputs=inputs)
-    if mark.payload.content_id != claim.content_id():
-        raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
-    if mark.key != signer.mark_key:
-        raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
+    check_mark(mark, claim, signer)
     ledger.check()
     sweep(out.parent)
     texts = Texts(claim.json(), Aigc.first(producer, _full_id(claim)), source)
@@ -118,6 +120,7 @@ def publish(
                 if louder == LOUDER[-1]:
                     raise
                 unmarked = Unmarked(_decoded(draft, rate), None)  # the label is drawn already
+                sound = draft if isinstance(sound, Microphone) else sound  # which is heard once
                 continue
             _name(draft, scratch, out, force, report, manifest, signer)
             break
@@ -179,6 +182,14 @@ def check(
         raise AnimateError(f"{out} exists: use --force to replace it, or another name")
     if claim and out.is_file() and clips.sha256(out) in (claim.photo_sha256, claim.clip_sha256):
         raise AnimateError(f"{out} is an input of this run: use another output")
+
+
+def check_mark(mark: Mark, claim: Claim, signer: Signer) -> None:
+    """Raise AnimateError where a mark is not of this claim, or of another key than the signer's."""
+    if mark.payload.content_id != claim.content_id():
+        raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
+    if mark.key != signer.mark_key:
+        raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
 
 
 def _full_id(claim: Claim) -> str:

@@ -32,11 +32,16 @@ def trim_heap(frames: Iterable[Item]) -> Iterator[Item]:
     The single heap of `keep_memory` becomes fragmented: a run that follows a face uses 250 MiB at a
     time, but without this held 600 after half a minute and 1,090 after four minutes.
     """
-    trim = _glibc("malloc_trim")
     for number, frame in enumerate(frames, 1):
         yield frame
-        if trim is not None and number % EVERY == 0:
-            trim(0)
+        trim_at(number)
+
+
+def trim_at(number: int) -> None:
+    """What `trim_heap` does after frame `number`, counted from 1."""
+    trim = _glibc("malloc_trim")
+    if trim is not None and number % EVERY == 0:
+        trim(0)
 
 
 def limit_memory(most: int) -> None:
