@@ -14,11 +14,8 @@ import numpy as np
 from animate.errors import AnimateError, VerificationError
 from animate.media import clips
 from animate.media.files import check_place
-<<<<<<< HEAD
 from animate.media.reader import Reader
-=======
 from animate.media.sound import Microphone
->>>>>>> d32b1087c996376f8effc31a80844e002510c7a6
 from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
 from animate.provenance.fingerprint import Sampler

@@ -1,4 +1,4 @@
-"""Encode one marked frame as a picture: a file, or a preview that stays in memory."""
+"""Encode one marked frame as a picture: a file, or a JPEG that stays in memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from animate.errors import AnimateError
 from animate.publish.containers import Still
 from animate.publish.drafts import writing
 from animate.publish.tags import Texts
-from animate.watermark import Embedder, Mark
-from animate.watermark.label import Label, Labeller
 
 
 def encode_still(
@@ -34,13 +32,6 @@ def encode_still(
         file.flush()
         os.fsync(file.fileno())
     return 1
-
-
-def preview(frame: np.ndarray, mark: Mark, label: Label | None) -> bytes:
-    """A frame, uint8 (H, W, 3) RGB, labelled, marked and encoded as a JPEG."""
-    height, width = frame.shape[:2]
-    labelled = Labeller(label, height, width, None)(frame)
-    return as_jpeg(Embedder(mark, height, width)(labelled))
 
 
 def as_jpeg(marked: np.ndarray, quality: int = 90) -> bytes:

@@ -85,6 +85,14 @@ def _limit_without_gpu(device: str) -> None:
         limit_memory(MEMORY["animate"])
 
 
+def as_marked_jpeg(frame: Any, mark: Any, label: Any) -> bytes:
+    """A frame, uint8 (H, W, 3) RGB, labelled, marked and encoded."""
+    from animate.publish.live import Marker
+    from animate.publish.still import as_jpeg
+
+    return as_jpeg(Marker(mark, label, *frame.shape[:2])(frame))
+
+
 def _named(text: str, names: dict[str, str]) -> str:
     """A message that names files as their owner does."""
     for path, name in names.items():
@@ -112,7 +120,6 @@ def _evidence(report: Any, name: str) -> bytes:
     from animate import __version__
     from animate.provenance import keys
     from animate.publish.evidence import drawn
-    from animate.publish.still import preview
     from animate.watermark import Claim, Mark, Payload
 
     claim = Claim.now(
@@ -124,7 +131,7 @@ def _evidence(report: Any, name: str) -> bytes:
         consent="as stated in the file examined",
     )
     key = keys.signer().mark_key
-    return preview(drawn(report, name), Mark(Payload.of(claim, key), key), None)
+    return as_marked_jpeg(drawn(report, name), Mark(Payload.of(claim, key), key), None)
 
 
 # ---------------------------------------------------------------- faces
@@ -169,7 +176,6 @@ def run_job(request: dict[str, Any], say: Say, base: Any) -> tuple[dict[str, Any
     from animate.inference.portrait import portrait
     from animate.inference.session import Session
     from animate.media import clips
-    from animate.publish.still import preview
     from animate.serve.form import changed
     from animate.verification.describe import describe, plain
 
@@ -182,7 +188,7 @@ def run_job(request: dict[str, Any], say: Say, base: Any) -> tuple[dict[str, Any
         [clips.sha256(path) for path in photos], [clips.sha256(path) for path in drivers]
     )
     mark, label = session.mark(claim), options.visible_label
-    reporter = Reporter(say, lambda frame: preview(frame, mark, label), request)
+    reporter = Reporter(say, lambda frame: as_marked_jpeg(frame, mark, label), request)
     done = portrait(photos, drivers, out, options, observer=reporter)
     shown = replace(done.report, path=Path(out.name))
     met = [_named(line, request["names"]) for line in done.met]
