@@ -28,7 +28,7 @@ from animate.media import clips
 from animate.media.sound import Microphone
 from animate.options import Live, Options, Retarget
 from animate.provenance import ledger
-from animate.provenance.credentials import Ingredient
+from animate.provenance.manifest import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import Published, check, publish
 from animate.publish.live import announce

@@ -12,9 +12,9 @@ import numpy as np
 from animate.media import clips
 from animate.options import Label
 from animate.provenance import ledger
-from animate.provenance.credentials import Ingredient, Record, definition
 from animate.provenance.fingerprint import STEP, Fingerprint, thumbnail
 from animate.provenance.identity import Signer
+from animate.provenance.manifest import Ingredient, Record, definition
 from animate.publish.publisher import check_mark
 from animate.publish.sign import sign
 from animate.watermark import Claim, Embedder, Mark
