@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from animate import __version__
@@ -56,6 +56,7 @@ class House:
         self.animator = Worker("animate", overrides)
         self.queue = Queue(serve, folder, self.animator)
         self.ready = False
+        self.sessions = 0  # live ones
         self.error: str | None = None
 
     @property
@@ -128,6 +129,8 @@ def _routes(house: House) -> list[BaseRoute]:
         Route("/api/verify", verify, methods=["POST"]),
     ]
     if house.whole:
+        from animate.serve.live import live
+
         found += [
             Route("/api/settings", settings),
             Route("/api/examples", examples),
@@ -140,6 +143,7 @@ def _routes(house: House) -> list[BaseRoute]:
             Route("/api/animate/{id}/result", result),
             Route("/api/animate/{id}/photos/{number:int}", photo),
             Route("/api/animate/{id}/clip", clip),
+            WebSocketRoute("/api/live", live),
         ]
     return [*found, Mount("/", StaticFiles(directory=PAGE, html=True))]
 
@@ -341,7 +345,8 @@ async def result(request: Request) -> Response:
     if job.out is None:
         raise HTTPException(404, "there is no result yet: ask for the state first")
     media = "image/png" if job.out.suffix == ".png" else "video/mp4"
-    name = f"{Path(job.photos[0].name).stem}-animated{job.out.suffix}"
+    stem = Path(job.photos[0].name).stem if job.photos else "live"
+    name = f"{stem}-animated{job.out.suffix}"
     return FileResponse(job.out, media_type=media, filename=name)
 
 

@@ -113,8 +113,14 @@ class Queue:
 
     def check_room(self) -> None:
         """Raise BusyError where no further job is taken."""
-        if len(self.open) >= self.serve.jobs or len(self.jobs) >= KEPT:
+        if len(self.open) >= self.serve.jobs:
             raise BusyError("there are enough animations in the queue: come again soon", 30)
+        self.check_kept()
+
+    def check_kept(self) -> None:
+        """Raise BusyError where no further files are kept."""
+        if len(self.jobs) >= KEPT:
+            raise BusyError("enough results are kept: delete some, or come again later", 60)
 
     def new_folder(self) -> Path:
         """A folder for a job's files."""

@@ -26,9 +26,7 @@ PREVIEW = 640  # pixels of a preview's longer side
 
 def work(connection: Any, kind: str, settings: Sequence[str]) -> None:
     """Do each task received until the other end closes. `kind` is "look" or "animate"."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    keep_memory()
+    begin()
     tasks = _prepared(kind, settings)
     while True:
         try:
@@ -44,11 +42,18 @@ def work(connection: Any, kind: str, settings: Sequence[str]) -> None:
             result, body = tasks[request["task"]](request, say)
             say({"result": result}, body)
         except AnimateError as error:
-            say({"error": _named(" ".join(str(error).split()), names)})
+            say({"error": named(" ".join(str(error).split()), names)})
         except MemoryError:
             say({"error": "this takes more memory than allowed: use smaller files"})
         except OSError as error:
             say({"error": f"this failed ({error.strerror or error}): try again"})
+
+
+def begin() -> None:
+    """Set this process up: it ends when it is told to, and then removes its drafts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    keep_memory()
 
 
 def _prepared(kind: str, settings: Sequence[str]) -> dict[str, Callable[..., Any]]:
@@ -69,7 +74,7 @@ def _prepared(kind: str, settings: Sequence[str]) -> dict[str, Callable[..., Any
         }
     from animate.inference.session import Session
 
-    _limit_without_gpu(options.compute.device)
+    limit_without_gpu(options.compute.device)
     Session.open(options)  # keeps the model for the runs to come
     return {
         "ready": lambda request, say: ({}, b""),
@@ -77,7 +82,7 @@ def _prepared(kind: str, settings: Sequence[str]) -> dict[str, Callable[..., Any
     }
 
 
-def _limit_without_gpu(device: str) -> None:
+def limit_without_gpu(device: str) -> None:
     """Limit the memory, except where CUDA is used: it takes hundreds of GiB of address space."""
     from animate.system.device import find_device
 
@@ -93,7 +98,7 @@ def as_marked_jpeg(frame: Any, mark: Any, label: Any) -> bytes:
     return as_jpeg(Marker(mark, label, *frame.shape[:2])(frame))
 
 
-def _named(text: str, names: dict[str, str]) -> str:
+def named(text: str, names: dict[str, str]) -> str:
     """A message that names files as their owner does."""
     for path, name in names.items():
         text = text.replace(path, name)
@@ -141,7 +146,7 @@ def find_faces(request: dict[str, Any], options: Any) -> tuple[dict[str, Any], b
     """The size of a photo and the boxes of its faces, from the left; the largest is `chosen`."""
     from animate.faces import Detected, photo_locator
 
-    photo = _photo(Path(request["path"]), request["pixels"])
+    photo = read_within(Path(request["path"]), request["pixels"])
     result: dict[str, Any] = {"width": photo.shape[1], "height": photo.shape[0]}
     locator = photo_locator(options.faces)
     if not isinstance(locator, Detected):
@@ -154,8 +159,9 @@ def find_faces(request: dict[str, Any], options: Any) -> tuple[dict[str, Any], b
     return {**result, "faces": boxes, "chosen": found.index(locator.chosen(found)) + 1}, b""
 
 
-def _photo(path: Path, most: float) -> Any:
+def read_within(path: Path, most: float) -> Any:
     """The photo, uint8 (H, W, 3). Raises AnimateError for more than `most` megapixels."""
+
     from animate.media.photos import read_photo
 
     photo = read_photo(path)  # refuses over 100 megapixels before decoding
@@ -191,7 +197,7 @@ def run_job(request: dict[str, Any], say: Say, base: Any) -> tuple[dict[str, Any
     reporter = Reporter(say, lambda frame: as_marked_jpeg(frame, mark, label), request)
     done = portrait(photos, drivers, out, options, observer=reporter)
     shown = replace(done.report, path=Path(out.name))
-    met = [_named(line, request["names"]) for line in done.met]
+    met = [named(line, request["names"]) for line in done.met]
     return {
         "name": out.name,
         "frames": done.frames,
@@ -208,7 +214,7 @@ def _checked(path: Path, request: dict[str, Any]) -> bool:
 
     kind = files.kind_of(path)
     if kind == files.PICTURE:
-        _photo(path, request["pixels"])
+        read_within(path, request["pixels"])
     if kind != files.CLIP:
         return kind == files.PICTURE
     clip = open_clip(path, truncated="accept")
@@ -228,7 +234,7 @@ class Reporter(Observer):
         self.say, self.encode, self.request = say, encode, request
 
     def note(self, words: str) -> None:
-        self.say({"note": _named(words, self.request["names"])})
+        self.say({"note": named(words, self.request["names"])})
 
     def watch(
         self, items: Iterable[Item], total: int | None = None, unit: str = "frame"

@@ -94,7 +94,7 @@ export async function view(limits) {
     go.textContent = "Sending";
     try {
       const chosen = form.values();
-      if (!grid && which !== null && chosen["faces.which"] === undefined && which !== "largest") chosen["faces.which"] = which;
+      if (!grid && which !== null && chosen["faces.which"] === undefined) chosen["faces.which"] = which;
       jobs.add(await api.animate(photos, clip, chosen), { photos, clip });
       jobs.place.scrollIntoView({ behavior: "smooth", block: "nearest" });
     } catch (error) {

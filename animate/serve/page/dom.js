@@ -7,11 +7,11 @@ export function h(tag, properties = {}, ...children) {
     else if (name in made && typeof value !== "string") made[name] = value;
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
-export const fill = (place, ...children) => place.replaceChildren(...children.flat().filter(Boolean));
+export const fill = (place, ...children) => place.replaceChildren(...children.flat(Infinity).filter(Boolean));
 
 export const many = (count, one, others = `${one}s`) => `${count} ${count === 1 ? one : others}`;
 

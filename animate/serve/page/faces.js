@@ -2,7 +2,7 @@
 import { faces } from "./api.js";
 import { alerts, fill, h, many } from "./dom.js";
 
-// `choose` gets a number counted from the left, or "all".
+// `choose` gets a number counted from the left, or "all"; null for the one that is taken anyway.
 export function photoWithFaces(photo, choose) {
   const image = h("img", { alt: `Your photo, ${photo.name}`, src: URL.createObjectURL(photo) });
   const frame = h("div", { class: "faces" }, image);
@@ -14,12 +14,13 @@ export function photoWithFaces(photo, choose) {
     image.hidden = true;
   });
 
+  let usual = null;
   const mark = (which) => {
     for (const button of frame.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(which === "all" || Number(button.dataset.face) === which));
     }
     buttons.querySelector("button")?.setAttribute("aria-pressed", String(which === "all"));
-    choose(which);
+    choose(which === usual ? null : which);
   };
 
   faces(photo).then((found) => {
@@ -40,7 +41,8 @@ export function photoWithFaces(photo, choose) {
     }
     words.textContent = boxes.length === 1 ? "One face found." : `${many(boxes.length, "face")} found: choose one.`;
     if (boxes.length > 1) fill(buttons, h("button", { type: "button", "aria-pressed": "false", onclick: () => mark("all") }, "All faces"));
-    mark(found.chosen);
+    usual = found.chosen;
+    mark(usual);
   }, (error) => {
     words.textContent = "";
     problem.show(error.message);
