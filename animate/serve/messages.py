@@ -21,6 +21,8 @@ def unpacked(data: bytes) -> tuple[dict[str, Any], bytes]:
     if len(data) < LENGTH.size:
         raise ValueError("a message is too short")
     end = LENGTH.size + LENGTH.unpack_from(data)[0]
+    if end > len(data):
+        raise ValueError("a message is cut off")
     head = json.loads(data[LENGTH.size : end])
     if not isinstance(head, dict):
         raise ValueError("a message without an object")
