@@ -30,7 +30,7 @@ from animate.serve import form
 from animate.serve.app import application
 from animate.serve.live import Line
 from animate.serve.messages import packed, unpacked
-from animate.serve.server import address, chosen_token, listening
+from animate.serve.server import address, chosen_token, listening, private_folder
 from animate.serve.uploads import shown_name
 from animate.verification.verify import verify
 
@@ -148,6 +148,19 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
         port = first.getsockname()[1]
         with pytest.raises(AnimateError, match="use another, or --port 0"):
             listening(Serve(port=port))
+
+
+def test_what_a_killed_server_left_is_deleted_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "animate-serve-left"
+    left.mkdir()
+    (left / "lock").touch()
+    with private_folder() as first, private_folder() as second:
+        assert sorted(tmp_path.iterdir()) == sorted([first, second])
+        assert first.stat().st_mode & 0o777 == 0o700
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("path", ["/", "/main.js", "/api/health", "/api/animate/none", "/none"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from animate.options import Serve
 NEEDED = ("starlette", "uvicorn", "multipart", "websockets")
 CONNECTIONS = 200  # at once; the next ones are told that the server is busy
 WAITING = 64  # connections that wait until the server has loaded
+PREFIX, LOCK = "animate-serve-", "lock"  # names of a server's folder, and of a file in it
 LARGEST_MESSAGE = 32 << 20  # bytes of a WebSocket's message
 
 
@@ -78,9 +82,8 @@ def _serve(
 
     from animate.serve.app import application
 
-    with tempfile.TemporaryDirectory(prefix="animate-serve-", ignore_cleanup_errors=True) as place:
-        private = Path(place)  # of mode 0700
-        kept, tempfile.tempdir = tempfile.tempdir, place  # large uploads are spooled there, too
+    with private_folder() as private:
+        kept, tempfile.tempdir = tempfile.tempdir, str(private)  # for large uploads
         try:
             app = application(serve, private / "files", token, overrides)
             config = uvicorn.Config(
@@ -98,3 +101,30 @@ def _serve(
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             tempfile.tempdir = kept
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder (0700) for all files of this server, deleted at the end.
+
+    First deletes those that servers left behind which were killed: nobody holds their lock.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if left.lstat().st_uid == os.getuid() and not left.is_symlink():
+                with (left / LOCK).open("rb") as file:
+                    _lock(file.fileno())
+                    shutil.rmtree(left)
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as place,
+        (Path(place) / LOCK).open("wb") as file,
+    ):
+        _lock(file.fileno())
+        yield Path(place)
+
+
+def _lock(number: int) -> None:
+    """Take a file's lock. Raises OSError where another process holds it."""
+    import fcntl
+
+    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
