@@ -370,8 +370,9 @@ class Live(Group):
         most=1920,
     )
     mirror: bool = setting(False, "move like a mirror image; the photo itself is not mirrored")
-    rate: float = setting(25, "frames a second of a recording, and of a file as camera: at most 60",
-                          least=1, most=60)  # fmt: skip
+    rate: float = setting(
+        25, "frames a second of a recording or a virtual camera", least=1, most=60
+    )
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,20 @@ from test_third_model import Globe
 
 from animate import checkpoints, models
 from animate.errors import AnimateError
+from animate.faces import Box, Centre, cut
+from animate.inference.compose import SourcePhoto
 from animate.inference.predictor import Predictor
 from animate.live import LiveSession, Shown
-from animate.live.portrait import Portrait
+from animate.live.portrait import Portrait, on_canvas, size_of
 from animate.live.slot import Slot
 from animate.live.status import Meter
-from animate.media.clips import Reader, open_clip
+from animate.media.clips import open_clip
+from animate.media.reader import Reader
 from animate.media.sound import Microphone
 from animate.models import Model
 from animate.options import Label, Live, Options
-from animate.provenance import ledger
+from animate.provenance import keys, ledger
+from animate.publish import publisher
 from animate.verification.verify import verify
 from animate.watermark import LIVE, detect
 
@@ -164,12 +168,18 @@ def test_every_picture_is_labelled_and_marked(begin: Callable[..., LiveSession])
 
 
 def test_a_screen_recording_leads_back_to_the_session(
-    begin: Callable[..., LiveSession], tmp_path: Path
+    begin: Callable[..., LiveSession], own_home: Path, tmp_path: Path
 ) -> None:
+    keys.init("Ada Example")
     session = begin()
     pictures = [show(session, FACES[i % 12]).frame for i in range(25)]
     report = verify(write_clip(tmp_path / "screen.mp4", pictures, "25"))
     assert report.verdict == "marked"
+    assert report.reasons == [
+        "it was shown live, and the pictures were not kept to compare it with"
+    ]
+    assert report.owner is not None
+    assert report.owner.name == "Ada Example"
     assert report.entry is not None
     assert report.claim == session.claim
     assert report.source == "ledger"
@@ -275,7 +285,35 @@ def test_a_mirrored_camera_moves_the_photo_as_the_other_side_does(
     assert np.abs(turned - show(other_side, last).frame).mean() < 0.1
 
 
+def test_live_pictures_are_those_of_a_run(begin: Callable[..., LiveSession]) -> None:
+    """Before label and mark, in which the runs' claims differ."""
+    session = begin(reference=0, faces="centre", paste="crop", head=1.5)
+    shown = []
+    for face in FACES[:6]:
+        show(session, face)
+        assert session._drawn is not None
+        shown.append(session._drawn.picture.astype(int))
+    predictor, (face_,) = session.session.predictor, session._portraits[0].faces
+    crops = [cut(face, Centre().locate(face), predictor.model.size) for face in FACES[:6]]
+    run = list(predictor.frames(face_.source, crops, None, head=1.5))
+    assert max(np.abs(a - b).max() for a, b in zip(shown, run, strict=True)) <= 1
+    assert np.abs(shown[0] - shown[5]).max() > 10
+
+
 # ---------------------------------------------------------------- photos and settings
+
+
+def test_photos_of_other_shapes_are_fitted_into_the_first() -> None:
+    pixels = np.full((300, 100, 3), 200, np.uint8)
+    tall = SourcePhoto(Path("tall.png"), pixels, [Box(20, 120, 60)], [])
+    assert size_of(tall, 512) == (300, 100)
+    assert size_of(tall, 150) == (150, 50)
+    canvas, (box,) = on_canvas(tall, (150, 200))
+    assert canvas.shape == (150, 200, 3)
+    assert (canvas[:, :75].any(), canvas[:, 75:125].all(), canvas[:, 125:].any()) == (0, 1, 0)
+    assert (box.left, box.top, box.side) == (85, 60, 30)
+    with pytest.raises(AnimateError, match="too long and narrow"):
+        on_canvas(tall, (64, 640))
 
 
 def test_photos_are_chosen_while_it_runs(begin: Callable[..., LiveSession]) -> None:
@@ -338,9 +376,20 @@ def test_other_numbers_of_photos_and_odd_frames_are_refused(
 # ---------------------------------------------------------------- recording
 
 
+@pytest.mark.parametrize("tries", [1, 2])
 def test_a_recording_is_verified_and_its_sound_in_step(
-    begin: Callable[..., LiveSession], tmp_path: Path
+    begin: Callable[..., LiveSession], tmp_path: Path, tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Even if its mark was too weak at first: a microphone can't be heard again."""
+    read_back, drafts = publisher._read_back, []
+
+    def read(draft: Path, *given: Any) -> Any:
+        drafts.append(draft)
+        if len(drafts) < tries:
+            raise publisher.MarkLostError("its mark is not found")
+        return read_back(draft, *given)
+
+    monkeypatch.setattr(publisher, "_read_back", read)
     session, out, rate = begin(2), tmp_path / "out.mp4", 16_000
     show(session, FACES[0])
     session.record(out, rate)
@@ -357,7 +406,7 @@ def test_a_recording_is_verified_and_its_sound_in_step(
     assert done.report.verdict == "marked"
     assert done.report.claim is not None
     assert done.report.claim.clip_sha256 == "recorded live"
-    assert done.frames == 40
+    assert (done.frames, len(drafts)) == (40, tries)
     pictures = list(open_clip(out).frames())
     change = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(pictures)]
     seen = (int(np.argmax(change)) + 1) / 25
@@ -388,6 +437,27 @@ def test_a_recording_that_is_not_stopped_leaves_nothing(
         session.record(folder / "other.mp4")
     session.close()
     assert not list(folder.iterdir())
+
+
+def test_a_recording_that_fails_is_told_and_the_session_goes_on(
+    begin: Callable[..., LiveSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise AnimateError("the disk is full")
+
+    monkeypatch.setattr("animate.publish.video._Ffmpeg.send", full)
+    session = begin()
+    session.record(tmp_path / "out.mp4")
+    assert session.recording is not None
+    result = session.recording.result
+    session.push(FACES[0])
+    session.push(FACES[1], time.monotonic() + 1)
+    while session.recording is not None and not result.done():
+        time.sleep(0.01)
+    with pytest.raises(AnimateError, match="the disk is full"):
+        session.next(20)
+    assert not list(tmp_path.iterdir())
+    assert show(session, FACES[2]).state == "live"
 
 
 def test_recording_refuses_what_can_not_be(

@@ -28,9 +28,10 @@ from animate.errors import AnimateError
 from animate.live import Shown
 from animate.media import cameras
 from animate.media.cameras import find_camera
+from animate.media.clips import sha256
 from animate.options import Live
+from animate.provenance.credentials import read
 from animate.publish.virtual_camera import check_device, open_device
-from animate.verification.verify import verify
 
 FACES = draw_calm(10, 160)
 
@@ -197,10 +198,10 @@ def test_a_file_as_camera_is_recorded(
     assert second.startswith(f"{out}: ")
     assert "verified: marked" in second
     assert "the face is seen" in said.err
-    report = verify(out)
-    assert report.claim is not None
-    assert report.claim.clip_sha256 != "recorded live"  # the file's own hash
-    assert report.signature.ingredients == ("photo 1", "photo 2", "driving video")
+    found = read(out)
+    assert found.record is not None
+    assert found.record.claim.clip_sha256 == sha256(clip)
+    assert found.ingredients == ("photo 1", "photo 2", "driving video")
     assert main([*given, "--to", str(out)]) == 2
     assert "use --force" in capsys.readouterr().err
 
@@ -237,6 +238,29 @@ def test_mistakes_are_one_line(
     assert words in said
     assert said.count("\n") == 1
     assert sorted(photos[0].parent.iterdir()) == files
+
+
+def test_what_was_recorded_stays_when_the_camera_is_unplugged(
+    photos: list[Path],  # noqa: F811
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def unplugged(path: Path) -> Iterator[tuple[np.ndarray, float]]:
+        for frame in FACES[:3]:
+            yield frame, time.monotonic()
+            time.sleep(0.2)
+        raise AnimateError("camera 0 gives no more frames")
+
+    monkeypatch.setattr("animate.media.cameras._played", unplugged)
+    checkpoint = f"motion.checkpoint={photos[0].with_name('globe.safetensors')}"
+    given = [str(photos[0]), checkpoint, "motion.name=null", "--camera", str(clip)]
+    assert main(["live", *given, "--to", str(tmp_path / "out.mp4")]) == 2
+    said = capsys.readouterr()
+    assert "verified: marked" in said.out
+    assert "no more frames" in said.err
+    assert (tmp_path / "out.mp4").exists()
 
 
 class Session:

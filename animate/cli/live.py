@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from fractions import Fraction
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,22 +77,32 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.live.loop import play
     from animate.publish.virtual_camera import open_device
 
-    terminal, rate = Terminal(), Fraction(live.rate).limit_denominator(1001)
+    terminal = Terminal()
     with LiveSession(photos, options, live, camera.file) as session, ExitStack() as stack:
         for line in session.notes:
             terminal.note(line)
         screens = [
-            stack.enter_context(open_device(place, *session.size, rate)).send for place in devices
+            stack.enter_context(open_device(place, *session.size, session.rate)).send
+            for place in devices
         ]
         for file in files:
             session.record(file, force=arguments.force)
         keyboard = stack.enter_context(Keyboard())
-        with suppress(KeyboardInterrupt):
+        failed: AnimateError | None = None
+        try:
             play(session, camera, screens, Panel(session, keyboard.pressed, terminal.note))
+        except KeyboardInterrupt:
+            pass
+        except AnimateError as error:  # a camera that was unplugged, say: what was recorded stays
+            failed = error
+        if failed is not None and not (session.recording and session.recording.count):
+            raise failed
         done = [session.stop() for _ in files]
         print(_summary(session))
     for published in done:
         print(summary(published))
+    if failed is not None:
+        raise failed
     if session.signer.public.id == _toolkit_id():
         explain_toolkit_key()
     return 0

@@ -12,8 +12,8 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces import Box, TrackedFrame, camera_locator, cut
 from animate.inference.doubt import DOUBTFUL, LOST
-from animate.inference.driver import Smoother
 from animate.inference.predictor import Pose, Predictor
+from animate.inference.smoothing import Smoother
 from animate.models.contract import Motion
 from animate.options import Options
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from fractions import Fraction
 from queue import Full, Queue
@@ -11,12 +11,12 @@ from queue import Full, Queue
 import numpy as np
 
 from animate.errors import AnimateError
+from animate.live.statement import Write
 from animate.media.sound import Microphone
 from animate.publish import Published
 from animate.system.parallel import in_background
 
 AHEAD = 2.0  # seconds of pictures that may wait to be written
-Write = Callable[[Iterator[np.ndarray], "Microphone | None"], Published]
 
 
 class Recording:

@@ -17,26 +17,20 @@ import torch
 from animate.errors import AnimateError
 from animate.faces import Box
 from animate.inference.advice import foreseen
-from animate.inference.portrait import ingredients
 from animate.inference.session import Session
 from animate.live.head import Head, Sight
 from animate.live.portrait import Portrait, size_of
 from animate.live.recording import Recording
 from animate.live.slot import Slot
+from animate.live.statement import Statement
 from animate.live.status import Meter, Status
-from animate.media import clips
-from animate.media.sound import Microphone
 from animate.options import Live, Options, Retarget
-from animate.provenance import ledger
-from animate.provenance.manifest import Ingredient
-from animate.provenance.xmp import COMPOSITE, SYNTHETIC
-from animate.publish import Published, check, publish
-from animate.publish.live import announce
-from animate.system.memory import trim_at
-from animate.system.parallel import SINGLE_THREADED, in_background
-from animate.watermark import LIVE, RECORDED
+from animate.publish import Published
+from animate.system.memory import trim
+from animate.system.parallel import SINGLE_THREADED
 
 DEFAULTS, USUAL = Options(), Live()
+TRIM = 10.0  # seconds from one return of free memory to the next (`system.memory`)
 PHOTOS = 9  # most photos of a session: each has a key
 
 
@@ -91,21 +85,16 @@ class LiveSession:
         """
         self.photos = [Path(photo) for photo in photos]
         _check(self.photos, options)
-        ledger.check()
-        self.session = Session.open(options)
-        self.options, self.live = options, live
-        predictor = self.session.predictor
+        self.options, self.session = options, Session.open(options)
+        self.rate = Fraction(live.rate).limit_denominator(1001)
+        self.signer, predictor = self.session.signer, self.session.predictor
         predictor.check(options.retarget)
-        self.signer = self.session.signer
-        self.hashes = [clips.sha256(photo) for photo in self.photos]
-        self.driven_by = None if clip is None else clips.sha256(clip)
-        self.claim = self.session.claim(self.hashes, [LIVE])
-        mark = self.session.mark(self.claim)
         subject = self.session.subject(self.photos)
         if subject.video is not None:
             raise AnimateError(f"{self.photos[0]} is a video: a live session moves photos")
-        self.made_of = in_background(ingredients, self.photos, [] if clip is None else [clip])
-        announced = in_background(self._announce, subject.photos[0].pixels)
+        self.statement = Statement(self.session, self.photos, clip)
+        self.claim, mark = self.statement.claim, self.statement.mark
+        announced = self.statement.announced(subject.photos[0].pixels)
         size = size_of(subject.photos[0], live.size)
         self._portraits = [Portrait.of(predictor, p, options, mark, size) for p in subject.photos]
         faces = [face for portrait in self._portraits for face in portrait.faces]
@@ -113,10 +102,11 @@ class LiveSession:
         height, width = self._portraits[0].still.shape[:2]
         self.size = height, width  # of all pictures
         self.number = 0  # of the photo that is shown, from 0
-        self.head = Head(predictor, options, Fraction(live.rate).limit_denominator(1001))
+        self.head = Head(predictor, options, self.rate)
         self.head.mirrored = live.mirror
         self.camera, self.screen = Slot[_Camera](), Slot[Shown]()
         self.meter, self.state = Meter(), "lost"
+        self.trimmed = time.monotonic()
         self.following, self.showing = Lock(), Lock()  # frames in order; pictures in order
         self.seen = self.latest = 0  # numbers of the frame seen last, and of the one shown last
         self._drawn: _Drawn | None = None
@@ -142,7 +132,8 @@ class LiveSession:
     def push(self, frame: np.ndarray, when: float | None = None) -> None:
         """Give the camera's newest frame, uint8 (H, W, 3) RGB, taken at `when` (None: now).
 
-        Returns at once. Raises AnimateError for another shape or type.
+        Returns at once, and keeps the frame: don't write into it. Raises AnimateError for another
+        shape or type.
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
             raise AnimateError(
@@ -152,17 +143,21 @@ class LiveSession:
 
     def next(self, timeout: float | None = None) -> Shown | None:
         """The newest picture that was not handed out yet; None after `timeout` seconds, or at the
-        end. Raises what a worker raised."""
+        end. Raises what a worker raised, which ends the session, or a recording, which does not."""
         shown = self.screen.take(timeout)
         for worker in self.workers:
             if worker.done():
                 worker.result()
+        if self.recording is not None and self.recording.result.done():
+            self.stop()
         if shown is None:
             return None
-        age = time.monotonic() - shown.when
-        self.meter.count(age)
-        trim_at(self.meter.shown)
-        return replace(shown, age=age)
+        now = time.monotonic()
+        self.meter.count(now - shown.when)
+        if now > self.trimmed + TRIM:
+            self.trimmed = now
+            trim()
+        return replace(shown, age=now - shown.when)
 
     def _work(self) -> None:
         with SINGLE_THREADED:
@@ -279,29 +274,10 @@ class LiveSession:
 
         Raises AnimateError where `out` can't be written, or something is recorded already.
         """
-        out, rate = Path(out), Fraction(self.live.rate).limit_denominator(1001)
         if self.recording is not None:
             raise AnimateError("a recording runs already: stop it first")
-        check(out, rate=rate, force=force, inputs=self.photos)
-        claim = self.session.claim(self.hashes, [self.driven_by or RECORDED])
-
-        def write(frames: Any, sound: Microphone | None) -> Published:
-            return publish(
-                out,
-                frames,
-                mark=self.session.mark(claim),
-                claim=claim,
-                rate=rate,
-                signer=self.signer,
-                label=self.options.visible_label,
-                ingredients=self.made_of.result(),
-                producer=self.options.statement.producer,
-                source=self._source,
-                sound=sound,
-                force=force,
-            )
-
-        self.recording = Recording(write, rate, sound_rate)
+        write = self.statement.writer(Path(out), self.rate, force)
+        self.recording = Recording(write, self.rate, sound_rate)
 
     def hear(self, samples: np.ndarray, when: float | None = None) -> None:
         """Give the microphone's newest samples, float32 or int16, (n,) or (n, channels); the first
@@ -322,22 +298,6 @@ class LiveSession:
         if recording is None:
             raise AnimateError("nothing is being recorded: begin with `record`")
         return recording.stop()
-
-    @property
-    def _source(self) -> str:
-        return SYNTHETIC if self.options.paste.name == "crop" else COMPOSITE
-
-    def _announce(self, photo: np.ndarray) -> None:
-        given: list[Ingredient] = self.made_of.result()
-        announce(
-            self.claim,
-            self.session.mark(self.claim),
-            self.signer,
-            photo,
-            label=self.options.visible_label,
-            ingredients=given,
-            source=self._source,
-        )
 
 
 def _moved(portrait: Portrait, sight: Sight, how: Retarget) -> np.ndarray:

@@ -104,7 +104,7 @@ def _received(address: str) -> Iterator[Taken]:
     import av
 
     name = _without_password(address)
-    options = {"fflags": "nobuffer", "flags": "low_delay", "rtsp_transport": "tcp",
+    options = {"flags": "low_delay", "rtsp_transport": "tcp",
                "format_whitelist": STREAMS, "protocol_whitelist": PROTOCOLS}  # fmt: skip
     try:
         with av.open(address, options=options, timeout=WAIT) as container:

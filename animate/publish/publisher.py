@@ -90,12 +90,11 @@ def publish(
     """Write frames, uint8 (H, W, 3) RGB of one size, as the marked file `out`, or write nothing.
 
     The suffix chooses the format (`containers`): .mp4 .mov .mkv (H.264), .webm (VP9) and .gif at
-    `rate` frames a second, with the sound of the clip, or of the microphone, `sound` in step; .png
-    .jpg .webp with rate=None, for exactly one frame. Where a format needs even sides, the last row
-    or column of an odd side is repeated. Frames are labelled and marked before they leave memory.
-    The draft, a hidden file beside `out` that ends in ".part", is signed by `signer` (None: the
-    toolkit's public identity), decoded and verified. Only then does it get its name and its entry
-    in the ledger.
+    `rate` frames a second, with the sound of the clip `sound` in step; .png .jpg .webp with
+    rate=None, for exactly one frame. Where a format needs even sides, the last row or column of an
+    odd side is repeated. Frames are labelled and marked before they leave memory. The draft, a
+    hidden file beside `out` that ends in ".part", is signed by `signer` (None: the toolkit's public
+    identity), decoded and verified. Only then does it get its name and its entry in the ledger.
     If the mark can't be read back, the file is made again by the next of ATTEMPTS: of the frames,
     if they pack well enough to be kept on disk meanwhile, else of the draft's. MKV and WebM files
     get their manifest as a file beside them. Memory doesn't grow with the number of frames.
@@ -118,7 +117,6 @@ def publish(
     even = isinstance(kind, Video) and kind.even
     label_record = None if label is None else asdict(label)
     with Drafts(out) as drafts, Spool(out) as spool:
-        heard_once = isinstance(sound, Microphone)
         unmarked = Unmarked(spool.keep(frames), label)
         for attempt in ATTEMPTS:
             draft, sampler = drafts.new(), Sampler(float(rate or 1))
@@ -141,9 +139,9 @@ def publish(
             except MarkLostError:
                 if attempt == [a for a in ATTEMPTS if a.contrast == 1 or spool.is_whole][-1]:
                     raise  # the label in a draft's frames would lose contrast, too
-                if heard_once:
-                    sound = draft
-                elif spool.is_whole:
+                if isinstance(sound, Microphone):
+                    sound = draft  # what it heard is there alone
+                elif spool.is_whole and sound not in drafts.made:
                     drafts.remove()
                 if spool.is_whole:
                     unmarked = Unmarked(spool.frames(), label)

@@ -34,14 +34,15 @@ def trim_heap(frames: Iterable[Item]) -> Iterator[Item]:
     """
     for number, frame in enumerate(frames, 1):
         yield frame
-        trim_at(number)
+        if number % EVERY == 0:
+            trim()
 
 
-def trim_at(number: int) -> None:
-    """What `trim_heap` does after frame `number`, counted from 1."""
-    trim = _glibc("malloc_trim")
-    if trim is not None and number % EVERY == 0:
-        trim(0)
+def trim() -> None:
+    """Return free pages of the heap to the kernel, with glibc."""
+    malloc_trim = _glibc("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def limit_memory(most: int) -> None:
