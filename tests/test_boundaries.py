@@ -22,6 +22,7 @@ LAYERS = [
     {"publish"},
     {"inference", "data"},
     {"training", "evaluation", "live"},
+    {"serve"},
     {"cli"},
 ]
 ENTRIES = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}

@@ -26,6 +26,7 @@ COMMANDS = (
     "motion",
     "inspect",
     "verify",
+    "serve",
     "keys",
     "ledger",
     "prepare",

@@ -1,4 +1,4 @@
-"""Tune glibc's allocator."""
+"""Tune glibc's allocator, and limit the memory of a process."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def trim() -> None:
     malloc_trim = _glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def limit_memory(most: int) -> None:
+    """Limit this process to `most` bytes of address space; does nothing but on Linux."""
+    if sys.platform == "linux":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _glibc(name: str) -> Any:
