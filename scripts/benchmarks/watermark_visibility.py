@@ -1,7 +1,6 @@
 """Measure how visible the mark is, as colour differences that an eye would see as patches.
 
     python scripts/benchmarks/watermark_visibility.py PHOTO... [--sizes 256 512 1024 2048]
-        [--pictures FOLDER]
 
 Needs `pip install scikit-image`. Each photo is resized to every size that enlarges it at most 1.6
 times, every third photo also in grey, and marked in memory as `animate` publishes it with
@@ -44,7 +43,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024, 2048])
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="save marked ones here")
     arguments = parser.parse_args()
     groups: dict[str, list[tuple[float, ...]]] = {}
     for number, path in enumerate(arguments.photos):
@@ -58,10 +56,6 @@ def main() -> None:
             groups.setdefault(group, []).append(values)
             numbers = ", ".join(f"{c} {v:.2f}" for c, v in zip(COLUMNS, values, strict=True))
             print(f"{path.name}, {group}: {numbers}", flush=True)
-            if arguments.pictures is not None:
-                arguments.pictures.mkdir(parents=True, exist_ok=True)
-                name = f"{path.stem}_{group.replace(', ', '_')}.png"
-                Image.fromarray(marked).save(arguments.pictures / name)
     print_table(groups)
 
 
