@@ -72,7 +72,7 @@ SPANS = 64  # most spans with a mean of their own; longer clips have longer span
 SEARCHED = 7  # stretches searched at every place: the whole, halves, quarters
 TESTS = 5  # tests that share THRESHOLD
 UNREAD = 8  # stop after so many looks with a mark but without a readable body
-STARTS = 8  # places of the coarse search that the fine search starts from
+STARTS = 6  # places of the coarse search that the fine search starts from
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,9 @@ def _loudness(mark: Mark, host: Host, size: tuple[int, ...]) -> tuple[float, flo
     marked = host.cells + strength * change
     limits = version.limits
     far = limits.of(short, colourfulness(host.cells)) / difference(host.cells, marked, GRID / 40)
-    close = limits.close / difference(host.cells, marked, min(GRID / 40, CLOSE * GRID / short))
+    sigma = min(GRID / 40, CLOSE * GRID / short)
+    close = limits.close * min(max(HUGE / short, 1.0), 1.5)
+    close /= difference(host.cells, marked, sigma)
     luma, chroma = share * strength**2, (1 - share) * strength**2
     chroma *= min(min(far, close) * mark.strength / DEFAULT, 1.0) ** 2
     luma = min(strength**2 - chroma, (version.luma_most * mark.strength) ** 2)

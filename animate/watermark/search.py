@@ -109,7 +109,7 @@ class Start:
 def coarse(
     flats: Sequence[np.ndarray], count: int, versions: Sequence[MarkVersion] = (LATEST,)
 ) -> list[list[list[Start]]]:
-    """Each version's `count` likeliest starts, for upright pictures and for those on side or head.
+    """Each version's share of the `count` likeliest starts: upright, then on its side or head.
 
     `flats` are flattened pictures (3, h, w). Tries all scales and angles; takes the best shift for
     each picture, quarter turn, weighing and mirror image. Sets all waves to equal strength, a cheap
@@ -138,10 +138,15 @@ def coarse(
                 shift[number, pose] = match.argmax(1)
                 score[number, pose] = match.max(1)
     ends = np.cumsum([some.shape[0] * some.shape[1] for some in pilots])[:-1]
-    return [
+    found = [
         _likeliest(*parts, poses, count)
         for parts in zip(np.split(score, ends, -1), np.split(shift, ends, -1), strict=True)
     ]
+    for each in zip(*found, strict=True):  # upright, turned
+        least = sorted(start.statistic for starts in each for start in starts)[-count]
+        for starts in each:
+            starts[:] = [start for start in starts if start.statistic >= least]
+    return found
 
 
 def _likeliest(
