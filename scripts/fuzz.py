@@ -33,8 +33,9 @@ from animate.inference.templates import read_template
 from animate.options import Label
 from animate.provenance import halves, keys, tags, xmp
 from animate.provenance.aigc import Aigc
-from animate.provenance.credentials import Record, read_alone
+from animate.provenance.credentials import read_alone
 from animate.provenance.fingerprint import Fingerprint
+from animate.provenance.manifest import Record
 from animate.publish import publish
 from animate.verification.verify import verify
 from animate.watermark import TOOLKIT_KEY, Claim, Mark, Payload

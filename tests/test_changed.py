@@ -10,8 +10,8 @@ from PIL import Image
 from test_verification import convert, published
 
 from animate.provenance import keys
-from animate.provenance.credentials import beside
 from animate.provenance.fingerprint import Fingerprint, matches
+from animate.provenance.manifest import beside
 from animate.verification.describe import describe, plain
 from animate.verification.verify import frames_of, verify
 

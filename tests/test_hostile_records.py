@@ -18,8 +18,9 @@ import pytest
 
 from animate.errors import AnimateError
 from animate.provenance import findings
-from animate.provenance.credentials import Record, Signature
+from animate.provenance.credentials import Signature
 from animate.provenance.fingerprint import KEPT, Fingerprint, matches
+from animate.provenance.manifest import Record
 from animate.provenance.tags import Tags
 from animate.system.text import quoted
 from animate.verification.describe import describe, plain

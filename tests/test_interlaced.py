@@ -13,8 +13,8 @@ from test_colours import FLAT, PRORES, film, off, shown, to
 
 from animate.data.folders import as_stored
 from animate.media import clips
-from animate.media.clips import Reader
 from animate.media.interlaced import deinterlaced
+from animate.media.reader import Reader
 
 COUNT, HEIGHT, WIDTH, STEP = 8, 96, 160, 6
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from animate.media import clips
 from animate.provenance import keys
-from animate.provenance.credentials import Ingredient, beside
+from animate.provenance.manifest import Ingredient, beside
 from animate.publish import publish
 from animate.watermark import Claim, Mark, Payload
 

@@ -7,9 +7,9 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -91,18 +91,20 @@ def test_a_run_stopped_by_sigterm_goes_on_to_the_same_bits(tmp_path: Path) -> No
     assert str(newest[0]) == str(newest[1])  # the discriminator, both optimisers and the step, too
 
 
+WORKERS = get_context("forkserver")  # processes that begin with everything imported
+WORKERS.set_forkserver_preload(
+    ["animate.training.recipe", "animate.training.log", "hydra", "torch._dynamo"]
+)
+
+
 def test_sigkill_loses_no_more_than_the_steps_since_the_last_save(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
-        "from test_training_run import run\n"
-        f"run(__import__('pathlib').Path({str(tmp_path / 'killed')!r}), steps=10_000)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    process = WORKERS.Process(target=run, args=(tmp_path / "killed", 10_000))
+    process.start()
     deadline = time.monotonic() + 240
     while not (tmp_path / "killed/state.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     reached = torch.load(tmp_path / "killed/state.pt", weights_only=True)["step"]
     (tmp_path / "killed/state-99999999.part").write_text("half a state")  # as a kill may leave it
     whole = run(tmp_path / "whole", steps=reached + 2, decay=0)  # the rate of 10,000 steps' start
@@ -126,12 +128,10 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path) -> N
     settings = [f"++motion.arguments.{key}={value}" for key, value in TINY.items()]
     settings += ["data.size=64", "data.held_out=null", "optim.batch=2", "optim.steps=14"]
     settings += ["experiment=smoke", "save_every=4", "log_every=1"]
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["animate.training.recipe", "animate.training.log", "hydra"])
 
     def begin(name: str) -> Any:
         arguments = ["train", *settings, f"out={tmp_path / name}"]
-        process = context.Process(target=command, args=(arguments,))
+        process = WORKERS.Process(target=command, args=(arguments,))
         process.start()
         return process
 
@@ -232,41 +232,44 @@ def test_every_process_and_micro_batch_has_its_own_rows() -> None:
     assert [i for part in rows for i in range(12)[part]] == list(range(12))
 
 
-TEAM = """
-import json, sys
-sys.path.insert(0, "tests")
-from dataclasses import replace
-from pathlib import Path
-import torch
-from test_training_run import loss, run
-class Log:
-    lines = []
-    def note(self, line): self.lines.append(line["loss"])
-    def saved(self, *_): pass
+class Losses:
+    """A log that remembers the losses."""
+
+    def __init__(self) -> None:
+        self.lines: list[float] = []
+
+    def note(self, line: dict[str, float]) -> None:
+        self.lines.append(line["loss"])
+
+    def saved(self, *_: object) -> None: ...
+
+
 class Wide:
-    def __init__(self, loss): self.loss, self.discriminator = loss, loss.discriminator
-    def pairs(self, pairs):
+    """A loss on pairs in float64."""
+
+    def __init__(self, of: FirstOrderLoss) -> None:
+        self.loss, self.discriminator = of, of.discriminator
+
+    def pairs(self, pairs: Any) -> Any:
         return replace(pairs, source=pairs.source.double(), driving=pairs.driving.double())
-    def __call__(self, model, pairs, *at): return self.loss(model, self.pairs(pairs), *at)
-    def discriminator_loss(self, discriminator, pairs, *at):
+
+    def __call__(self, model: Any, pairs: Any, *at: Any) -> Any:
+        return self.loss(model, self.pairs(pairs), *at)
+
+    def discriminator_loss(self, discriminator: Any, pairs: Any, *at: Any) -> Any:
         return self.loss.discriminator_loss(discriminator, self.pairs(pairs), *at)
-out, kind, discriminator = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-torch.set_default_dtype(getattr(torch, kind))
-judged = loss(adversarial=discriminator)
-judged = Wide(judged) if kind == "float64" else judged
-run(out, steps=8, judged=judged, log_every=1, save_every=100, run_log=Log())
-print(json.dumps(Log.lines))
-"""
 
 
-def losses_of(
-    folder: Path, rank: int, size: int, kind: str, discriminator: float
-) -> subprocess.Popen:
-    group = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
-    port = 20000 + (os.getpid() + 7 * round(discriminator)) % 20000
-    group |= {"MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", TEAM, str(folder), kind, str(discriminator)]
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | group, stdout=subprocess.PIPE)
+def learn(out: Path, told: Path, group: dict[str, str], kind: str, discriminator: float) -> None:
+    """Train as a process of a group, and write the losses as JSON."""
+    os.environ |= group
+    torch.set_num_threads(1)
+    torch.set_default_dtype(getattr(torch, kind))
+    judged: Any = loss(adversarial=discriminator)
+    judged = Wide(judged) if kind == "float64" else judged
+    log = Losses()
+    run(out, steps=8, judged=judged, log_every=1, save_every=100, run_log=log)
+    told.write_text(json.dumps(log.lines))
 
 
 @pytest.mark.parametrize(("kind", "discriminator"), [("float32", 0.0), ("float64", 1.0)])
@@ -276,13 +279,19 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, kind: str, discrimina
     In float32 Adam makes whole steps of the rounding of gradients that are zero but for it (of a
     bias before a normalisation): losses are 0.5 % apart after twenty steps. In float64 that
     rounding is far below Adam's epsilon."""
-    started = [losses_of(tmp_path / "two", rank, 2, kind, discriminator) for rank in range(2)]
-    started.append(losses_of(tmp_path / "one", 0, 1, kind, discriminator))
-    told = []
-    for process in started:
-        out, _ = process.communicate(timeout=300)
-        assert process.returncode == 0
-        told.append(torch.tensor(json.loads(out.splitlines()[-1])))
+    port = str(20000 + (os.getpid() + 7 * round(discriminator)) % 20000)
+    started, told = [], []
+    for name, rank, size in (("two", 0, 2), ("two", 1, 2), ("one", 0, 1)):
+        group = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
+        group |= {"MASTER_PORT": port}
+        losses = tmp_path / f"{name}{rank}.json"
+        arguments = (tmp_path / name, losses, group, kind, discriminator)
+        started.append((WORKERS.Process(target=learn, args=arguments), losses))
+        started[-1][0].start()
+    for process, losses in started:
+        process.join(300)
+        assert process.exitcode == 0
+        told.append(torch.tensor(json.loads(losses.read_text())))
     assert len(told[2]) == 8
     for ours in told[:2]:
         torch.testing.assert_close(ours, told[2], atol=1e-4, rtol=0)

@@ -17,9 +17,10 @@ from animate.cli import main
 from animate.errors import AnimateError
 from animate.provenance import halves, identity, keys
 from animate.provenance.certificates import certificate, new_key, read_chain, split, to_pem
-from animate.provenance.credentials import Record, definition, read
+from animate.provenance.credentials import read
 from animate.provenance.fingerprint import Fingerprint
 from animate.provenance.identity import Public, Signer, derive
+from animate.provenance.manifest import Record, definition
 from animate.provenance.signing_chain import signing_chain
 from animate.publish.sign import sign
 from animate.verification.verify import verify

@@ -18,8 +18,8 @@ from PIL import Image, PngImagePlugin
 
 from animate.errors import AnimateError
 from animate.provenance import identity, keys, ledger, tags
-from animate.provenance.credentials import beside
 from animate.provenance.identity import Public
+from animate.provenance.manifest import beside
 from animate.publish import Published, publish
 from animate.verification.describe import describe, plain
 from animate.verification.verify import Report, frames_of, history, verify
@@ -440,7 +440,7 @@ def test_the_root_of_one_can_not_vouch_for_the_key_of_another(
 
 def test_what_an_input_carried_stays_in_the_history(tmp_path: Path, ada: Public) -> None:
     from animate.media.clips import sha256
-    from animate.provenance.credentials import Ingredient
+    from animate.provenance.manifest import Ingredient
 
     photo = published(tmp_path / "photo.png").path
     assert str(Payload.of(CLAIM, ada.mark_key or b"")) in history(photo)

@@ -11,7 +11,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from glob import escape
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -37,31 +35,20 @@ from animate.data.cutting import (
     pieces,
     quality_problem,
 )
-from animate.data.folders import MANIFEST, identity_of, shard
+from animate.data.folders import MANIFEST, shard
+from animate.data.jobs import Job, jobs_from_csv, jobs_from_folder
 from animate.errors import AnimateError
 from animate.faces import Box, clip_locator, cut
-from animate.media import clips, files
-from animate.media.files import existing
+from animate.media import clips
 from animate.media.pipes import through_pipes
-from animate.media.tables import read_table
 from animate.options import Faces
 from animate.publish import sheets
+from animate.system.atomic import replacing
 
 # Columns of manifest.csv.
 COLUMNS = ("file", "identity", "shard", "source", "source_sha256", "start", "seconds", "frames",
            "rate", "left", "top", "side", "rights", "sha256")  # fmt: skip
 SHOWN = 24  # clips on the contact sheet
-
-
-@dataclass(frozen=True)
-class Job:
-    """One raw video to cut, and the person in it."""
-
-    key: str  # name of the shard
-    path: Path
-    identity: str
-    rights: str
-    listed: tuple[dict[str, str], ...] = ()  # rows of a metadata list, one for each piece
 
 
 @dataclass
@@ -156,60 +143,6 @@ def _work(
         ) from error
 
 
-def jobs_from_folder(source: Path, rights: str) -> list[Job]:
-    """A job for each video in a folder and its sub-folders, each of which is a person."""
-    source = existing(Path(source))
-    paths = sorted(p for p in source.rglob("*") if files.kind_in_folder(p) == files.CLIP)
-    if not paths:
-        raise AnimateError(f"no videos in {source}: give a folder of videos, or a CSV list of them")
-    jobs = []
-    for path in paths:
-        inside = path.relative_to(source)
-        person = inside.parts[0] if len(inside.parts) > 1 else identity_of(source, path.name)
-        key = "__".join(inside.with_suffix("").parts) + path.suffix.lower().replace(".", "_")
-        jobs.append(Job(key, path, person, rights))
-    return jobs
-
-
-def jobs_from_csv(source: Path, videos: Path | None, rights: str) -> list[Job]:
-    """A job for each video of a metadata CSV; missing videos are dropped later."""
-    if videos is None:
-        raise AnimateError(f"{source} is a list: name the folder of its videos with videos=FOLDER")
-    needed = {"video_id", "start", "end", "bbox", "fps", "width", "height"}
-    columns, table = read_table(source, f"use columns {', '.join(sorted(needed))}")
-    if lacking := needed - set(columns):
-        raise AnimateError(f"{source} lacks the columns {', '.join(sorted(lacking))}: add them")
-    rows: dict[str, list[dict[str, str]]] = {}
-    for row in table:
-        if not _names_a_piece(row.cells):
-            raise AnimateError(
-                f"{source}, line {row.line}, names no piece of a video: give video_id, bbox "
-                "(left-top-right-bottom) and the other columns as numbers above 0, start from 0"
-            )
-        rows.setdefault(row.cells["video_id"], []).append(row.cells)
-    if not rows:
-        raise AnimateError(f"{source} lists no videos: add a row for each clip")
-    jobs = []
-    for name, own in rows.items():
-        video, _, person = name.partition("#")  # VoxCeleb's names are video#person
-        named = sorted(Path(videos).glob(f"{escape(video)}.*"))
-        path = next(
-            (p for p in named if files.kind_in_folder(p) == files.CLIP),
-            Path(videos) / f"{video}.mp4",
-        )
-        jobs.append(Job(name, path, person or video, rights, tuple(own)))
-    return jobs
-
-
-def _names_a_piece(cells: dict[str, str]) -> bool:
-    try:
-        _, _, _, _ = (float(v) for v in cells["bbox"].split("-"))
-        sizes = [float(cells[key]) for key in ("end", "fps", "width", "height")]
-        return bool(cells["video_id"]) and min(sizes) > 0 <= int(cells["start"])
-    except ValueError:
-        return False
-
-
 def process_video(
     job: Job, dest: Path, wanted: Wanted, rate: int, held_out: float, seed: int
 ) -> None:
@@ -222,29 +155,31 @@ def process_video(
     why = None
     split = partition(job, held_out, seed)
     path = dest / split / f"{job.key}.tar"
-    draft = path.with_suffix(".part")
-    try:
-        with tarfile.open(draft, "w") as tar:
+    with replacing(path, draft=path.with_suffix(".part")) as draft, tarfile.open(draft, "w") as tar:
+        try:
             for piece, frames, pace in cut_out(job, wanted, rate, dropped):
                 name = piece.name or f"{job.key}_{len(rows):03d}"
-                data = io.BytesIO()
-                np.save(data, frames)
-                member = tarfile.TarInfo(f"{name}.npy")
-                member.size = data.tell()
-                data.seek(0)
-                tar.addfile(member, data)
+                _add(tar, name, frames)
                 rows.append(manifest_row(job, name, f"{job.key}.tar", piece, frames, pace))
-    except AnimateError as error:  # clips cut before the error are kept
-        dropped["unreadable"] += 1
-        why = str(error).replace(str(job.path), job.path.name)
-    if rows:
-        os.replace(draft, path)
-    else:
-        draft.unlink()
+        except AnimateError as error:  # clips cut before the error are kept
+            dropped["unreadable"] += 1
+            why = str(error).replace(str(job.path), job.path.name)
+    if not rows:
+        path.unlink()
     record = dest / "done" / f"{job.key}.json"
     text = json.dumps({"split": split, "rows": rows, "dropped": dropped, "why": why})
-    record.with_suffix(".part").write_text(text)
-    os.replace(record.with_suffix(".part"), record)
+    with replacing(record, draft=record.with_suffix(".part")) as draft:
+        draft.write_text(text)
+
+
+def _add(tar: tarfile.TarFile, name: str, frames: np.ndarray) -> None:
+    """Add a clip's frames (T, S, S, 3) to a shard as NAME.npy."""
+    data = io.BytesIO()
+    np.save(data, frames)
+    member = tarfile.TarInfo(f"{name}.npy")
+    member.size = data.tell()
+    data.seek(0)
+    tar.addfile(member, data)
 
 
 def partition(job: Job, held_out: float, seed: int) -> str:

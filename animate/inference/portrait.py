@@ -10,14 +10,15 @@ from typing import Any
 
 from animate.inference.advice import foreseen
 from animate.inference.compose import compose
-from animate.inference.driver import Driver, DriverStats
+from animate.inference.driver import Driver
 from animate.inference.session import Session
+from animate.inference.stats import DriverStats
 from animate.media import clips
 from animate.media.clips import Clip, Sound
 from animate.media.pipes import through_pipes
 from animate.media.sound import unheard
 from animate.options import Options
-from animate.provenance.credentials import Ingredient
+from animate.provenance.manifest import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import Published, check, publish
 from animate.publish.containers import holds_sound
@@ -103,10 +104,13 @@ def portrait(
     met = video_stats.words("source video", turned_back=True)
     for number, driver in enumerate(playing, 1):
         met += driver.stats.words("clip" if len(playing) == 1 else f"clip {number}")
-    if done.louder > 1:
-        met.append(f"watermark made {done.louder:g} times as strong: a weaker one was not readable")
+    made = done.attempt
+    if made.louder > 1:
+        met.append(f"watermark made {made.louder:g} times as strong: a weaker one was not readable")
+    if made.contrast < 1:
+        met.append(f"contrast reduced to {made.contrast:.0%} for the same reason")
     notes = [*lines, *lost, *late]
-    return Animated(done.path, done.frames, done.report, done.louder, playing[0].stats, met, notes)
+    return Animated(done.path, done.frames, done.report, made, playing[0].stats, met, notes)
 
 
 def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:

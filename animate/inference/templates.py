@@ -6,12 +6,10 @@ import json
 import lzma
 import os
 import re
-import secrets
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,8 +20,9 @@ import torch
 
 from animate.errors import AnimateError
 from animate.inference.predictor import Pose
-from animate.media.files import check_place, existing, shortened
+from animate.media.files import check_place, existing
 from animate.models.contract import Motion, MotionModel
+from animate.system.atomic import replacing
 
 LONGEST = 64 << 20  # bytes of a description: some 8 million scenes
 RATE = re.compile(r"[0-9]{1,20}(/[0-9]{1,20})?")
@@ -157,7 +156,6 @@ def save_template(
     Raises AnimateError for an `out` that exists (without `force`), is no .npz or can't be written.
     """
     check_template(out, force)
-    draft = out.parent / f".{shortened(out.name)}.{secrets.token_hex(4)}.part"
     try:
         with PoseSpool() as spool:
             scene_starts = []
@@ -171,18 +169,17 @@ def save_template(
             template = Template(
                 out, model, model_sha256, clip_sha256, rate, numbers, 0, count, tuple(scene_starts)
             )
-            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+            with (
+                replacing(out) as draft,
+                zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive,
+            ):
                 with archive.open("poses.npy", "w", force_zip64=True) as file:
                     _write_rows(file, spool.numbers, count, numbers)
                 archive.writestr("about.json", _about(template))
-        os.replace(draft, out)
     except OSError as error:
         raise AnimateError(
             f"{out} can't be written ({error.strerror}): use another path"
         ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
     return template
 
 

@@ -28,7 +28,7 @@ USUAL = [Fraction(1000 * n, d) for n in (24, 25, 30, 50, 60) for d in (1000, 100
 
 
 class Moving:
-    """One pass over an open animated picture; has the methods of `clips.Reader`, but no sound.
+    """One pass over an open animated picture; has the methods of `reader.Reader`, but no sound.
 
     Frames are decoded one at a time and composited on the earlier ones, as the file says.
     """

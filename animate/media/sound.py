@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
-from animate.media.clips import Reader, Sound
+from animate.media.clips import Sound
 from animate.media.photos import existing
+from animate.media.reader import Reader
 
 PCM = "pcm_f32le"  # format of decoded sound
 # Largest gap in seconds that is taken as rounding of time stamps (some containers store ms).

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.system.atomic import replacing
 
 LONGEST = 1 << 20  # bytes of a key file or public half
 
@@ -37,18 +35,11 @@ def read_bytes(path: Path) -> bytes:
 
 def write(path: Path, data: bytes) -> None:
     """Write a file atomically, readable by its owner only."""
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
+        with replacing(path, mode=0o600) as draft:
+            draft.write_bytes(data)
     except OSError as error:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
         raise AnimateError(
             f"{path} can't be written ({error.strerror}): set ANIMATE_HOME to a folder of yours"
         ) from error

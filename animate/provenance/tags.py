@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from animate.media import clips, delays, formats, photos
+from animate.media import delays, formats, photos
+from animate.media.reader import CONTAINERS
 from animate.provenance import xmp
 from animate.provenance.credentials import source_types
 from animate.provenance.kinds import BOXES
@@ -81,7 +82,7 @@ def _picture_tags(path: Path) -> dict[Any, Any]:
 def _container_tags(path: Path) -> dict[Any, Any]:
     import av
 
-    options = {"format_whitelist": clips.CONTAINERS}
+    options = {"format_whitelist": CONTAINERS}
     try:
         with av.open(f"file:{path.absolute()}", options=options) as container:
             return dict(container.metadata)

@@ -68,7 +68,11 @@ def curves(
     except ImportError as error:
         raise AnimateError("curves need matplotlib: pip install matplotlib") from error
     lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(5 * columns, 3.2 * lines), dpi=100, layout="constrained")
+    width, height = 5 * columns, 3.2 * lines  # inches
+    figure = Figure(figsize=(width, height), dpi=100)
+    figure.subplots_adjust(
+        0.6 / width, 0.5 / height, 1 - 0.2 / width, 1 - 0.3 / height, wspace=0.2, hspace=0.4
+    )
     canvas = FigureCanvasAgg(figure)
     for i, (title, drawn) in enumerate(panels.items()):
         _panel(figure.add_subplot(lines, columns, i + 1), title, drawn, horizontal)

@@ -12,14 +12,9 @@ from typing import Any
 
 from animate.errors import AnimateError, VerificationError
 from animate.provenance.certificates import split
-from animate.provenance.credentials import (
-    BESIDE,
-    Ingredient,
-    plain_ingredient,
-    settings,
-)
 from animate.provenance.identity import Signer
 from animate.provenance.kinds import kind_of
+from animate.provenance.manifest import BESIDE, Ingredient, plain_ingredient, settings
 from animate.publish import containers
 
 

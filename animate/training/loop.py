@@ -85,7 +85,10 @@ def train(
     an uninterrupted one. Raises AnimateError if a loss is not finite, with the last state intact,
     and SystemExit after a signal.
     """
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if compiled:  # this tells torch's compiler, too, whose import takes seconds
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    else:
+        torch.set_deterministic_debug_mode("warn" if deterministic else "default")
     group = ProcessGroup.join(device)
     micro = group.rows(batch, accumulate)
     model.to(group.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]

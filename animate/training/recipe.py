@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.system.observer import QUIET, Observer
 
 
-def run(settings: dict[str, Any]) -> Path:
+def run(settings: dict[str, Any], observer: Observer = QUIET) -> Path:
     """Train as the settings say, resuming from a state in `out`; returns the checkpoint's path."""
     from animate.system.device import find_device
     from animate.training.log import RunLog
     from animate.training.loop import train
+    from animate.training.losses.registry import build_loss
 
     check_numbers(settings["optim"])
     out, data = Path(settings["out"]), settings["data"]
@@ -30,6 +32,7 @@ def run(settings: dict[str, Any]) -> Path:
             settings=settings,
             shown=held_out or clips,
             size=data["size"],
+            observer=observer,
         )
         (out / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
     hours = settings["hours"]
@@ -39,7 +42,7 @@ def run(settings: dict[str, Any]) -> Path:
         train(
             motion_model(settings),
             clips,
-            loss(settings["loss"]),
+            build_loss(**settings["loss"]),
             out,
             held_out=held_out,
             size=data["size"],
@@ -88,31 +91,11 @@ def motion_model(settings: dict[str, Any]) -> Any:
     return model
 
 
-def loss(settings: dict[str, Any]) -> Any:
-    """Build the loss called `name`; the other settings are its arguments."""
-    from animate.training.losses.first_order import FirstOrderLoss
-    from animate.training.losses.first_order_gated import GatedLoss, KeypointLoss
-    from animate.training.losses.mouth import MouthLoss
-
-    kinds = {
-        "keypoints": KeypointLoss,
-        "reenactment": GatedLoss,
-        "published": FirstOrderLoss,
-        "mouths": MouthLoss,
-    }
-    arguments = {key: value for key, value in settings.items() if key != "name"}
-    if settings["name"] not in kinds:
-        raise AnimateError(f"unknown loss.name={settings['name']}: use one of {', '.join(kinds)}")
-    try:
-        return kinds[settings["name"]](**arguments)
-    except TypeError as error:
-        raise AnimateError(f"wrong settings for loss {settings['name']}: {error}") from error
-
-
 def training_clips(data: dict[str, Any], device: str) -> Any:
     from animate.data.drawn import drawn_clips
+    from animate.data.opening import open_clips
     from animate.data.pairs import Augment
-    from animate.data.stores import Resident, open_clips
+    from animate.data.stores import Resident
 
     try:
         augment = Augment(**data["augment"])
@@ -133,7 +116,7 @@ def training_clips(data: dict[str, Any], device: str) -> Any:
 
 def held_out_clips(data: dict[str, Any]) -> Any:
     from animate.data.drawn import drawn_clips
-    from animate.data.stores import open_clips
+    from animate.data.opening import open_clips
 
     if not data["held_out"]:
         return None

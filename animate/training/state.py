@@ -7,13 +7,13 @@ import pickle
 import re
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from animate.errors import AnimateError
+from animate.system.atomic import replacing
 
 NEWEST = "state.pt"  # file name of the newest state
 FORMER = {"discriminator": "critic", "discriminator_optimiser": "critic_optimiser"}  # until 0.2.0
@@ -26,17 +26,11 @@ def save(out: Path, parts: Mapping[str, Any], step: int, keep: int) -> None:
     intact.
     """
     path = out / f"state-{step:08d}.pt"
-    draft = path.with_suffix(".part")
     try:
-        with draft.open("wb") as file:
+        with replacing(path, draft=path.with_suffix(".part")) as draft, draft.open("wb") as file:
             torch.save({"step": step} | {k: v.state_dict() for k, v in parts.items()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
         _alias(path, out / NEWEST)
     except (OSError, RuntimeError) as error:  # torch words a failed write as a RuntimeError
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise AnimateError(
             f"the state of step {step} can't be written to {out} ({_line(error)}): free some "
             "space and run the same command, which resumes from the last state"
@@ -52,13 +46,12 @@ def kept(out: Path) -> list[Path]:
 
 def _alias(path: Path, name: Path) -> None:
     """Hard-link `name` to a file, or copy the file if the disk has no hard links."""
-    draft = name.with_suffix(".part")
-    draft.unlink(missing_ok=True)
-    try:
-        os.link(path, draft)
-    except OSError:
-        shutil.copyfile(path, draft)
-    os.replace(draft, name)
+    with replacing(name, draft=name.with_suffix(".part")) as draft:
+        draft.unlink()
+        try:
+            os.link(path, draft)
+        except OSError:
+            shutil.copyfile(path, draft)
 
 
 def resume(out: Path, parts: Mapping[str, Any]) -> int:

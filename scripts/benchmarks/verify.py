@@ -27,8 +27,9 @@ from memory import CLAIM, moving, peak
 
 from animate.media import clips
 from animate.provenance import keys
-from animate.provenance.credentials import Record, definition, read
+from animate.provenance.credentials import read
 from animate.provenance.fingerprint import KEPT, Fingerprint, thumbnail
+from animate.provenance.manifest import Record, definition
 from animate.provenance.xmp import SYNTHETIC
 from animate.publish import publish
 from animate.publish.sign import sign

@@ -40,10 +40,8 @@ def trust(flow: Tensor, corrected: Tensor, ours: Tensor, theirs: Tensor) -> Tens
     """Confidence that both pictures show one scene, (T, 1, 1, 1) in [0, 1].
 
     Their details must correlate somewhat before the correction and well after it, and the
-    correction must be small. Of 36 training clips, first frame to later ones, 99 of 100 pairs from
-    one clip correlate by .30 and .91; 95 of 100 from two clips by less than .33 and .86, with
-    corrections above 5.3 pixels of 64. Of the latter, under 1 % get a tenth of the confidence and
-    none half of it (measured outside this repository). Ramps in between prevent jumps.
+    correction must be small. The thresholds separate nearly all pairs of frames of one clip from
+    those of two clips. Ramps in between prevent jumps.
     """
     before, after = (_alike(moved(ours, at), theirs) for at in (flow, corrected))
     far = (corrected - flow).norm(dim=-1).mean((1, 2)) * 32  # pixels of 64

@@ -26,9 +26,8 @@ from animate.faces.mesh import (
 from animate.models.geometry import exact, fit_affine, fit_similarity
 
 # Mean spread of the heat maps of a part of the face that is not visible at all, in half crops.
-# Training aims at a spread of 0.045. Of 18,411 frames of 313 ordinary clips, 196 (mostly profiles)
-# exceed half of these spreads, and 20 all of it (faces behind hair or a hand, or a bowed head)
-# (measured outside this repository).
+# Training aims at a spread of 0.045. Of ordinary frames about one in a hundred exceeds half of
+# these spreads, mostly profiles; scripts/benchmarks/thresholds.py counts them.
 UNSEEN = (
     (OVAL, 0.27),
     (RIGHT_EYE + LEFT_EYE, 0.25),  # both together: in profile one is hidden
@@ -120,9 +119,8 @@ def untangle(point: Tensor) -> Tensor:
     return point
 
 
-# How far each landmark moves down as the mouth opens, as a share of the lip gap: means of the
-# landmark model's points over 300 training clips, without head motion (measured outside this
-# repository).
+# How far each landmark moves down as the mouth opens, as a share of the lip gap: means over
+# training clips of the landmark model's points, without head motion.
 PARTING = {
     14: 0.87, 87: 0.85, 317: 0.85, 17: 0.87, 84: 0.83, 314: 0.83, 91: 0.58, 321: 0.58,
     152: 0.7, 149: 0.53, 378: 0.53, 136: 0.43, 365: 0.43, 58: 0.34, 288: 0.34, 93: 0.23, 323: 0.23,

@@ -1,0 +1,80 @@
+"""Count how often ordinary clips and portraits pass the thresholds that call a face unusual.
+
+    python scripts/benchmarks/thresholds.py CLIPS [--photos PHOTOS] [--every 5]
+
+CLIPS and PHOTOS are folders of square crops of faces, with nothing wrong in them: what is counted
+is mostly false alarms. Clips: poses in doubt, scenes that begin after the first frame, and heads
+that go so far from their first place that a pasted one is limited. Photos and first frames: mouths
+that count as covered.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from animate import checkpoints
+from animate.faces import Box, clip_locator, cut
+from animate.inference.doubt import DOUBTFUL, LOST
+from animate.inference.predictor import FREE, FULL, Predictor
+from animate.media import clips, files
+from animate.media.photos import read_photo
+from animate.options import Faces
+
+
+def square(picture: np.ndarray, size: int) -> np.ndarray:
+    """A square picture at the model's size."""
+    return cut(picture, Box(0, 0, min(picture.shape[:2])), size)
+
+
+def count_clip(path: Path, predictor: Predictor, every: int) -> Counter[str]:
+    """What is counted of one clip."""
+    clip, counts = clips.open_clip(path, truncated="accept"), Counter[str](clips=1)
+    frames = list(clip.frames())
+    tracked = clip_locator(Faces()).track(frames, clip.rate)
+    counts["scenes"] = sum(t.scene_start for number, t in enumerate(tracked) if number)
+    crops = [square(frame, predictor.model.size) for frame in frames[::every]]
+    poses = list(predictor.poses(crops))
+    doubts = np.array([pose.doubt for pose in poses])
+    counts += Counter(
+        frames=len(poses),
+        doubtful=int((doubts >= DOUBTFUL).sum()),
+        lost=int((doubts >= LOST).sum()),
+        covered=int(predictor.encode(crops[0]).covered),
+    )
+    far = max(predictor.head_distance(poses[0].motion, pose.motion) for pose in poses)
+    counts += Counter(free=int(far > FREE), full=int(far > FULL))
+    return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--every", type=int, default=5, help="poses of every N-th frame [5]")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    predictor = Predictor.of(checkpoints.load("first_order_gated")[0], threads=2)
+    paths = [p for p in sorted(options.clips.iterdir()) if files.kind_in_folder(p) == files.CLIP]
+    counts = sum((count_clip(path, predictor, options.every) for path in paths), Counter[str]())
+    n, frames = counts["clips"], counts["frames"]
+    print(f"| of {n} clips, {frames} frames | |\n|---|---|")
+    print(f"| frames whose pose is in doubt (from {DOUBTFUL}) | {counts['doubtful']} |")
+    print(f"| frames whose pose is lost (from {LOST}) | {counts['lost']} |")
+    print(f"| scenes that begin after the first frame | {counts['scenes']} |")
+    print(f"| clips whose head goes further than {FREE} half crops | {counts['free']} |")
+    print(f"| clips whose head goes further than {FULL} half crops | {counts['full']} |")
+    print(f"| clips whose mouth counts as covered | {counts['covered']} |")
+    if options.photos:
+        names = [p for p in sorted(options.photos.iterdir()) if files.kind_in_folder(p)]
+        photos = [square(read_photo(path), predictor.model.size) for path in names]
+        hidden = sum(predictor.encode(photo).covered for photo in photos)
+        print(f"| of {len(photos)} photos, mouths that count as covered | {hidden} |")
+
+
+if __name__ == "__main__":
+    main()
