@@ -188,9 +188,9 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     for louder in LOUDER:
         if _readable(frame + out, mark):
             break
-        out = _levels(change, min(louder * strength, CEILING), removal)
+        out = _levels(change, min(louder * mark.strength, CEILING), removal)
     if mark.louder > 1:
-        out = _levels(change, min(louder * strength, CEILING) * mark.louder, removal)
+        out = _levels(change, min(louder * mark.strength, CEILING) * mark.louder, removal)
     return out
 
 
