@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
-from animate.options import RENAMED, Options, groups
+from animate.options import RENAMED, Live, Options, groups
 from animate.system.paths import folder
 from animate.system.settings import Group, kinds
 
@@ -20,10 +20,18 @@ GROUPS = ("motion", "faces", "retarget", "paste", "watermark", "label")
 
 def run_settings() -> dict[str, tuple[type[Group], Field[Any]]]:
     """All settings of `animate run` by their names on the command line."""
+    return _settings_of(_run_groups())
+
+
+def _run_groups() -> dict[str, type[Group]]:
+    """The groups of `animate run`; the layout is options of the command, such as --compare."""
+    return {name: group for name, group in groups().items() if name != "layout"}
+
+
+def _settings_of(chosen: dict[str, type[Group]]) -> dict[str, tuple[type[Group], Field[Any]]]:
     return {
         f"{group.prefix}{one.name}": (group, one)
-        for name, group in groups().items()
-        if name != "layout"  # options of the command, such as --compare
+        for group in chosen.values()
         for one in fields(group)
     }
 
@@ -35,7 +43,19 @@ def run_options(overrides: Sequence[str] = ()) -> Options:
     for anything else: unknown keys and choices, additions (`+`), deletions (`~`), sweeps, and
     values that a setting can't have.
     """
-    known = run_settings()
+    return Options(**_chosen("run", _run_groups(), overrides))
+
+
+def live_options(overrides: Sequence[str] = ()) -> tuple[Options, Live]:
+    """The options of configs/live.yaml, which has all of a run's and its own; as `run_options`."""
+    found = _chosen("live", {**_run_groups(), "live": Live}, overrides)
+    live = found.pop("live")
+    return Options(**found), live
+
+
+def _chosen(config: str, of: dict[str, type[Group]], overrides: Sequence[str]) -> dict[str, Any]:
+    """The groups `of` configs/CONFIG.yaml, by name, changed by the overrides."""
+    known = _settings_of(of)
     verbatim = {
         name
         for name, (group, one) in known.items()
@@ -44,14 +64,12 @@ def run_options(overrides: Sequence[str] = ()) -> Options:
     texts, others = _split(overrides, verbatim, lambda value: value != "null")
     _refuse_references(others)
     _refuse_unknown(others, known)
-    tree = _compose("run", others)
+    tree = _compose(config, others)
     values = {key: texts[key] if key in texts else _look_up(tree, key) for key in known}
-    chosen = {
+    return {
         name: group(**{one.name: values[f"{group.prefix}{one.name}"] for one in fields(group)})
-        for name, group in groups().items()
-        if name != "layout"
+        for name, group in of.items()
     }
-    return Options(**chosen)  # type: ignore[arg-type]
 
 
 def _split(
@@ -245,6 +263,7 @@ def _store_defaults() -> None:
         elif name != "layout":
             rest |= {name: values} if group.prefix else values
     store.store("options", rest)
+    store.store("live_options", {"live": {one.name: one.default for one in fields(Live)}})
 
 
 def _look_up(tree: dict[str, Any], place: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from animate.errors import AnimateError
 from animate.system.settings import Group, setting
@@ -350,6 +350,25 @@ class Options:
             for inner in fields(group):
                 if getattr(group, inner.name) != getattr(default, inner.name):
                     yield f"{group.prefix}{inner.name}"
+
+
+@dataclass(frozen=True)
+class Live(Group):
+    """A live session; its other settings are in `Options`."""
+
+    prefix = "live."
+    without: ClassVar = ("clip.", "paste.size", "faces.missing", "label.seconds")  # of `Options`
+
+    size: int = setting(
+        512,
+        "longest side of the picture, pixels; with paste=crop it is the model's",
+        least=128,
+        most=1920,
+    )
+    mirror: bool = setting(False, "move like a mirror image; the photo itself is not mirrored")
+    rate: float = setting(
+        25, "frames a second of a recording or a virtual camera", least=1, most=60
+    )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from animate.system.memory import keep_memory
 COMMANDS = (
     "run",
     "batch",
+    "live",
     "motion",
     "inspect",
     "verify",

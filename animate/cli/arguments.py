@@ -80,11 +80,12 @@ def refuse(others: list[str], arguments: argparse.Namespace) -> None:
 
 
 def explained(name: str) -> str:
-    """Help on a command's settings: a run's from `animate.options`, another's from the comments of
-    configs/NAME.yaml and its groups."""
+    """Help on a command's settings: those of `run` and `live` from `animate.options`, another's
+    from the comments of configs/NAME.yaml and its groups."""
     from animate.system.paths import folder
 
-    rows = run_rows() if name == "run" else _yaml_rows(folder("configs") / f"{name}.yaml")
+    tables = {"run": run_rows, "live": live_rows}
+    rows = tables[name]() if name in tables else _yaml_rows(folder("configs") / f"{name}.yaml")
     wide = min(100, width()) - 2
     lines = ["", "settings, with their defaults:"]
     for key, value, about in rows:
@@ -114,6 +115,16 @@ def run_rows() -> Iterator[tuple[str, str, str]]:
         for one in fields(group):
             if name != "layout" and not (one.name == "name" and name in GROUPS):
                 yield f"{group.prefix}{one.name}", shown(one.default), one.metadata["about"]
+
+
+def live_rows() -> Iterator[tuple[str, str, str]]:
+    """As `run_rows`, for `animate live`: its own settings, and those of a run that it heeds."""
+    from animate.options import Live
+    from animate.system.settings import shown
+
+    for one in fields(Live):
+        yield f"{Live.prefix}{one.name}", shown(one.default), one.metadata["about"]
+    yield from (row for row in run_rows() if not row[0].startswith(Live.without))
 
 
 def _yaml_rows(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:

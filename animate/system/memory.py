@@ -32,11 +32,17 @@ def trim_heap(frames: Iterable[Item]) -> Iterator[Item]:
     The single heap of `keep_memory` becomes fragmented: without this, a run holds ever more memory
     than it uses. scripts/benchmarks/memory.py measures it.
     """
-    trim = _glibc("malloc_trim")
     for number, frame in enumerate(frames, 1):
         yield frame
-        if trim is not None and number % EVERY == 0:
-            trim(0)
+        if number % EVERY == 0:
+            trim()
+
+
+def trim() -> None:
+    """Return free pages of the heap to the kernel, with glibc."""
+    malloc_trim = _glibc("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def _glibc(name: str) -> Any:
