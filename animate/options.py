@@ -208,7 +208,7 @@ class Watermark(Group):
     prefix = "watermark."
 
     strength: float = setting(
-        2.37, "root mean square of its change, grey levels, 2 to 8", least=2, most=8
+        2.0, "root mean square of its change, grey levels, 2 to 8", least=2, most=8
     )
 
 

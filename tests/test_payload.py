@@ -43,7 +43,7 @@ def test_the_code_corrects_noise_that_flips_many_signs() -> None:
     code = encode(MARK.payload)[1]
     soft = code + rng.normal(0, 0.9, BODY_CODE)
     assert np.mean(np.sign(soft) != code) > 0.1
-    assert read_body(decode(soft), MARK.payload.key_id) == MARK.payload
+    assert read_body(decode(soft), MARK.payload.key_id, MARK.payload.version) == MARK.payload
 
 
 def test_the_next_best_words_differ_from_the_best_where_they_should() -> None:

@@ -16,7 +16,14 @@ from functools import cache
 
 import numpy as np
 
-from animate.watermark.payload import BODY_CODE, TAG_CODE, TOOLKIT_KEY, Payload, encode
+from animate.watermark.payload import (
+    BODY_CODE,
+    PUBLISHED,
+    TAG_CODE,
+    TOOLKIT_KEY,
+    Payload,
+    encode,
+)
 
 GRID = 128  # cells per period, and along the short side of a marked picture
 HALF = GRID // 2 + 1  # columns of a real FFT: (128, 65) coefficients per period
@@ -60,6 +67,23 @@ class Ring:
     outer: float
     pilot: float  # share of its waves that carry the pilot
     tag: float  # share that carry the tag; the rest carry the body
+    weight: float = 1.0  # amplitude of its waves relative to those of other rings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """CIEDE2000 that the mark may reach in pictures blurred by 1/40 of the short side."""
+
+    small: float  # at 256 pixels and below
+    large: float  # from 512 pixels of the short side on
+    grey: float  # in pictures without colours, whatever their size
+    close: float  # from 640 pixels on, seen at 100 %: blurred by 6 pixels; 1.5 times that below 427
+
+    def of(self, short: int, colourful: float) -> float:
+        """The limit for a picture of `short` pixels, coloured from 0 (grey) to 1."""
+        size = min(max((short - 256) / 256, 0.0), 1.0)
+        coloured = self.small + size * (self.large - self.small)
+        return self.grey + colourful * (coloured - self.grey)
 
 
 @dataclass(frozen=True)
@@ -79,6 +103,11 @@ class MarkVersion:
     tag: float  # amplitude relative to the body's waves
     chroma_half: tuple[float, float]  # radius at which a codec keeps half, steepness of the decline
     luma_half: tuple[float, float]  # the same for luma
+    coarse_weighings: int = 2  # that the coarse search for a distant place tries
+    patch_cost: float = 0.0  # what energy costs more where waves are so coarse that they show
+    limits: Limits | None = None  # of the visible change; None: of the energy alone
+    finest: float = 1.0  # most that large pictures shift the mark's energy to finer waves
+    luma_most: float = 1.0  # rms of luma relative to the strength, where colours leave it energy
 
 
 # Coarse chroma must survive most: codecs keep it longest, and it helps to find a distant place.
@@ -101,11 +130,37 @@ V1 = MarkVersion(
     chroma_half=(13, 4),
     luma_half=(28, 3),
 )
-VERSIONS = {V1.number: V1}  # all that `detect` tries; each adds to the hypotheses
+# An eye takes coarse chroma for patches, so energy costs more there and most of what is left is the
+# pilot's, which helps to find a distant place. Large pictures have room for chroma of 34 cycles and
+# more, which nobody sees. Luma carries the payload, too: grey pictures get hardly any chroma.
+V2 = MarkVersion(
+    number=2,
+    rings=(
+        Ring("chroma", 5, 9, 0.70, 0.20),
+        Ring("chroma", 9, 14, 0.45, 0.20),
+        Ring("chroma", 14, 21, 0.30, 0.10),
+        Ring("chroma", 21, 34, 0.08, 0.0),
+        Ring("chroma", 34, 58, 0.08, 0.05, 0.5),
+        Ring("luma", 30, 58, 0.60, 0.10),
+    ),
+    luma=0.25,
+    luma_share=0.05,
+    pilot=1.2,
+    tag=1.2,
+    chroma_half=(15, 4),
+    luma_half=(28, 3),
+    coarse_weighings=1,
+    patch_cost=2.0,
+    limits=Limits(small=1.2, large=0.9, grey=0.4, close=1.2),
+    finest=4.0,
+    luma_most=0.4,
+)
+VERSIONS = {V1.number: V1, V2.number: V2}  # all that `detect` tries; each adds to the hypotheses
+LATEST = VERSIONS[PUBLISHED]
 
 
 @cache
-def band(version: MarkVersion = V1) -> np.ndarray:
+def band(version: MarkVersion = LATEST) -> np.ndarray:
     """(3, 128, 65) weight of each coefficient in the mark; 0 where the mark has no waves."""
     out = np.zeros((3, GRID, HALF))
     for ring in version.rings:
@@ -113,20 +168,23 @@ def band(version: MarkVersion = V1) -> np.ndarray:
         if ring.channels == "luma":
             out[0, inside] = version.luma
         else:
-            out[1:, inside] = 1.0
+            out[1:, inside] = ring.weight
     return out
 
 
 @cache
-def survival(version: MarkVersion = V1) -> np.ndarray:
-    """(3, 128, 65) approximate share of each amplitude that H.264 keeps at usual bit rates."""
+def survival(version: MarkVersion = LATEST, finer: float = 1.0) -> np.ndarray:
+    """(3, 128, 65) approximate share of each amplitude that H.264 keeps at usual bit rates.
+
+    It keeps waves that are `finer` times as fine in pictures that have so many more pixels.
+    """
     declines = (version.luma_half, version.chroma_half)
-    luma, chroma = (1 / (1 + (RADIUS / half) ** power) for half, power in declines)
+    luma, chroma = (1 / (1 + (RADIUS / (finer * half)) ** power) for half, power in declines)
     return np.stack([luma, chroma, chroma])
 
 
 @cache
-def layout(version: MarkVersion = V1) -> Layout:
+def layout(version: MarkVersion = LATEST) -> Layout:
     """The layout of a version, the same for every key.
 
     Like the signs, it is drawn from SHAKE-256: a library may change the stream of its random
@@ -164,7 +222,7 @@ def signs(seed: bytes, waves: Waves) -> np.ndarray:
     return plane[0::2] + 1j * plane[1::2]
 
 
-def seed(key: bytes, purpose: str, version: MarkVersion = V1) -> bytes:
+def seed(key: bytes, purpose: str, version: MarkVersion = LATEST) -> bytes:
     """32-byte seed for the signs of a purpose: HMAC-SHA256 under the key."""
     text = f"animate mark {version.number} {purpose}".encode()
     return hmac.new(key, text, hashlib.sha256).digest()

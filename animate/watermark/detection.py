@@ -43,7 +43,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.watermark import payload as bits
 from animate.watermark import search
-from animate.watermark.carriers import GRID, V1, VERSIONS, MarkVersion, Waves, carried, layout
+from animate.watermark.carriers import GRID, LATEST, VERSIONS, MarkVersion, Waves, carried, layout
 from animate.watermark.payload import TOOLKIT_KEY, Payload
 from animate.watermark.reading import (
     SECOND,
@@ -72,7 +72,7 @@ SPANS = 64  # most spans with a mean of their own; longer clips have longer span
 SEARCHED = 7  # stretches searched at every place: the whole, halves, quarters
 TESTS = 5  # tests that share THRESHOLD
 UNREAD = 8  # stop after so many looks with a mark but without a readable body
-STARTS = 8  # places of the coarse search that the fine search starts from
+STARTS = 6  # places of the coarse search that the fine search starts from
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _stages(kept: Kept, thorough: bool) -> Iterator[list[tuple[MarkVersion, Iter
     if thorough:
         few = list(islice(stretches(kept), SEARCHED))
         flats = [flattened(mean) for mean in few]
-        starts = [search.coarse(flats, STARTS, version) for version in VERSIONS.values()]
+        starts = search.coarse(flats, STARTS, tuple(VERSIONS.values()))
         for turned in (0, 1):
             yield [
                 (version, _anywhere(flats, some[turned], version))
@@ -276,14 +276,13 @@ def _anywhere(
     """Looks at the likeliest places in flattened pictures (3, h, w), from the best start on."""
     for start in starts:
         flat = set_upright(flats[start.picture], start.place.quarters)
-        least = search.HOPELESS if start.place.quarters else 0.0
-        found = search.fine(flat, start, version, least)
+        found = search.fine(flat, start, version)
         tries, coarse_tries = (n * len(flats) for n in (search.FINE_TRIES, search.COARSE_TRIES))
         yield Look(
             found.place,
             found.spectrum,
             tries,
-            found.statistic >= least,
+            found.statistic >= search.HOPELESS,
             start.statistic,
             coarse_tries,
         )
@@ -353,8 +352,8 @@ def _seconds(
 
 
 def _version(found: Detection) -> MarkVersion:
-    """The detected version, V1 if there is none."""
-    return V1 if found.version is None else VERSIONS[found.version]
+    """The detected version, the latest if there is none."""
+    return LATEST if found.version is None else VERSIONS[found.version]
 
 
 def _expected(found: Detection, keys: Sequence[bytes]) -> tuple[Waves, np.ndarray]:

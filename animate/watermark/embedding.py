@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from animate.errors import AnimateError
 from animate.options import Watermark
 from animate.watermark import payload as bits
 from animate.watermark.carriers import (
     BACKWARD,
-    FORWARD,
     GRID,
     HALF,
     RADIUS,
@@ -23,11 +21,17 @@ from animate.watermark.carriers import (
     MarkVersion,
     carried,
 )
+from animate.watermark.looks import (
+    CLOSE,
+    colour_masking,
+    colourfulness,
+    difference,
+    visual_masking,
+)
 from animate.watermark.payload import TOOLKIT_KEY, Payload
 from animate.watermark.reading import read
 from animate.watermark.search import pilot_statistic
 from animate.watermark.spectrum import (
-    blurred,
     flattened,
     nearby_power,
     reduced,
@@ -36,11 +40,11 @@ from animate.watermark.spectrum import (
     weighed,
 )
 
-DEFAULT = Watermark.strength  # grey levels, root mean square over R, G, B; PSNR 40.6 dB
-FLOOR = 2.0  # lowest strength, PSNR 42.1 dB; weaker marks may not survive publishing
+DEFAULT = Watermark.strength  # grey levels, root mean square over R, G, B; PSNR 42.1 dB
+FLOOR = 2.0  # lowest strength; weaker marks may not survive publishing
 CEILING = 8.0  # highest strength
-SMALL = 320  # pixels of the short side; larger pictures hold the mark better and get a weaker one
-LARGE = 0.85  # above SMALL, share of the strength; PSNR 42.0 dB by default
+SMALL = 320  # pixels of the short side; version 1 lays a weaker mark on larger pictures
+LARGE = 0.85  # above SMALL, share of the strength
 UNEVEN = 1.9  # above SMALL, factor over LARGE that no area may exceed; limits mostly flat pictures
 LEAST = 0.6  # smallest share of the strength that UNEVEN and ENOUGH may leave
 HUGE = 640  # pixels of the short side; larger pictures get no more strength than ENOUGH needs
@@ -59,10 +63,10 @@ FADE = 16  # frames of a cross-fade between two fields, a power of two
 class Mark:
     """What to embed: a payload, the key that made it, and a strength.
 
-    `strength` is the change in grey levels, root mean square over R, G, B, from FLOOR to CEILING,
-    up to 320 pixels of the short side. Larger pictures get 0.85 of it, mostly flat and bright ones
-    less, and those above 640 pixels no more than they need. A picture that drowns the payload, such
-    as a collage of a hundred faces, gets up to 1.7 times the strength. Raises AnimateError for a
+    `strength` is the change in grey levels, root mean square over R, G, B, from FLOOR to CEILING.
+    Pictures in which so much would be seen as patches of colour get less, mostly grey ones, and
+    those above 640 pixels get no more than they need. A picture that drowns the payload, such as a
+    collage of a hundred faces, gets up to 1.7 times the strength. Raises AnimateError for a
     strength out of range, or a payload of another key or of an unknown version.
     """
 
@@ -169,19 +173,14 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     other. The new mark says what the picture is now; its claim says what it came from.
     """
     short = min(frame.shape[:2])
-    cells = reduced(frame, GRID)
-    spectrum = upright(flattened(cells))
-    power, mask = nearby_power(spectrum), visual_masking(cells)
-    change = pattern(mark.payload, mark.key, power, mask, frame.shape)
-    strength = mark.strength
-    if short > SMALL:
-        even = UNEVEN * float(np.sqrt(np.mean(mask**2)) / mask.max())
-        strength *= LARGE * min(max(even, LEAST), 1.0)
+    host = Host.of(frame)
     removal = np.zeros(1, np.float32)
-    former = existing_mark(spectrum, (mark.key, TOOLKIT_KEY))
+    former = existing_mark(host.spectrum, (mark.key, TOOLKIT_KEY))
     if former is not None:
-        removal = pattern(*former, power, mask, frame.shape)
-        removal *= -_strength(*former, power, cells, reduced(removal, GRID))
+        removal = pattern(*former, host, frame.shape)
+        removal *= -_strength(*former, host, reduced(removal, GRID))
+    strength, share = _loudness(mark, host, frame.shape)
+    change = pattern(mark.payload, mark.key, host, frame.shape, share)
     out = _levels(change, strength, removal)
     if short > HUGE:
         gain = _pilot_score(frame + out, mark) - max(_pilot_score(frame + removal, mark), 0.0)
@@ -195,26 +194,81 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     return out
 
 
+@dataclass(frozen=True)
+class Host:
+    """What the mark needs to know of the picture that will carry it."""
+
+    cells: np.ndarray  # (h, w, 3), 128 along the short side
+    spectrum: np.ndarray  # (3, 128, 65)
+    power: np.ndarray  # (3, 128, 65) nearby power
+    texture: np.ndarray  # (h, w) how much change texture hides
+    colour: np.ndarray  # (h, w) how much change of colour the local colour hides
+
+    @classmethod
+    def of(cls, frame: np.ndarray) -> Host:
+        cells = reduced(frame, GRID)
+        spectrum = upright(flattened(cells))
+        power = nearby_power(spectrum)
+        return cls(cells, spectrum, power, visual_masking(cells), colour_masking(cells))
+
+
+def _loudness(mark: Mark, host: Host, size: tuple[int, ...]) -> tuple[float, float]:
+    """Strength and luma's share of the energy, so that the change stays within its limits."""
+    version, short = VERSIONS[mark.payload.version], min(size[:2])
+    strength, share = mark.strength, version.luma_share
+    if short > SMALL and version.limits is None:
+        even = UNEVEN * float(np.sqrt(np.mean(host.texture**2)) / host.texture.max())
+        strength *= LARGE * min(max(even, LEAST), 1.0)
+        share *= 2 / 3
+    if version.limits is None:
+        return strength, share
+    change = reduced(pattern(mark.payload, mark.key, host, size, share), GRID)
+    marked = host.cells + strength * change
+    limits = version.limits
+    far = limits.of(short, colourfulness(host.cells)) / difference(host.cells, marked, GRID / 40)
+    sigma = min(GRID / 40, CLOSE * GRID / short)
+    close = limits.close * min(max(HUGE / short, 1.0), 1.5)
+    close /= difference(host.cells, marked, sigma)
+    luma, chroma = share * strength**2, (1 - share) * strength**2
+    chroma *= min(min(far, close) * mark.strength / DEFAULT, 1.0) ** 2
+    luma = min(strength**2 - chroma, (version.luma_most * mark.strength) ** 2)
+    return math.sqrt(luma + chroma), luma / (luma + chroma)
+
+
 def pattern(
-    payload: Payload, key: bytes, power: np.ndarray, mask: np.ndarray, size: tuple[int, ...]
+    payload: Payload,
+    key: bytes,
+    host: Host,
+    size: tuple[int, ...],
+    share: float | None = None,
 ) -> np.ndarray:
-    """(H, W, 3) a payload's mark with rms 1, for a picture of that size, nearby power and mask."""
+    """(H, W, 3) a payload's mark with rms 1, for a picture of that size.
+
+    `share` is luma's share of the energy.
+    """
     height, width = size[:2]
     short = min(height, width)
     version = VERSIONS[payload.version]
+    share = version.luma_share if share is None else share
     waves, sign = carried(payload, key)
     of_tag = np.where(waves.slot <= bits.TAG_CODE, version.tag, 1.0)
     weight = np.where(waves.slot == 0, version.pilot, of_tag)
     spectrum = np.zeros(3 * GRID * HALF, np.complex64)
-    spectrum[waves.index] = shape(power, version).reshape(-1)[waves.index] * weight * sign
+    finer = min(math.sqrt(max(short / 256, 1.0)), version.finest)
+    spectrum[waves.index] = (
+        shape(host.power, version, finer).reshape(-1)[waves.index] * weight * sign
+    )
     spectrum = spectrum.reshape(3, GRID, HALF) * (0.45 * short > RADIUS)  # no waves too fine
     rows, columns = _waves(height, short), _waves(width, short)[:, :HALF]
     planes = np.stack([_real(rows @ plane, columns) for plane in spectrum])  # Y, Cb, Cr (3, H, W)
-    planes *= _enlarged(mask, height, width)
+    if version.limits is None:
+        planes *= _enlarged(host.texture, height, width)
+    else:
+        planes *= _enlarged(np.sqrt(host.texture), height, width)
+        planes[1:] *= _enlarged(host.colour, height, width)
     flat = planes.reshape(3, -1)
     power_of = flat @ flat.T  # (3, 3): sums of products over all pixels
     luma, total = power_of[0, 0], np.trace(BACKWARD @ power_of @ BACKWARD.T) / 3
-    share = version.luma_share * (2 / 3 if short > SMALL else 1)
     to_rgb = BACKWARD.copy()
     if luma > 0:  # pictures below 67 pixels can't hold luma waves
         to_rgb[:, 0] *= np.sqrt(share / (1 - share) * max(total / luma - 1, 0))
@@ -240,15 +294,14 @@ def existing_mark(spectrum: np.ndarray, keys: Sequence[bytes]) -> tuple[Payload,
     return None
 
 
-def _strength(
-    payload: Payload, key: bytes, power: np.ndarray, cells: np.ndarray, mark_cells: np.ndarray
-) -> float:
-    """The multiple of `mark_cells` in cells (h, w, 3): subtracting it silences the mark."""
+def _strength(payload: Payload, key: bytes, host: Host, mark_cells: np.ndarray) -> float:
+    """The multiple of `mark_cells` (h, w, 3) in the host: subtracting it silences the mark."""
     waves, sign = carried(payload, key)
-    matched = sign * (shape(power, VERSIONS[payload.version]) / power).reshape(-1)[waves.index]
+    version = VERSIONS[payload.version]
+    matched = sign * (shape(host.power, version) / host.power).reshape(-1)[waves.index]
 
     def response(strength: float) -> float:
-        spectrum = upright(flattened(cells - strength * mark_cells))
+        spectrum = upright(flattened(host.cells - strength * mark_cells))
         return float(np.vdot(matched, spectrum.reshape(-1)[waves.index]).real)
 
     low, high = 0.0, DEFAULT
@@ -291,18 +344,6 @@ def _waves(size: int, short: int) -> np.ndarray:
     place = (np.arange(size) + 0.5 - size / 2) / short
     turns = place[:, None] * np.fft.fftfreq(GRID, 1 / GRID)[None]
     return np.exp(2j * np.pi * turns).astype(np.complex64)
-
-
-def visual_masking(cells: np.ndarray) -> np.ndarray:
-    """(h, w) how much change a picture (h, w, 3) hides: little where it is flat and bright."""
-    luma = cells @ FORWARD[0].astype(np.float32)
-    mean = blurred(luma, 2)
-    busy = np.sqrt(blurred((luma - mean) ** 2, 2))  # a slope counts as flat
-    around = sliding_window_view(np.pad(busy, 2, mode="edge"), (5, 5))
-    busy = around.min((2, 3))  # so does a flat area beside an edge
-    busy /= busy + 3
-    bright = np.clip((mean - 60) / 90, 0, 1)
-    return blurred((0.5 + 0.8 * busy) * (1 - 0.6 * bright * (1 - busy)), 1)
 
 
 def _enlarged(cells: np.ndarray, height: int, width: int) -> np.ndarray:

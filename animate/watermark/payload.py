@@ -25,6 +25,7 @@ TOOLKIT_KEY = b"animate toolkit key, public: tells that a file was made here, ne
 """The default, public key: anyone can check for a mark under it, and anyone can forge one. It
 guards against forgetting, not against lying; a secret key of your own guards against both."""
 
+PUBLISHED = 2  # version of the mark in new files
 KEY_BYTES = 16  # shortest key that Payload.of accepts
 FIELDS = (("version", 4), ("key_id", 12), ("content_id", 32), ("mac", 16))  # name, bits
 NONCE_BITS = 8
@@ -61,7 +62,7 @@ class Payload:
                 )
 
     @classmethod
-    def of(cls, claim: Claim, key: bytes = TOOLKIT_KEY, *, version: int = 1) -> Payload:
+    def of(cls, claim: Claim, key: bytes = TOOLKIT_KEY, *, version: int = PUBLISHED) -> Payload:
         """The payload that binds pixels to `claim` under `key`."""
         if len(key) < KEY_BYTES:
             raise AnimateError(
@@ -189,6 +190,6 @@ def read_tag(message: np.ndarray) -> tuple[int, int]:
     return packed(message[:12]), packed(message[12:])
 
 
-def read_body(message: np.ndarray, key: int, version: int = 1) -> Payload:
+def read_body(message: np.ndarray, key: int, version: int) -> Payload:
     """The payload of 48 body bits under a key id, not yet authenticated."""
     return Payload(version, key, packed(message[:32]), packed(message[32:]))

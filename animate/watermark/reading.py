@@ -12,12 +12,13 @@ from itertools import product
 import numpy as np
 
 from animate.watermark import payload as bits
-from animate.watermark.carriers import V1, MarkVersion, Waves, layout, seed, signs
+from animate.watermark.carriers import LATEST, MarkVersion, Waves, layout, seed, signs
 from animate.watermark.payload import TOOLKIT_KEY, Payload, key_id
 from animate.watermark.search import TINY
 
 SECOND = 1e-3  # false positives per second of a marked file, and per key id read
 WEIGHINGS = 2  # of the numbers a, see `spectrum.weighed`
+UNLIKE = 0.8  # of the loudest tag's statistic: a clear tag shows in others, which share signs, too
 NONCES = 4  # likeliest nonces, with which `read` tries the body
 
 
@@ -34,7 +35,7 @@ class Reading:
         return self.payload is not None, self.statistic
 
 
-def read(a: np.ndarray, key: bytes, version: MarkVersion = V1) -> Reading:
+def read(a: np.ndarray, key: bytes, version: MarkVersion = LATEST) -> Reading:
     """Read the body from the numbers a (3, 128, 65) under a key, with the best-fitting nonces."""
     owner, waves = key_id(key), layout(version).body
     best = Reading(0.0, None)
@@ -79,13 +80,14 @@ def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVersi
     waves = layout(version).tag
     for a in weighings:
         soft, norm = _soft(a, waves, _public(version)), _norm(a, waves) + TINY
+        message = bits.decode(soft)
+        loudest = float(soft @ bits.code_signs(message) / norm)
         for key in keys:
             score = float((_tag_words(key_id(key)) @ soft).max() / norm)
-            if bound(score, WEIGHINGS * len(keys) << bits.NONCE_BITS) <= SECOND:
+            least = bound(score, WEIGHINGS * len(keys) << bits.NONCE_BITS)
+            if least <= SECOND and score > UNLIKE * loudest:
                 return key_id(key)
-        message = bits.decode(soft)
-        score = float(soft @ bits.code_signs(message) / norm)
-        if bound(score, WEIGHINGS << bits.TAG_BITS) <= SECOND:
+        if bound(loudest, WEIGHINGS << bits.TAG_BITS) <= SECOND:
             return bits.read_tag(message)[0]
     return None
 

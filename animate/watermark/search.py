@@ -3,8 +3,8 @@
 The pilot is public, so one search serves every key. The coarse search resamples the picture at many
 scales and angles. For each, one Fourier transform correlates it with the pilot at every shift,
 plain and mirrored. The fine search climbs from the best few places in ever smaller steps. The steps
-lie on a fixed lattice, so every place that could ever be tried is counted. For a picture on its
-side or head, the climb stops early if the place does not look like a mark: see HOPELESS.
+lie on a fixed lattice, so every place that could ever be tried is counted. The climb stops early if
+the place does not look like a mark: see HOPELESS.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from animate.watermark.carriers import (
     GRID,
     HALF,
+    LATEST,
     RADIUS,
-    V1,
     MarkVersion,
     layout,
     seed,
@@ -66,7 +66,7 @@ class Found:
 
 
 @cache
-def pilot(version: MarkVersion = V1) -> np.ndarray:
+def pilot(version: MarkVersion = LATEST) -> np.ndarray:
     """(3, 128, 65) signs of the pilot, 0 elsewhere."""
     waves = layout(version).pilot
     out = np.zeros(3 * GRID * HALF, complex)
@@ -76,10 +76,10 @@ def pilot(version: MarkVersion = V1) -> np.ndarray:
 
 @cache
 def _coarse_pilot(version: MarkVersion) -> np.ndarray:
-    """(4, 2, 64, 33) conjugate pilot in Cb, Cr, coarsely: 2 weighings x plain and mirrored."""
+    """(kinds, 2, 64, 33) conjugate pilot in Cb, Cr, coarsely: weighings x plain and mirrored."""
     rows = np.r_[0 : COARSE // 2, GRID - COARSE // 2 : GRID]
     out = []
-    for weight in (survival(version), RADIUS < REACH):
+    for weight in (survival(version), RADIUS < REACH)[: version.coarse_weighings]:
         known = (pilot(version) * weight * (RADIUS < REACH))[1:, rows, : COARSE // 2 + 1]
         known = known * (np.sqrt(2) / np.linalg.norm(known))
         out += [known, mirrored(known)]
@@ -88,7 +88,7 @@ def _coarse_pilot(version: MarkVersion) -> np.ndarray:
 
 @cache
 def _turned_pilots(version: MarkVersion) -> np.ndarray:
-    """(4, 4, 2, 64, 33) `_coarse_pilot` for pictures turned clockwise by 0, 1, 2 and 3 quarters."""
+    """(4, kinds, 2, 64, 33) `_coarse_pilot` for pictures turned clockwise by 0 to 3 quarters."""
     known = _coarse_pilot(version)
     sheet = np.fft.irfft2(np.conj(known), s=(COARSE, COARSE))
     turns = [np.rot90(sheet, -quarters, axes=(-2, -1)) for quarters in (1, 2, 3)]
@@ -106,18 +106,21 @@ class Start:
     picture: int = 0  # index of the picture searched
 
 
-def coarse(flats: Sequence[np.ndarray], count: int, version: MarkVersion = V1) -> list[list[Start]]:
-    """The `count` likeliest starts for upright pictures, and for pictures on their side or head.
+def coarse(
+    flats: Sequence[np.ndarray], count: int, versions: Sequence[MarkVersion] = (LATEST,)
+) -> list[list[list[Start]]]:
+    """Each version's share of the `count` likeliest starts: upright, then on its side or head.
 
     `flats` are flattened pictures (3, h, w). Tries all scales and angles; takes the best shift for
     each picture, quarter turn, weighing and mirror image. Sets all waves to equal strength, a cheap
     whitening; one of the weighings then scales them by what codecs keep. Quarter turns need no
-    resampling of the picture: the pilot is turned instead.
+    resampling of the picture: the pilot is turned instead. Versions share the resampled pictures.
     """
     poses = list(product(SCALES, TURNS))
-    score = np.empty((len(flats), len(poses), QUARTERS, 4), np.float32)
+    pilots = [_turned_pilots(version) for version in versions]
+    known = np.concatenate([some.reshape(-1, *some.shape[2:]) for some in pilots])
+    score = np.empty((len(flats), len(poses), len(known)), np.float32)
     shift = np.empty(score.shape, int)
-    known = _turned_pilots(version).reshape(-1, 2, COARSE, COARSE // 2 + 1)
     by_size: dict[tuple[int, ...], list[int]] = {}  # pictures of one size are resampled together
     for number, flat in enumerate(flats):
         by_size.setdefault(flat.shape, []).append(number)
@@ -132,9 +135,25 @@ def coarse(flats: Sequence[np.ndarray], count: int, version: MarkVersion = V1) -
                 correlation = known[:, 0] * blue
                 correlation += known[:, 1] * red
                 match = np.fft.irfft2(correlation, s=(COARSE, COARSE)).reshape(len(known), -1)
-                at = match.argmax(1)
-                shift[number, pose] = at.reshape(QUARTERS, 4)
-                score[number, pose] = match[np.arange(len(at)), at].reshape(QUARTERS, 4)
+                shift[number, pose] = match.argmax(1)
+                score[number, pose] = match.max(1)
+    ends = np.cumsum([some.shape[0] * some.shape[1] for some in pilots])[:-1]
+    found = [
+        _likeliest(*parts, poses, count)
+        for parts in zip(np.split(score, ends, -1), np.split(shift, ends, -1), strict=True)
+    ]
+    for each in zip(*found, strict=True):  # upright, turned
+        least = sorted(start.statistic for starts in each for start in starts)[-count]
+        for starts in each:
+            starts[:] = [start for start in starts if start.statistic >= least]
+    return found
+
+
+def _likeliest(
+    score: np.ndarray, shift: np.ndarray, poses: Sequence[tuple[int, int]], count: int
+) -> list[list[Start]]:
+    """The starts of one version, upright and turned, from its scores (pictures, poses, 4 kinds)."""
+    score, shift = (x.reshape(*x.shape[:2], QUARTERS, -1) for x in (score, shift))
     starts = []
     for quarters in ([0], [1, 2, 3]):
         scores = score[:, :, quarters].reshape(-1)
@@ -166,7 +185,7 @@ def _start(
     return Start(float(score[at]) * COARSE**2 / 2, place, kind // 2, number)
 
 
-def pilot_statistic(a: np.ndarray, version: MarkVersion = V1) -> float:
+def pilot_statistic(a: np.ndarray, version: MarkVersion = LATEST) -> float:
     """S = sum(s a) / |a| over the pilot's waves, for the numbers a (3, 128, 65)."""
     index = layout(version).pilot.index
     values = a.reshape(-1)[index]
@@ -184,7 +203,7 @@ def seen(flat: np.ndarray, place: Place) -> np.ndarray:
     return unshifted(laid(flat, place), place)
 
 
-def shifted(flat: np.ndarray, start: Start, version: MarkVersion = V1) -> Found:
+def shifted(flat: np.ndarray, start: Start, version: MarkVersion = LATEST) -> Found:
     """The best shift for a start's scale, angle and mirroring, to an eighth of a cell."""
     place = start.place
     spectrum = laid(flat, place)
@@ -217,16 +236,15 @@ def _counted(place: Place) -> bool:
     return bool(inside)
 
 
-def fine(flat: np.ndarray, start: Start, version: MarkVersion = V1, least: float = 0.0) -> Found:
+def fine(flat: np.ndarray, start: Start, version: MarkVersion = LATEST) -> Found:
     """Climb from a start in steps of scale and angle, halved when no step improves the statistic.
 
-    Tries no place twice: it can't beat the best so far. Stops if the statistic is below `least`
-    after two step sizes.
+    Tries no place twice: it can't beat the best so far. Stops early if the place is HOPELESS.
     """
     best, at = shifted(flat, start, version), (0, 0)
     known = {at}
     for halving in range(HALVINGS):
-        if halving == 2 and best.statistic < least:
+        if halving == 2 and best.statistic < HOPELESS:
             break
         step = 1 << (HALVINGS - 1 - halving)  # in the finest steps
         scale, turn = STEP / 2 / 2**halving, TURN / 2 / 2**halving

@@ -12,7 +12,16 @@ from functools import cache
 
 import numpy as np
 
-from animate.watermark.carriers import FORWARD, GRID, HALF, V1, MarkVersion, band, survival
+from animate.watermark.carriers import (
+    FORWARD,
+    GRID,
+    HALF,
+    LATEST,
+    RADIUS,
+    MarkVersion,
+    band,
+    survival,
+)
 
 CLIP = 3.0  # limit for edges, as a multiple of the root mean square
 FLATTEN = 0.65  # power of the local energy that divides each cell; 1/2 would equalise all cells
@@ -115,7 +124,7 @@ def upright(flat: np.ndarray) -> np.ndarray:
     return np.fft.rfft2(folded(flat), norm="ortho") * half_cell(GRID)
 
 
-def weighed(spectrum: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
+def weighed(spectrum: np.ndarray, version: MarkVersion = LATEST) -> np.ndarray:
     """(2, 3, 128, 65) the numbers a in two weighings: for compressed marks, and for all others.
 
     The first is the matched filter for a mark of amplitudes `shape` after a codec. The second
@@ -126,7 +135,7 @@ def weighed(spectrum: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
 
 
 def weigh(
-    spectrum: np.ndarray, power: np.ndarray, weighing: int, version: MarkVersion = V1
+    spectrum: np.ndarray, power: np.ndarray, weighing: int, version: MarkVersion = LATEST
 ) -> np.ndarray:
     """(3, 128, 65) the numbers a of one weighing, 0 or 1; `power` comes from `nearby_power`."""
     if weighing == 0:
@@ -143,9 +152,19 @@ def nearby_power(spectrum: np.ndarray) -> np.ndarray:
     return power + 1
 
 
-def shape(power: np.ndarray, version: MarkVersion = V1) -> np.ndarray:
+def shape(power: np.ndarray, version: MarkVersion = LATEST, finer: float = 1.0) -> np.ndarray:
     """(3, 128, 65) amplitudes of the mark: smaller where the picture has power or codecs cut."""
-    return band(version) * survival(version) / np.sqrt(power)
+    return band(version) * survival(version, finer) / coarseness_cost(version) / np.sqrt(power)
+
+
+@cache
+def coarseness_cost(version: MarkVersion) -> np.ndarray:
+    """(128, 65) what energy costs at each radius: more if an eye sees patches.
+
+    The eye's blur is a Gaussian whose sigma is 1/40 of the short side, as in `looks.difference`.
+    """
+    seen = np.exp(-2 * (np.pi * RADIUS / 40) ** 2)
+    return 1 + version.patch_cost * seen**2
 
 
 def turned(flat: np.ndarray, cells: float, angle: float, grid: int = GRID) -> np.ndarray:

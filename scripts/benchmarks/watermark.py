@@ -28,6 +28,7 @@ from watermark_attacks import ATTACKS, Frames, concatenated
 
 from animate.media import clips
 from animate.watermark import Claim, Embedder, Mark, Payload, detect
+from animate.watermark.carriers import VERSIONS
 from animate.watermark.detection import as_published, keep
 from animate.watermark.search import pilot_statistic
 from animate.watermark.spectrum import weighed
@@ -136,8 +137,9 @@ def read(method: str, frames: Frames) -> dict[str, Any]:
 
 def _snr(frames: Frames) -> float:
     """The pilot's statistic S of the frames as published; the larger of both weighings."""
-    a = weighed(as_published(keep(frames, 25).whole))
-    return max(pilot_statistic(one) for one in a)
+    version = VERSIONS[MARK.payload.version]
+    a = weighed(as_published(keep(frames, 25).whole), version)
+    return max(pilot_statistic(one, version) for one in a)
 
 
 def _other_bits(method: str, frame: np.ndarray) -> np.ndarray:
