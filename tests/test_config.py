@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from animate.config import GROUPS, choices, run_options, run_settings, settings, sweep
+from animate.config import GROUPS, choices, run_options, settings, sweep
 from animate.errors import AnimateError
-from animate.options import Compute, Evaluation, MotionModel, Options, Retarget
+from animate.options import Compute, Evaluation, MotionModel, Options, Retarget, settings_of
 
 
 def test_the_yaml_changes_no_default() -> None:
@@ -21,7 +21,7 @@ def test_the_yaml_changes_no_default() -> None:
 
 
 def test_every_setting_explains_itself() -> None:
-    for name, (group, one) in run_settings().items():
+    for name, (group, one) in settings_of("run").items():
         assert one.metadata["about"], name
         assert name.startswith(group.prefix)
 

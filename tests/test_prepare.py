@@ -14,13 +14,14 @@ from conftest import ROOT
 
 from animate.cli import main
 from animate.data import cutting
-from animate.data.cutting import Piece, Wanted
+from animate.data.cutting import Piece
 from animate.data.jobs import Job, jobs_from_csv
 from animate.data.prepare import partition
 from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.faces import Box, Face, TrackedFrame
+from animate.options import Wanted
 from animate.verification.verify import verify
 
 RATE = Fraction(10)

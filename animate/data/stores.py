@@ -17,7 +17,8 @@ from animate.faces import mesh
 from animate.system.atomic import replacing
 
 if TYPE_CHECKING:
-    from animate.data.pairs import Augment, Clips
+    from animate.data.pairs import Clips
+    from animate.options import Augment
 
 
 def open_clips(

@@ -195,11 +195,9 @@ class Predictor:
         """
         unknown = [name for name in how.amplify if name not in self.model.regions]
         if unknown:
-            known = ", ".join(self.model.regions) or "none"
-            raise AnimateError(
-                f"retarget.{unknown[0]} has no effect on this motion model, which can amplify only "
-                f"{known}: use retarget.{unknown[0]}=1"
-            )
+            known = ", ".join(self.model.regions)
+            what = f"amplifies only {known}" if known else "has no regions to amplify"
+            raise AnimateError(f"this motion model {what}: leave retarget.{unknown[0]} out")
         with torch.inference_mode():
             return self.model.retarget(
                 source,

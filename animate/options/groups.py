@@ -1,25 +1,15 @@
-"""All settings of a run: one frozen dataclass for each group.
-
-Default, check and explanation of a setting are here and nowhere else. configs/run.yaml and its
-groups hold only what a choice changes; the commands' help and the keywords of `animate.portrait`
-are made from these classes.
-"""
+"""The groups of settings of a run, such as `Faces`: one frozen dataclass each."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from animate.errors import AnimateError
 from animate.system.settings import Group, setting
 
-# Settings of earlier versions, and what to do instead.
-RENAMED = {
-    "model": "use motion=NAME",
-    "seed": "leave it out: nothing at random happens in a run",
-}
+SMALLEST = 16  # pixels: least width and height of a face's box
 
 
 @dataclass(frozen=True)
@@ -65,14 +55,34 @@ class Faces(Group):
         words=("hold", "skip", "fail"),
     )
     box: tuple[float, ...] | None = setting(
-        None, "box of the face in the photo: [x, y, width, height], pixels; no detector is used"
+        None,
+        "box of the face in the photo: [x, y, width, height], pixels; no detector is used",
+        count=4,
     )
     clip_box: tuple[float, ...] | None = setting(
-        None, "box of the face in the clip: [x, y, width, height], pixels; no detector is used"
+        None,
+        "box of the face in the clip: [x, y, width, height], pixels; no detector is used",
+        count=4,
     )
     weights: Path | None = setting(
         None, "folder with the weights of face-alignment; null: torch's own cache"
     )
+
+    def check(self) -> None:
+        for name, box in (("box", self.box), ("clip_box", self.clip_box)):
+            if box is not None and min(box[2:]) < SMALLEST:
+                raise AnimateError(
+                    f"faces.{name} is {list(box)}, which is too small: use {SMALLEST} pixels a "
+                    "side or more"
+                )
+        if self.name == "centre":
+            self.refuse(("which", "clip_which", "weights"), "with faces=centre")
+        if self.name == "auto":
+            self.refuse(("weights",), "with faces=auto, whose weights are bundled")
+        if self.box is not None:
+            self.refuse(("which",), "with faces.box")
+        if self.clip_box is not None:
+            self.refuse(("clip_which",), "with faces.clip_box")
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,10 @@ class Playback(Group):
     start: float = setting(0, "where the used part of the clip begins, seconds", least=0)
     end: float | None = setting(None, "where it ends, seconds; null: the end of the clip")
     times: int = setting(
-        1, "how often it is played; the motion jumps if last and first pose differ", least=1
+        1,
+        "how often it is played; the motion jumps if last and first pose differ",
+        least=1,
+        most=10_000,
     )
     pingpong: bool = setting(False, "play it forwards, then backwards, so that nothing jumps")
     truncated: str = setting(
@@ -131,14 +144,20 @@ class Retarget(Group):
     )
     head: float | str = setting(
         "auto",
-        "factor of the head's movement; auto: 1, limited so that hair is not cut off, and 0 for a "
-        "source video, whose own head movement stays",
+        "factor of the head's movement, 0 to 5; auto: 1, limited so that hair is not cut off, and "
+        "0 for a source video, whose own head movement stays",
         words=("auto",),
+        least=0,
+        most=5,
     )
-    mouth: float = setting(1.0, "factor of the movement of mouth, jaw and cheeks")
-    eyes: float = setting(1.0, "factor of the movement of eyes and brows")
+    mouth: float = setting(
+        1.0, "factor of the movement of mouth, jaw and cheeks, 0 to 5", least=0, most=5
+    )
+    eyes: float = setting(1.0, "factor of the movement of eyes and brows, 0 to 5", least=0, most=5)
 
     def check(self) -> None:
+        if not self.relative:
+            self.refuse(("adapt_scale", "reference"), "with retarget.relative=false")
         if self.amplify and not self.relative:
             raise AnimateError(
                 f"retarget.{next(iter(self.amplify))} needs relative motion: use "
@@ -196,6 +215,13 @@ class Paste(Group):
         least=128,
     )
 
+    def check(self) -> None:
+        if self.name == "crop":
+            self.refuse(PHOTO_ONLY, "with paste=crop")
+
+
+PHOTO_ONLY = ("mask", "margin", "size")  # settings of `Paste` that need the photo
+
 
 @dataclass(frozen=True)
 class Watermark(Group):
@@ -246,6 +272,9 @@ class Label(Group):
                 "label.text is empty, over 200 characters long, or not printable: shorten it, or "
                 "leave the label out with label=none"
             )
+        if text is None:
+            look = ("position", "size", "seconds", "style", "font")
+            self.refuse(look, "without a label (label=none)")
 
 
 @dataclass(frozen=True)
@@ -266,6 +295,7 @@ class Compute(Group):
         "batches of frames at once (auto: one per core, up to 4); never changes the result",
         words=("auto",),
         least=1,
+        most=256,
     )
 
 
@@ -286,7 +316,16 @@ class Statement(Group):
     producer: str = setting(
         "animate",
         "your name or provider code in the GB 45438-2025 label, printable ASCII without spaces",
+        verbatim=True,
     )
+
+    def check(self) -> None:
+        text = self.producer
+        if not re.fullmatch(r"[!#-&(-\[\]-~]{1,4096}", text):
+            raise AnimateError(
+                f"producer is {text[:60]!r}: use 1 to 4096 printable ASCII characters "
+                "without spaces, quotes or backslashes"
+            )
 
 
 @dataclass(frozen=True)
@@ -299,114 +338,3 @@ class Layout(Group):
         words=("plain", "keypoints"),
     )
     columns: int | None = setting(None, "tiles in a row; null: about as many as rows", least=1)
-
-
-@dataclass(frozen=True)
-class Options:
-    """All settings of a run, by group."""
-
-    motion: MotionModel = field(default_factory=MotionModel)
-    faces: Faces = field(default_factory=Faces)
-    retarget: Retarget = field(default_factory=Retarget)
-    paste: Paste = field(default_factory=Paste)
-    watermark: Watermark = field(default_factory=Watermark)
-    label: Label = field(default_factory=Label)
-    clip: Playback = field(default_factory=Playback)
-    compute: Compute = field(default_factory=Compute)
-    statement: Statement = field(default_factory=Statement)
-    layout: Layout = field(default_factory=Layout)
-
-    @property
-    def visible_label(self) -> Label | None:
-        """The label, or None for no label."""
-        return None if self.label.text is None else self.label
-
-    def changed(self, **keywords: Any) -> Options:
-        """A copy of these options with some changed, by keyword.
-
-        A keyword names a group or one setting. A group's value is an object, a mapping or a choice
-        (`retarget=Retarget(mouth=1.3)`, `retarget={"mouth": 1.3}`, `faces="centre"`). A setting is
-        given alone (`mouth=1.3`, `consent="..."`), those of the label only as a group. Raises
-        AnimateError for any other keyword.
-        """
-        chosen = {one.name: getattr(self, one.name) for one in fields(self)}
-        for keyword, value in keywords.items():
-            if keyword in RENAMED:
-                raise AnimateError(f"there is no setting {keyword!r}: {RENAMED[keyword]}")
-            group = keyword if keyword in chosen else _group_of(keyword)
-            chosen[group] = _with(chosen[group], value if group == keyword else {keyword: value})
-        return Options(**chosen)
-
-    def refuse_others(self, honoured: Collection[str], what: str) -> None:
-        """Raise AnimateError for a changed setting that has no effect on `what`."""
-        others = [name for name in self.differing() if name not in honoured]
-        if others:
-            raise AnimateError(f"{others[0]} does nothing for {what}: leave it out")
-
-    def differing(self) -> Iterator[str]:
-        """The names of all settings that differ from their defaults."""
-        for one in fields(self):
-            group, default = getattr(self, one.name), type(getattr(self, one.name))()
-            for inner in fields(group):
-                if getattr(group, inner.name) != getattr(default, inner.name):
-                    yield f"{group.prefix}{inner.name}"
-
-
-@dataclass(frozen=True)
-class Evaluation(Group):
-    """What `animate evaluate` measures; checkpoint, device and precision are in `Options`."""
-
-    pairs: Path | None = setting(
-        None, "CSV of source,driving in data: photos, and other people's clips that move them"
-    )
-    every: int = setting(1, "measure every N-th frame", least=1)
-    limit: int | None = setting(None, "most frames measured of a clip; null: all", least=1)
-    baselines: tuple[str, ...] = setting(
-        ("photo",),
-        "baselines measured beside the model: photo (unchanged), driver (pasted)",
-        words=("photo", "driver"),
-    )
-    landmarks: str = setting(
-        "auto",
-        "model that finds landmarks; auto: the first one installed",
-        words=("auto", "mediapipe", "face_alignment", "dlib", "none"),
-    )
-    landmarks_file: Path | None = setting(
-        None, "MediaPipe's face_landmarker.task, or the folder with face-alignment's weights"
-    )
-    identity: str = setting("dlib", "model that compares identities", words=("dlib", "none"))
-    identity_every: int = setting(5, "compare identity in every N-th measured frame", least=1)
-    lpips: Path | None = setting(None, "alexnet-owt-7be5be79.pth, AlexNet of torchvision")
-    inception: Path | None = setting(None, "pt_inception-2015-12-05-6726825d.pth, for FID")
-    seed: int = setting(0, "seed of the bootstrap intervals", least=0)
-
-
-def _with(group: Group, value: Any) -> Group:
-    """A group changed by the value of a keyword with its name."""
-    if isinstance(value, type(group)):
-        return value
-    known = {one.name for one in fields(group)}
-    if not isinstance(value, Mapping):
-        value = {"text" if isinstance(group, Label) else "name": value}
-    unknown = [name for name in value if name not in known]
-    if unknown:
-        raise AnimateError(
-            f"there is no setting {group.prefix}{unknown[0]}: use one of {', '.join(sorted(known))}"
-        )
-    return replace(group, **value)
-
-
-def _group_of(keyword: str) -> str:
-    """The name of the group that has this setting."""
-    named = {name: {one.name for one in fields(group)} for name, group in groups().items()}
-    holders = [
-        name for name, known in named.items() if keyword in known - {"name"} and name != "label"
-    ]
-    if len(holders) != 1:
-        raise AnimateError(f"there is no setting {keyword!r}: see animate/options.py for all")
-    return holders[0]
-
-
-def groups() -> dict[str, type[Group]]:
-    """The groups of a run by name, in the order of the help."""
-    return {one.name: one.default_factory for one in fields(Options)}  # type: ignore[misc]
