@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from animate.models.contract import Converted, MotionModel
-    from animate.models.discriminator import Discriminator
 
 # What torch.load raises for broken files and for files of other kinds.
 BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, AttributeError, TypeError)
 FORMAT = "animate/1"  # name and version in the metadata
-DISCRIMINATOR = "discriminator"  # not a motion model, so not in models.REGISTRY
+DISCRIMINATOR = "discriminator"  # its name in files; it is no motion model
 IMPORT = "animate checkpoint import vox-cpk.pth.tar -o vox.safetensors"  # in messages to users
 KEYS = {"file", "sha256", "model", "licence", "origin", "card", "size"}  # of an index entry
 
@@ -108,12 +107,12 @@ def find(reference: str | Path | None) -> Path:
     return _find(reference)[0]
 
 
-def load_discriminator(path: str | Path) -> tuple[Discriminator, CheckpointInfo]:
+def load_discriminator(path: str | Path) -> tuple[nn.Module, CheckpointInfo]:
     """Load the discriminator that `import_foreign` wrote, for adversarial training."""
     model, info = _load(Path(path), None)
     if info.model != DISCRIMINATOR:
         raise AnimateError(f"{path} holds a {info.model}, not a discriminator")
-    return model, info  # type: ignore[return-value]
+    return model, info
 
 
 def export(
@@ -329,12 +328,13 @@ def _build(name: str, arguments: dict[str, Any], path: Path) -> nn.Module:
     """Construct a model without drawing from the caller's random generator."""
     import torch
 
-    from animate.models import build
-    from animate.models.discriminator import Discriminator
+    from animate.models import DISCRIMINATORS, build, load
 
     with torch.random.fork_rng(devices=[]):
         try:
-            return Discriminator(**arguments) if name == DISCRIMINATOR else build(name, **arguments)
+            if name in DISCRIMINATORS:
+                return load(DISCRIMINATORS[name])(**arguments)  # type: ignore[no-any-return]
+            return build(name, **arguments)
         except (AnimateError, TypeError, ValueError, RuntimeError) as error:
             raise AnimateError(f"{path}: {_line(error)}") from error
 
@@ -361,13 +361,11 @@ def _fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, name: str) -
 
 
 def _registered(model: nn.Module) -> str:
-    from animate.models import REGISTRY
-    from animate.models.discriminator import Discriminator
+    from animate.models import DISCRIMINATORS, REGISTRY
 
-    if isinstance(model, Discriminator):
-        return DISCRIMINATOR
     place = f"{type(model).__module__}:{type(model).__qualname__}"
-    names = [name for name, row in REGISTRY.items() if row.constructor == place]
+    places = {name: row.constructor for name, row in REGISTRY.items()} | DISCRIMINATORS
+    names = [name for name, known in places.items() if known == place]
     if not names:
         raise AnimateError(f"{place} is not a registered model: add it to animate/models")
     return names[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,6 @@ LAYERS = [
     {"cli"},
 ]
 ENTRIES = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}
-# The discriminators of first-order training have its blocks.
-SHARED = {"models/discriminator.py": {"first_order"}}
 HYDRA = {"config.py"}
 WRITER = PACKAGE / "publish"
 
@@ -95,11 +93,47 @@ def test_a_motion_model_is_known_to_its_folder_its_losses_and_its_yaml_alone() -
     assert folders == {"first_order", "first_order_gated"}
     for path in modules(PACKAGE):
         place = path.relative_to(PACKAGE).parts
-        if place[:2] == ("training", "losses") or place[-1] == "recipe.py":
-            continue  # losses, and the table that names them
+        if place[:2] == ("training", "losses"):
+            continue
         own = {place[1]} if place[0] == "models" else set()
-        known = named_models(path.read_text()) & folders
-        assert known <= own | SHARED.get("/".join(place), set()), path
+        assert named_models(path.read_text()) & folders <= own, path
+
+
+def module_name(path: Path) -> str:
+    parts = ("animate", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST, known: Container[str]) -> Iterator[str]:
+    """The known modules that a module imports anywhere, except for type checkers alone.
+
+    `from package import name` is an import of the module of that name, if there is one.
+    """
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in known else f"{node.module}" for name in whole)
+        yield from imported(node, known)
+
+
+def circles(needs: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """What is left of who needs whom when all that need nobody are gone, again and again."""
+    left = {name: found & needs.keys() - {name} for name, found in needs.items()}
+    while ready := {name for name, found in left.items() if not found}:
+        left = {name: found - ready for name, found in left.items() if name not in ready}
+    needed = set().union(*left.values())
+    return {name: found for name, found in left.items() if name in needed}
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    paths = {module_name(path): path for path in modules(PACKAGE)}
+    trees = {name: ast.parse(path.read_text()) for name, path in paths.items()}
+    assert not circles({name: set(imported(tree, paths)) for name, tree in trees.items()})
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == {"b": {"c"}, "c": {"b"}}
 
 
 def test_an_upward_import_is_found() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from animate import checkpoints
 from animate.cli import main
 from animate.errors import AnimateError
-from animate.models.discriminator import Discriminator
+from animate.models.first_order.discriminator import Discriminator
 from animate.models.first_order.model import FirstOrder
 
 JUDGE = {"width": 4, "limit": 16, "levels": 3}

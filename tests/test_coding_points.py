@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from test_colours import FLAT, GOOD, P3, coded, off, pq_patches
+from test_colours import FLAT, GOOD, P3, coded, film, off, pq_patches, to
 
 from animate.media import clips, colours
 from animate.media.coding_points import coded_in
@@ -24,6 +24,20 @@ def avif(path: Path, picture: np.ndarray, primaries: int, transfer: int, **more:
     at = data.index(b"colrnclx") + 8
     path.write_bytes(data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :])
     return path
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+@pytest.mark.parametrize("width", [FLAT.shape[1], FLAT.shape[1] - 1])
+def test_an_hdr_avif_is_converted_with_all_its_bits(
+    tmp_path: Path, transfer: str, width: int
+) -> None:
+    """Of 8 bits, as Pillow reads them, patches are tinted by up to 5 levels."""
+    change = "setparams=color_trc=iec61966-2-1,trim=end_frame=1,"
+    change += to("2020", transfer, "2020_ncl", "pc", "yuv444p10le")
+    codec = ("-c:v", "libaom-av1", "-still-picture", "1", "-crf", "4", "-cpu-used", "8",
+             "-pix_fmt", "yuv420p10le")  # fmt: skip
+    path = film(tmp_path / "p.avif", FLAT[:, :width], change, *codec)
+    assert off(clips.read_photo(path)) <= 3
 
 
 def p3_patches() -> np.ndarray:

@@ -120,6 +120,12 @@ def test_hdr_is_shown_as_the_sdr_it_was_made_of(
     assert off(next(iter(as_stored(path)))) <= 3
 
 
+def test_hdr_of_an_odd_width_has_the_same_colours(tmp_path: Path) -> None:
+    change = to("2020", "smpte2084", "2020_ncl", "tv", "yuv444p10le")
+    path = film(tmp_path / "c.webm", FLAT[:, :-1], change, *VP9, "-pix_fmt", "yuv420p10le")
+    assert off(shown(path)) <= 3
+
+
 def test_what_is_brighter_than_white_keeps_its_steps(tmp_path: Path) -> None:
     ramp = np.linspace(120, 255, 136).astype(np.uint8)[None, :, None].repeat(64, 0).repeat(3, 2)
     change = to("2020", "smpte2084", "2020_ncl", "tv", "yuv420p10le").replace("203", "1000")

@@ -16,9 +16,10 @@ from PIL import Image
 from animate import checkpoints, portrait
 from animate.errors import AnimateError
 from animate.inference.compose import REACH, on_video
-from animate.inference.driver import DriverStats, open_driver
+from animate.inference.driver import open_driver
 from animate.inference.pictures import shrunk, side_by_side, tiled
 from animate.inference.predictor import FULL, HeadLimit, Pose, Predictor
+from animate.inference.stats import DriverStats
 from animate.media import clips
 from animate.options import Options, Paste, Retarget
 from animate.system.observer import Notes

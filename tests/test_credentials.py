@@ -17,7 +17,7 @@ from animate.cli import main
 from animate.errors import AnimateError
 from animate.provenance import findings, identity, keys, tags, xmp
 from animate.provenance.credentials import Signature, judged, read
-from animate.provenance.kinds import is_medium, kind_of
+from animate.provenance.kinds import kind_of
 from animate.provenance.manifest import beside, settings
 from animate.verification.describe import describe
 from animate.verification.verify import verify
@@ -359,16 +359,6 @@ def test_the_brands_of_a_file_say_its_kind(tmp_path: Path, brands: bytes, kind: 
     path = tmp_path / "a"
     path.write_bytes(box(b"ftyp", brands[:4] + bytes(4) + brands[4:]) + box(b"mdat", b"mif1"))
     assert kind_of(path) == kind
-    assert is_medium(path)
-
-
-@pytest.mark.parametrize(
-    "text", [b"", b"Get free of it\n", b"BM is a park\n", b"RIFFs\n", b"GG", b"PK\3\4", b"%PDF-1.7",
-             b"ID3\3", b"\0\0\0\x18ftypM4A ", b"<svg/>", b"OggS" + bytes(24) + b"OpusHead"],
-)  # fmt: skip
-def test_text_sound_and_documents_are_no_media(tmp_path: Path, text: bytes) -> None:
-    (tmp_path / "a").write_bytes(text)
-    assert not is_medium(tmp_path / "a")
 
 
 def test_a_folder_tells_of_the_pictures_that_it_can_not_read(

@@ -11,17 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import draw_face, draw_frames, write_clip
+from conftest import draw_calm, draw_face, draw_frames, in_other_scene, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from animate.checkpoints import load
 from animate.faces import mesh
+from animate.faces.scenes import LONGEST
 from animate.inference.compose import on_video
 from animate.inference.doubt import EDGE, MARGIN, Seen, judged, mended
-from animate.inference.driver import Driver, DriverStats, open_driver
+from animate.inference.driver import Driver, open_driver
 from animate.inference.predictor import Pose, Predictor
+from animate.inference.source_face import people_in
+from animate.inference.stats import DriverStats
 from animate.models.contract import Motion
 from animate.models.first_order_gated import retarget
 from animate.models.geometry import gaussians, moments
@@ -39,8 +42,11 @@ def pose(number: float, scene_start: bool = False) -> Pose:
     return Pose(Point(torch.full((1, 1, 2), float(number))), scene_start)
 
 
-def trusted(doubts: list[float], scene_start: tuple[int, ...] = ()) -> str:
-    stream = (Seen(i, doubt, i in scene_start) for i, doubt in enumerate(doubts))
+def trusted(doubts: list[float], scene_start: tuple[int, ...] = (), fade: int = 0) -> str:
+    stream = (
+        Seen(i, doubt, i in scene_start, fade * (i in scene_start))
+        for i, doubt in enumerate(doubts)
+    )
     found = list(judged(stream, RATE))
     assert [item for item, _ in found] == list(range(len(doubts)))
     return "".join("x" if sure else "-" for _, sure in found)
@@ -88,6 +94,12 @@ def test_a_doubt_that_lasts_is_a_face_from_the_side() -> None:
     assert held.endswith("x" * 70)
 
 
+def test_no_pose_of_a_fade_is_trusted_however_sure() -> None:
+    assert trusted([0.3] * 12, (8,), fade=3) == "xxx-----xxxx"  # and none within MARGIN of them
+    assert trusted([0.3] * 4 + [float("inf")] * 4 + [0.3] * 2, (8,), fade=3) == "xxxx----xx"
+    assert trusted([0.3] * 6, (2,), fade=9) == "--xxxx"  # the clip begins with it
+
+
 @given(st.lists(st.sampled_from([0.3, 0.45, 0.6, 0.9, 1.5, float("inf")]), max_size=80))
 def test_nothing_lost_is_trusted_and_nothing_far_from_doubts_is_not(doubts: list[float]) -> None:
     for doubt, mark in zip(doubts, trusted(doubts), strict=True):
@@ -108,7 +120,7 @@ def test_few_wait_for_what_comes() -> None:
             yield Seen(taken, 0.3 if taken < 3 else 0.4 + 0.4 * (taken > 3))
 
     for count, _ in enumerate(islice(judged(endless(), RATE), 200)):
-        assert taken <= count + round((EDGE + MARGIN) * RATE)
+        assert taken <= count + round((EDGE + MARGIN + LONGEST) * RATE)
     longest = 5
     stream = ((pose(i), i < 3) for i in range(10**9))
     assert len(list(islice(mended(stream, longest), 300))) == 300
@@ -249,3 +261,22 @@ def test_a_videos_frames_out_of_focus_stay_as_they_are(hunting: Path, predictor:
     ]
     assert [i for i, same in enumerate(shown) if same] == [0, 1, 2, 6, 7, 8, 9, 10, 11]
     assert (stats.doubted, stats.first_doubted) == (9, 0)
+
+
+def test_a_fade_to_another_person_is_held_and_counted(tmp_path: Path, predictor: Predictor) -> None:
+    """Each of its frames shows two faces, however sure their pose looks."""
+    calm = draw_calm(36)
+    shares = np.interp(range(36), (11, 20), (0, 1))[:, None, None, None]
+    frames = np.stack(calm) * (1 - shares) + np.stack([in_other_scene(f) for f in calm]) * shares
+    clip = write_clip(tmp_path / "fade.mp4", list(np.rint(frames).astype(np.uint8)), "25")
+    driver = opened(clip)
+    poses = list(driver.poses(predictor))
+    (start,) = [index for index, pose in enumerate(poses) if pose.scene_start]
+    assert 20 <= start <= 24
+    points = [pose.motion.point for pose in poses]  # type: ignore[attr-defined]
+    held = [index for index in range(1, 36) if torch.equal(points[index], points[index - 1])]
+    assert held == list(range(held[0], start))
+    assert 10 <= held[0] <= 13
+    assert driver.stats.doubted == len(held)
+    people = people_in(predictor, driver.media, driver.locator)  # type: ignore[arg-type]
+    assert [index for index, (_, face) in enumerate(people) if face is None] == held

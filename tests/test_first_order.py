@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from animate.errors import AnimateError
 from animate.models import build
-from animate.models.discriminator import Discriminator
 from animate.models.first_order.blocks import hull_area
 from animate.models.first_order.convert import PARTS
+from animate.models.first_order.discriminator import Discriminator
 from animate.models.first_order.model import FirstOrder, LocalMotion, relative_size
 
 TINY = {

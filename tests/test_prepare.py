@@ -16,8 +16,8 @@ from animate.cli import main
 from animate.data import cutting
 from animate.data.cutting import Piece
 from animate.data.jobs import Job, jobs_from_csv
+from animate.data.opening import open_clips
 from animate.data.prepare import partition
-from animate.data.stores import open_clips
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.faces import Box, Face, TrackedFrame
@@ -28,15 +28,20 @@ RATE = Fraction(10)
 BLANK = np.zeros((4, 4, 3), np.uint8)
 
 
-def seen(at: list[float | None], cuts: tuple[int, ...] = ()) -> Iterator[TrackedFrame]:
-    """A face 100 pixels high at each x, None where it is lost."""
+def seen(
+    at: list[float | None], cuts: tuple[int, ...] = (), fade: int = 0
+) -> Iterator[TrackedFrame]:
+    """A face 100 pixels high at each x, None where it is lost; each cut ends a fade so long."""
     for t, x in enumerate(at):
         face = None if x is None else Face(x, 200, 80, 100, 0.9, np.zeros((5, 2)))
-        yield TrackedFrame(BLANK, Box(0, 0, 4), face is not None, t in cuts, face)
+        lasted = fade if t in cuts else 0
+        yield TrackedFrame(BLANK, Box(0, 0, 4), face is not None, t in cuts, face, lasted)
 
 
-def spans(at: list[float | None], cuts: tuple[int, ...] = (), **wanted: float) -> list[tuple]:
-    found = cutting.pieces(seen(at, cuts), RATE, Wanted(**wanted))  # type: ignore[arg-type]
+def spans(
+    at: list[float | None], cuts: tuple[int, ...] = (), fade: int = 0, **wanted: float
+) -> list[tuple]:
+    found = cutting.pieces(seen(at, cuts, fade), RATE, Wanted(**wanted))  # type: ignore[arg-type]
     return [(piece.start, piece.end) for piece in found]
 
 
@@ -48,6 +53,7 @@ def test_a_face_that_stays_is_one_clip_and_its_square_is_around_it() -> None:
 
 def test_clips_end_at_cuts_at_losses_and_where_the_face_leaves_its_square() -> None:
     assert spans([200.0] * 20, cuts=(12,)) == [(0, 12), (12, 20)]
+    assert spans([200.0] * 20, cuts=(12,), fade=4) == [(0, 8), (12, 20)]
     assert spans([200.0] * 8 + [None] * 5 + [200.0] * 8) == [(0, 8), (13, 21)]
     assert spans([200.0] * 8 + [None] + [200.0] * 8) == [(0, 17)]  # a blink of the detector
     assert spans([200.0] * 10 + [400.0] * 10) == [(0, 10), (10, 20)]

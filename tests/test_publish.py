@@ -27,6 +27,7 @@ from animate.errors import AnimateError, VerificationError
 from animate.media import clips
 from animate.options import Label
 from animate.publish import containers, drafts, publisher, video
+from animate.publish.spool import Spool
 from animate.verification.verify import verify
 from animate.watermark import Claim, Mark, Payload
 
@@ -238,7 +239,7 @@ def test_nothing_stays_when_the_mark_is_lost(
     tmp_path: Path, frames: list[np.ndarray], suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "Embedder", lambda *_: lambda frame: frame)
-    monkeypatch.setattr(publisher, "LOUDER", (1.0,))
+    monkeypatch.setattr(publisher, "ATTEMPTS", publisher.ATTEMPTS[:1])
     some = frames[:1] if suffix == ".png" else frames
     refused(tmp_path / f"v{suffix}", some, "mark is not found", VerificationError)
 
@@ -250,20 +251,62 @@ def test_a_mark_that_is_lost_is_made_louder(
     real, asked = publisher.Embedder, []
 
     def weak_at_first(mark: Mark, height: int, width: int) -> Any:
-        asked.append(mark.strength)
+        asked.append(mark.louder)
         return real(mark, height, width) if len(asked) > 1 else lambda frame: frame
 
     monkeypatch.setattr(publisher, "Embedder", weak_at_first)
     label = Label(seconds=None)
     some = frames[:1] if suffix == ".png" else frames
     done = write(tmp_path / f"v{suffix}", some, label=label)
-    assert asked == [MARK.strength, publish.LOUDER[1] * MARK.strength]
-    assert (done.frames, done.louder) == (len(some), publish.LOUDER[1])
+    assert asked == [attempt.louder for attempt in publish.ATTEMPTS[:2]]
+    assert (done.frames, done.attempt) == (len(some), publish.ATTEMPTS[1])
     assert done.report.agrees
     assert done.report.signature.record is not None
     assert done.report.signature.record.label == asdict(label)
     left = {path.name for path in tmp_path.iterdir()}
     assert left <= {f"v{suffix}", f"v{suffix}.c2pa"}
+
+
+def blocks(side: int, count: int, strongest: bool = False) -> np.ndarray:
+    """Squares of random colours, `count` a side; the `strongest` are the corners of RGB's cube."""
+    colours = np.random.default_rng(1).integers(0, 256, (count, count, 3), np.uint8)
+    colours = (colours > 127).astype(np.uint8) * 255 if strongest else colours
+    return colours.repeat(side // count, 0).repeat(side // count, 1)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".png"])
+def test_blocks_of_random_colours_are_published(tmp_path: Path, suffix: str) -> None:
+    some = [blocks(128, 16)] * (1 if suffix == ".png" else 3)
+    done = write(tmp_path / f"v{suffix}", some, label=None)
+    assert done.report.agrees
+    assert 1 < done.attempt.louder <= 5
+    assert done.attempt.contrast == 1
+
+
+def test_colours_that_drown_every_mark_lose_contrast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_, last = publisher.ATTEMPTS
+    monkeypatch.setattr(publisher, "ATTEMPTS", (first, last._replace(louder=1.3)))
+    picture = blocks(96, 24, strongest=True)
+    done = write(tmp_path / "v.png", [picture], label=Label(seconds=None))
+    assert done.report.agrees
+    assert done.attempt.contrast == last.contrast
+    assert clips.read_photo(done.path)[:48].std() < 0.3 * picture[:48].std()
+
+
+def test_a_file_is_made_again_of_its_frames_where_they_pack_well(tmp_path: Path) -> None:
+    drawn = [blocks(64, count) for count in (4, 8, 16)]
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with Spool(tmp_path / "v.mp4") as spool:
+        assert all(a is b for a, b in zip(spool.keep(drawn), drawn, strict=True))
+        for _ in range(2):
+            assert all((a == b).all() for a, b in zip(spool.frames(), drawn, strict=True))
+    with Spool(tmp_path / "v.mp4") as spool:
+        assert len(list(spool.keep([*drawn, noise, *drawn]))) == 7
+        assert not spool.is_whole
+        assert spool.file.seek(0, 2) == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_stays_when_the_tags_are_lost(

@@ -51,3 +51,19 @@ def test_every_path_exists(name: str) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+TEXTS = [*PAGES, *(ROOT / n for n in ("ARCHITECTURE.md", "CONTRIBUTING.md")),
+         *sorted((ROOT / "checkpoints").glob("*.md"))]  # fmt: skip
+MODULES = {
+    str(path.relative_to(ROOT))
+    for folder in ("animate", "scripts", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+}
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_every_module_that_is_named_exists(page: Path) -> None:
+    """In `code`, also the end of a path; a name in capitals is the reader's own."""
+    named = re.findall(r"`((?:\w+/)*[a-z_0-9]+\.py)`", page.read_text())
+    assert not [n for n in named if not any(f"/{m}".endswith(f"/{n}") for m in MODULES)]

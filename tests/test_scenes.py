@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
 from conftest import draw_calm, in_other_scene
 
-from animate.faces.detect import Face
-from animate.faces.scenes import Scenes, differ, thumb_of
+from animate.faces import Box, Face, TrackedFrame
+from animate.faces.scenes import LONGEST, Scenes, differ, mixed, thumb_of
 from animate.media.colours import linear, srgb
 
 SIDE, RATE = 128, Fraction(25)
@@ -23,12 +24,19 @@ def begun(
     frames: list[np.ndarray], faces: Callable[[int], bool] = lambda i: True, other: int = 999
 ) -> list[int]:
     """The numbers of the frames that begin a new scene; the face is the other's from `other` on."""
+    return [index for index, _ in scenes_of(frames, faces, other)]
+
+
+def scenes_of(
+    frames: list[np.ndarray], faces: Callable[[int], bool] = lambda i: True, other: int = 999
+) -> list[tuple[int, int]]:
+    """The same, each with how many frames the fade before it lasted."""
     scenes, found = Scenes(RATE), []
     for index, frame in enumerate(frames):
         cut = scenes.cut(frame)
-        faded = scenes.faded(frame, face(index >= other) if faces(index) else None)
-        if faces(index) and (cut or faded):
-            found.append(index)
+        lasted = scenes.faded(frame, face(index >= other) if faces(index) else None)
+        if faces(index) and (cut or lasted):
+            found.append((index, lasted))
     return found
 
 
@@ -97,8 +105,9 @@ def fade(length: int, through: int | None = None) -> Iterator[np.ndarray]:
 
 @pytest.mark.parametrize("length", [7, 10, 15, 24])
 def test_a_cross_fade_begins_one_scene_when_it_ends(length: int) -> None:
-    (start,) = begun(list(fade(length)), other=12 + length // 2)
+    ((start, lasted),) = scenes_of(list(fade(length)), other=12 + length // 2)
     assert 12 + length - 1 <= start <= 12 + length + 5
+    assert 12 <= start - lasted <= 14  # its first frames are nearly the old scene alone
 
 
 @pytest.mark.parametrize("through", [0, 255])
@@ -107,6 +116,24 @@ def test_a_fade_through_black_or_white_begins_one_scene(through: int) -> None:
     middle = range(18, 22)  # of no face
     (start,) = begun(frames, lambda i: i not in middle, other=22)
     assert 22 <= start <= 32
+
+
+def test_the_frames_of_a_fade_are_told_when_it_ends() -> None:
+    """They come late, but not by more than LONGEST, and others come as they are."""
+    taken = 0
+
+    def tracked() -> Iterator[TrackedFrame]:
+        nonlocal taken
+        for taken in range(10**9):
+            lasted = 7 if taken == 60 else 0
+            yield TrackedFrame(np.zeros((0, 0, 3), np.uint8), Box(0, 0, taken), fade=lasted)
+
+    found = []
+    for index, (frame, is_mixed) in enumerate(islice(mixed(tracked(), RATE), 200)):
+        assert frame.box.side == index
+        assert taken <= index + LONGEST * RATE + 1
+        found += [index] * is_mixed
+    assert found == list(range(53, 60))
 
 
 def test_a_fade_to_black_or_out_of_it_begins_none() -> None:

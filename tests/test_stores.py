@@ -15,8 +15,9 @@ from PIL import Image
 from animate.data import folders
 from animate.data.drawn import drawn_clips
 from animate.data.folders import Layout, identity_of
+from animate.data.opening import masks, open_clips
 from animate.data.pairs import Clips, choose
-from animate.data.stores import Resident, masks, open_clips
+from animate.data.stores import Resident
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.options import Augment

@@ -25,7 +25,7 @@ from animate.inference.inspect import inspect
 from animate.inference.portrait import portrait
 from animate.inference.save_motion import save_motion
 from animate.models import Model
-from animate.models.contract import Insight, Motion, MotionModel, Prediction
+from animate.models.contract import Insight, Motion, MotionModel
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class Globe(MotionModel[Photo, Turn]):
         whole = light.sum((1, 2)).clamp(min=1e-6)
         across = (light.sum(1) * place).sum(1) / whole
         down = (light.sum(2) * place).sum(1) / whole
-        return Turn(torch.stack([across, down, 0 * across], 1), light.std((1, 2)))
+        y, x = torch.meshgrid(place, place, indexing="ij")
+        roll = (light * x * y).sum((1, 2)) / whole
+        return Turn(torch.stack([across, down, roll], 1), light.std((1, 2)))
 
     def retarget(
         self,
@@ -99,14 +101,13 @@ class Globe(MotionModel[Photo, Turn]):
     def distance(self, own: Turn, motion: Turn) -> Tensor:
         return (motion.angles - own.angles).norm(dim=1)
 
-    def forward(self, source: Tensor, driving: Tensor) -> Prediction:
-        raise NotImplementedError
-
     def _flow(self, source: Photo, motion: Turn) -> Tensor:
         """(T, S, S, 2): where each pixel of the turned globe's front comes from."""
         turn = (motion.angles - source.pose.angles) * self.weight
         z = torch.linspace(-1, 1, self.size, device=turn.device)
         y, x = torch.meshgrid(z, z, indexing="ij")
+        cos, sin = turn[:, 2, None, None].cos(), turn[:, 2, None, None].sin()
+        x, y = x * cos - y * sin, x * sin + y * cos
         longitude = torch.asin(x.clamp(-0.999, 0.999)) - turn[:, 0, None, None]
         latitude = torch.asin(y.clamp(-0.999, 0.999)) - turn[:, 1, None, None]
         return torch.stack([torch.sin(longitude), torch.sin(latitude)], -1)
@@ -124,6 +125,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setitem(models.REGISTRY, "globe", Model(f"{__name__}:Globe"))
         patch.setattr("animate.config.folder", lambda name: folder / name)
         checkpoints.save(folder / "globe.safetensors", Globe(), arguments={"size": 64})
+        checkpoints.save(folder / "large.safetensors", Globe(256), arguments={"size": 256})
         Image.fromarray(draw_face(160)).save(folder / "photo.png")
         frames = [draw_face(160, 0.05 * math.sin(i / 2)) for i in range(8)]
         write_clip(folder / "clip.mp4", frames, "25")
@@ -146,6 +148,17 @@ def test_a_run_shows_what_it_makes(home: Path, tmp_path: Path) -> None:
     assert shapes(done.path) == {(128, 128, 3)}
     pasted = portrait(home / "photo.png", home / "clip.mp4", tmp_path / "p.mp4", **settings(home))
     assert shapes(pasted.path) == {(160, 160, 3)}
+
+
+def test_its_result_has_512_pixels(home: Path, tmp_path: Path) -> None:
+    chosen = settings(home) | {"checkpoint": home / "large.safetensors", "paste": "crop"}
+    done = portrait(home / "photo.png", home / "photo.png", tmp_path / "large.png", **chosen)
+    assert Image.open(done.path).size == (512, 512)
+
+
+def test_it_is_not_trained(home: Path) -> None:
+    with pytest.raises(AnimateError, match="Globe has no training pass"):
+        Globe()(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64))
 
 
 def test_its_framing_is_what_it_sees(

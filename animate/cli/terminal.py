@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable
-from typing import TypeVar
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, TypeVar
 
 from animate.system.observer import Observer
 from animate.system.text import safe
@@ -13,10 +13,22 @@ Item = TypeVar("Item")
 
 
 class Terminal(Observer):
-    """Prints notes to standard error, and a progress bar if that is a terminal."""
+    """Prints notes to standard error, and a progress bar if that is a terminal.
+
+    The numbers of training stand beside the bar, or in lines of standard output without one.
+    """
+
+    def __init__(self) -> None:
+        self.bar: Any = None
 
     def note(self, words: str) -> None:
         print(f"animate: note: {safe(words, 5000)}", file=sys.stderr)
+
+    def values(self, numbers: Mapping[str, float]) -> None:
+        if self.bar is None or self.bar.disable:
+            print(" ".join(f"{name} {value:.5g}" for name, value in numbers.items()), flush=True)
+        else:
+            self.bar.set_postfix({name: f"{value:.4g}" for name, value in numbers.items()})
 
     def watch(
         self, items: Iterable[Item], total: int | None = None, unit: str = "frame"
@@ -26,5 +38,5 @@ class Terminal(Observer):
         class Bar(tqdm):  # type: ignore[type-arg]
             monitor_interval = 0  # without a thread of its own: `verify` forks
 
-        with Bar(items, total=total, unit=unit, disable=None) as shown:
-            yield from shown
+        with Bar(items, total=total, unit=unit, disable=None, dynamic_ncols=True) as self.bar:
+            yield from self.bar

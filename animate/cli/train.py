@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.cli.arguments import add_overrides, command, overrides
+from animate.cli.terminal import Terminal
 
 
 def register(commands: Any) -> None:
@@ -37,7 +38,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     chosen = settings("train", given)
     from animate.training.recipe import run
 
-    print(run(chosen))
+    print(run(chosen, Terminal()))
     return 0
 
 
@@ -48,7 +49,7 @@ def run_one(chosen: dict[str, Any]) -> None:
 
     out = Path(chosen["out"])
     try:
-        run(chosen)
+        run(chosen, Terminal())
     except AnimateError as error:
         out.mkdir(parents=True, exist_ok=True)
         (out / "failed.json").write_text(json.dumps({"settings": chosen, "why": str(error)}))

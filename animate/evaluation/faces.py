@@ -16,7 +16,6 @@ import numpy as np
 
 from animate.errors import AnimateError
 
-LANDMARKS = ("mediapipe", "face_alignment", "dlib")  # in the order in which `auto` tries them
 POSE = ("yaw", "pitch", "roll")  # degrees
 BLENDSHAPES = (  # in MediaPipe's order
     *("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft"),

@@ -21,11 +21,11 @@ from animate.system.settings import shown
 LOOK = 1280  # pixels of the longer side that suffice to tell which way is up
 # Scores below are the detector's, in [0, 1].
 CLEARER = 0.015  # bonus of the unturned view of a face over its turned ones
-# Least score of a person's face, though blurred or partly covered; upside-down dogs get 0.82. Faces
-# less than SMALL pixels high, at the detector's resolution, get less.
+# Least score of a person's face, though blurred or partly covered; animals get less. Faces less
+# than SMALL pixels high, at the detector's resolution, get less, too.
 PERSON, SMALL_PERSON, SMALL = 0.84, 0.75, 64
-BESIDE = 0.75  # least score of a face beside a better one; leaves and folds get up to 0.7
-UPRIGHT = 0.925  # only upright faces score more: lying ones at most 0.914, in 334 portraits
+BESIDE = 0.75  # least score of a face beside a better one; leaves and folds get less
+UPRIGHT = 0.925  # only upright faces score more
 # `turns` looks at up to TRIES frames, each APART-th, until ENOUGH faces have voted.
 TRIES, APART, ENOUGH = 8, 10, 5
 NOTHING = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -14,11 +15,37 @@ CUT = 0.16  # of full white: a change of the picture that is no movement
 SAME = 0.7  # how alike the edges of a scene stay in another light; those of two hardly pass 0.6
 DIM = 16  # grey levels by which the noise of the dark is no edge
 FADES = (Fraction(3, 10), Fraction(1, 2), Fraction(4, 5))  # seconds of fades that are looked for
+LONGEST = Fraction(6, 5)  # seconds of a fade, with what it takes to see that it has ended
+PURE = 0.1  # share of another scene that does no harm to a face
 MIXED = 0.88  # of a picture's edges that two others explain, squared: in fades 0.9 and more
 FACE = 0.08  # of full white: nearly all pairs of people differ by more
 MOMENT = Fraction(3, 25)  # seconds
 CALM = 0.1  # of what a fade has changed: no fade changes less in a moment
 FAINT = 0.2  # of another's edges: a picture with less is nearly black, white or out of focus
+
+
+class Begun(Protocol):
+    """What of a clip's frame may begin a scene."""
+
+    @property
+    def fade(self) -> int:
+        """How many frames before it belong to a fade that ends with it; 0 without one."""
+        ...
+
+
+Item = TypeVar("Item", bound=Begun)
+
+
+def mixed(frames: Iterable[Item], rate: Fraction) -> Iterator[tuple[Item, bool]]:
+    """The frames, `rate` a second, and whether each belongs to a fade; at most LONGEST late."""
+    waiting: deque[tuple[Item, bool]] = deque()
+    for frame in frames:
+        for index in range(max(0, len(waiting) - frame.fade), len(waiting)):
+            waiting[index] = waiting[index][0], True
+        waiting.append((frame, False))
+        if len(waiting) > LONGEST * rate:
+            yield waiting.popleft()
+    yield from waiting
 
 
 class Moment(NamedTuple):
@@ -40,7 +67,7 @@ class Scenes:
         self.moment = max(1, round(MOMENT * rate))
         self.now = np.zeros((16, 16, 3), int)
         self.last: np.ndarray | None = None  # of the last frame with a face
-        self.recent: deque[Moment] = deque(maxlen=max(self.spans, default=1))
+        self.recent: deque[Moment] = deque(maxlen=max(1, int(LONGEST * rate)))
         self.is_cut = False
         self.first: Moment | None = None  # from before a fade, which has not ended yet
         self.since = 0  # frames since the last mixture
@@ -51,21 +78,23 @@ class Scenes:
         self.is_cut = self.last is not None and differ(self.last, self.now)
         return self.is_cut
 
-    def faded(self, frame: np.ndarray, face: Face | None) -> bool:
-        """Whether that frame, with its face, is the first after a fade from another scene."""
+    def faded(self, frame: np.ndarray, face: Face | None) -> int:
+        """How many frames a fade from another scene lasted, which ends with that frame and its
+        face; 0 where none does."""
         now = Moment(self.now, None if face is None else thumb_of(_inside(frame, face)))
         first = self._mixed_with()
         self.since = 0 if first else self.since + 1
         self.first = self.first or first
-        ended = False
+        lasted = 0
         if now.face is not None:
             self.last = now.picture
             over = self.first is not None and (self.since > self.moment or self._calm())
-            ended = over and not self.is_cut and self._another(now.face)
+            if over and not self.is_cut and self._another(now.face):
+                lasted = self._lasted()
             if over or self.is_cut:
                 self._forget()
         self.recent.append(now)
-        return ended
+        return lasted
 
     def _forget(self) -> None:
         self.recent.clear()
@@ -82,6 +111,14 @@ class Scenes:
                 if _mixtures(first.picture, self.now, between):
                     return first
         return None
+
+    def _lasted(self) -> int:
+        """How many frames there were since the last one of the scene before the fade alone."""
+        pictures = [moment.picture for moment in self.recent]
+        seen, (old, new) = _shares(_all_edges([pictures[0], self.now]), pictures)
+        strong = np.linalg.norm(seen, axis=0) / np.linalg.norm(seen[:, 0])  # though people move
+        pure = np.flatnonzero((np.maximum(old, strong) > 1 - PURE) & (new < PURE))
+        return len(pictures) - 1 - int(max(pure, default=-1))
 
     def _calm(self) -> bool:
         if self.first is None or len(self.recent) < self.moment:
@@ -126,8 +163,10 @@ def differ(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """How alike light rises and falls in two thumbs, at most 1: in stops, which exposure leaves
-    alone, or in levels, which haze and reflections do."""
+    """Likeness of the edges of two thumbs, at most 1: the larger of two cosines.
+
+    Edges of the logarithm don't change with exposure; edges of the levels don't change with haze.
+    """
     light, others = one.mean(-1), other.mean(-1)
     return max(_alike(np.log(light + DIM), np.log(others + DIM)), _alike(light, others))
 
@@ -145,15 +184,24 @@ def _mixtures(one: np.ndarray, other: np.ndarray, between: list[np.ndarray]) -> 
 
     Where one of the two is nearly plain itself, a scene comes up or goes out, and nothing is told.
     """
-    ends = np.stack([_edges(thumb.mean(-1)) for thumb in (one, other)], 1)  # (480, 2)
+    ends = _all_edges([one, other])
     lengths = np.linalg.norm(ends, axis=0)
     if lengths.min() <= FAINT * lengths.max():
         return False
-    seen = np.stack([_edges(thumb.mean(-1)) for thumb in between], 1)  # (480, T)
-    shares = np.linalg.lstsq(ends, seen, rcond=None)[0].clip(0, 1)
+    seen, shares = _shares(ends, between)
     rest = np.linalg.norm(seen - ends @ shares, axis=0)
     whole = np.maximum(np.linalg.norm(seen, axis=0), FAINT * lengths.max())
     return bool(((rest / whole) ** 2 < 1 - MIXED).all())
+
+
+def _shares(ends: np.ndarray, thumbs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The edges of thumbs (480, T), and the shares of two `ends` (480, 2) in them (2, T)."""
+    seen = _all_edges(thumbs)
+    return seen, np.linalg.lstsq(ends, seen, rcond=None)[0].clip(0, 1)
+
+
+def _all_edges(thumbs: list[np.ndarray]) -> np.ndarray:
+    return np.stack([_edges(thumb.mean(-1)) for thumb in thumbs], 1)  # (480, T)
 
 
 def _edges(light: np.ndarray) -> np.ndarray:

@@ -30,6 +30,11 @@ class TrackedFrame:
     found: bool = True
     scene_start: bool = False  # the first frame with a face after a cut or a fade
     face: Face | None = None  # as detected in this frame
+    fade: int = 0  # where a scene starts after a fade: how many frames before belong to that
+
+    def without_frame(self) -> TrackedFrame:
+        """The same without the frame's pixels, to be kept for a while."""
+        return replace(self, frame=np.zeros((0, 0, 3), np.uint8))
 
 
 def choose(faces: Sequence[Face], which: str | int) -> Face | None:
@@ -69,7 +74,8 @@ def follow(
         scene_start = scenes.cut(frame)
         known = None if scene_start or lost > PATIENCE * rate else face
         found = _look(detector, frame, known, which)
-        if scenes.faded(frame, found):
+        fade = scenes.faded(frame, found)
+        if fade:
             scene_start, known = True, None
             found = choose(detector(frame), which) or found
         if found is None:
@@ -79,7 +85,12 @@ def follow(
                 steady = Steady(rate)
             lost, face, box = 0, found, steady(found.square(framing))
         yield TrackedFrame(
-            frame, box or _middle(frame), found is not None, scene_start and bool(found), found
+            frame,
+            box or _middle(frame),
+            found is not None,
+            scene_start and bool(found),
+            found,
+            fade,
         )
 
 

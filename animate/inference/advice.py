@@ -14,9 +14,10 @@ from animate.media import files
 from animate.options import Retarget
 
 if TYPE_CHECKING:
-    from animate.inference.compose import SourceFace, SourcePhoto
+    from animate.inference.compose import SourcePhoto
     from animate.inference.driver import Driver
     from animate.inference.predictor import Predictor
+    from animate.inference.source_face import SourceFace
 
 THE_FACE = "the face in the photo"
 ORDINALS = (
@@ -26,8 +27,8 @@ ORDINALS = (
 SMALL = 90  # pixels: a face less high than this has too little detail
 TURNED = 0.6  # `Face.turn` of a profile, in distances between the eyes
 APART = 0.35  # largest harmless difference of `Face.turn` between two heads
-CLEAR = 0.89  # detector score: large frontal human faces get 0.90 or more in clips, 0.91 in photos
-ASTRAY = 0.18  # face heights from model's to detector's marks; 334 portraits reach at most 0.11
+CLEAR = 0.89  # detector score: large frontal human faces get more
+ASTRAY = 0.18  # face heights from model's to detector's marks: those of human faces lie closer
 
 
 def named(face: Face, faces: Sequence[Face]) -> str | None:

@@ -70,8 +70,8 @@ def read_jobs(
 
     Columns are photo, clip, out and keys of configs/run.yaml; an empty cell is the default, or
     `clip`, or the photo's name. Paths are relative to the CSV, results go to `folder`. `settings`
-    hold for every job, before its own. `say` is told of clips in a folder of photos, which are left
-    out. Raises AnimateError where a job can't be made out.
+    hold for every job, before its own. `say` receives a warning if a folder of photos also holds
+    clips, which are left out. Raises AnimateError for a row that names no job.
     """
     if path.is_dir():
         if clip is None:
@@ -141,8 +141,8 @@ def run_jobs(
     """Run the jobs, `workers` at a time, and write the report; one that fails stops no other.
 
     What an earlier batch in `folder` has published is kept, unless `force`; other files that exist
-    are never replaced. What is begun and what comes of it is noted at once, so that a batch that
-    was stopped, or killed, goes on where it was.
+    are never replaced. A journal records each job that starts and each outcome at once, so that the
+    same call resumes a batch that was stopped or killed. `say` receives each outcome.
     """
     if workers < 1:
         raise AnimateError(f"{workers} workers: use 1 or more")
@@ -174,8 +174,10 @@ def run_jobs(
 
 
 def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
-    """What an earlier batch has published, and the jobs it was stopped in: if there is a result of
-    those, it is theirs."""
+    """The outcomes of an earlier batch, and the keys of jobs that it started but did not finish.
+
+    A result of such a job belongs to this batch and may be replaced.
+    """
     found: dict[str, Outcome] = {}
     begun: set[str] = set()
     for line in journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import repeat, tee
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,10 +25,11 @@ from animate.faces import (
 from animate.faces.crop import Framing
 from animate.faces.paste import Paster, Spot
 from animate.inference import advice
-from animate.inference.doubt import Seen, judged
-from animate.inference.driver import Driver, DriverStats, resample
+from animate.inference.driver import Driver, resample
 from animate.inference.pictures import dotted, fitted, shrunk, side_by_side, tiled
 from animate.inference.predictor import HeadLimit, Pose, Predictor, References
+from animate.inference.source_face import SourceFace, people_in
+from animate.inference.stats import DriverStats
 from animate.media import files
 from animate.media.clips import Clip, open_clip
 from animate.media.photos import read_photo
@@ -40,31 +40,6 @@ from animate.watermark.label import apart
 
 REACH = 0.15  # half crops: the farthest a video's head may move before its neck tears
 PANEL = 256  # pixels: least side of each picture in a comparison
-
-
-@dataclass(frozen=True)
-class SourceFace:
-    """A face of a photo, encoded and tracked."""
-
-    box: Box
-    crop: np.ndarray  # (S, S, 3) uint8
-    source: Any  # what the model's `encode` returns
-    own: Motion  # the face's own pose, T = 1
-
-    @classmethod
-    def of(cls, predictor: Predictor, photo: np.ndarray, box: Box) -> SourceFace:
-        crop = cut(photo, box, predictor.model.size)
-        return cls(box, crop, predictor.encode(crop), predictor.track([crop]))
-
-    def marks(self, predictor: Predictor) -> np.ndarray | None:
-        """The model's right eye, left eye, nose and mouth corners: (5, 2) in pixels of the photo;
-        None from a model without them."""
-        marks = predictor.model.marks(self.own)
-        if marks is None:
-            return None
-        side = self.crop.shape[0]
-        at = (marks[0].float().cpu().numpy() + 1) / 2 * (side - 1) + 0.5  # pixels of the crop
-        return np.array([self.box.left, self.box.top]) + at * (self.box.side / side)
 
 
 @dataclass(frozen=True)
@@ -329,24 +304,17 @@ def on_video(
     still = replace(how, relative=True, head=0)
     locator = photo_locator(options.faces, predictor.model.framing)
 
-    def seen(tracked: TrackedFrame) -> Seen[tuple[TrackedFrame, SourceFace | None]]:
-        if not tracked.found:
-            return Seen((tracked, None), math.inf)
-        face = SourceFace.of(predictor, tracked.frame, tracked.box)
-        return Seen((tracked, face), predictor.doubts(face.own)[0], tracked.scene_start)
-
     def moves() -> Iterator[tuple[TrackedFrame, SourceFace | None, Motion | None]]:
         poses = resample(driver.poses(predictor), driver.rate, clip.rate)
-        people = map_in_order(seen, locator.track(clip.frames(), clip.rate), predictor.threads)
         start: SourceFace | None = None
         references = References(None)
         new_scene = False  # there was a cut since the last trusted frame
-        for ((tracked, face), sure), pose in zip(judged(people, clip.rate), poses, strict=False):
+        for (tracked, face), pose in zip(people_in(predictor, clip, locator), poses, strict=False):
             stats.count(tracked)
             new_scene = new_scene or tracked.scene_start
-            if face is not None and not sure:
-                stats.doubt(stats.frames - 1)
-            if face is None or not sure:
+            if face is None:
+                if tracked.found:
+                    stats.doubt(stats.frames - 1)
                 yield tracked, None, None
                 continue
             if start is None:

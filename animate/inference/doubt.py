@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import repeat
 from typing import Generic, TypeVar
 
+from animate.faces.scenes import mixed
 from animate.inference.predictor import Pose
 
 Item = TypeVar("Item")
@@ -33,6 +34,7 @@ class Seen(Generic[Item]):
     item: Item
     doubt: float
     scene_start: bool = False  # a new scene begins
+    fade: int = 0  # where one begins after a fade: how many items before belong to that
 
 
 def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item, bool]]:
@@ -41,12 +43,12 @@ def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item,
     Not trusted are lost items; doubtful ones next to a lost one, at the start of a scene or after
     a sudden rise of doubt; and all within MARGIN of these: a hand is there before doubt rises.
     Doubt that lasts, or that rose slowly, belongs to a face seen from the side and is trusted.
-    Delays the stream by at most EDGE plus MARGIN.
+    In a fade every item is lost. Delays the stream by at most EDGE, MARGIN and a fade's LONGEST.
     """
     margin = max(1, round(MARGIN * rate))
     waiting: deque[tuple[Seen[Item], bool]] = deque()
     near = 0  # how many of the next items are within MARGIN of an untrusted one
-    for seen, sure in _doubted(stream, rate):
+    for seen, sure in _doubted(map(_faded, mixed(stream, rate)), rate):
         if seen.scene_start:
             yield from ((other.item, mark) for other, mark in waiting)
             waiting.clear()
@@ -61,6 +63,12 @@ def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Item,
             other, mark = waiting.popleft()
             yield other.item, mark
     yield from ((other.item, mark) for other, mark in waiting)
+
+
+def _faded(seen: tuple[Seen[Item], bool]) -> Seen[Item]:
+    """An item whose doubt says, too, whether it belongs to a fade."""
+    item, is_mixed = seen
+    return replace(item, doubt=max(item.doubt, LOST)) if is_mixed else item
 
 
 def _doubted(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Seen[Item], bool]]:

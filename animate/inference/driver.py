@@ -16,8 +16,10 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces import Face, Locator, TrackedFrame, clip_locator, cut, quarter_turns
 from animate.faces.crop import FRAMING, Framing
+from animate.faces.scenes import mixed
 from animate.inference.doubt import BRIDGE, COVERED, DOUBTFUL, LOST, Seen, judged, mended, trusted
 from animate.inference.predictor import BATCH, Pose, Predictor
+from animate.inference.stats import DriverStats
 from animate.inference.templates import PoseSpool, Template, read_template
 from animate.media import clips, files
 from animate.media.clips import Clip, Sound
@@ -39,75 +41,6 @@ NO_FACE = (
     "give its place as faces.clip_box=[x,y,width,height], use faces=centre if the clip is cropped "
     "around it, or choose another span with clip.start and clip.end"
 )
-
-
-@dataclass
-class DriverStats:
-    """Counts of one pass: frames, frames without a face or with an untrusted pose, scene cuts."""
-
-    frames: int = 0
-    missing: int = 0  # frames without a face
-    first_missing: int | None = None  # number of the first one
-    doubted: int = 0  # frames with a face whose pose can't be trusted
-    first_doubted: int | None = None  # number of the first one
-    hopeless: bool = False  # no pose can be trusted: all are used unchanged
-    cuts: int = 0
-    turns: int = 0  # quarter turns to the left that make it upright
-    held: int = 0  # frames whose head movement was limited
-    distance: float = 0.0  # from the reference pose to the photo's, where one was searched
-
-    def count(self, tracked: TrackedFrame, first: int = 0) -> None:
-        """Count one frame of a pass that began with frame number `first`."""
-        if not tracked.found:
-            self.missing += 1
-            if self.first_missing is None:
-                self.first_missing = first + self.frames
-        self.frames += 1
-        self.cuts += tracked.scene_start
-
-    def doubt(self, number: int) -> None:
-        """Count the frame of this number as one whose pose can't be trusted."""
-        self.doubted += 1
-        if self.first_doubted is None:
-            self.first_doubted = number
-
-    def hold(self, frames: int) -> None:
-        """Count frames whose head movement was limited."""
-        self.held += frames
-
-    def words(self, whose: str = "clip", *, turned_back: bool = False) -> list[str]:
-        """Notes for the user about `whose` video ("clip", "source video").
-
-        turned_back: the result lies as the video does.
-        """
-        found = []
-        if self.turns:
-            how = "upside down" if self.turns == 2 else "on its side"
-            result = "; the result lies as it does" if turned_back else ""
-            found.append(f"the {whose} is {how} and was turned upright for reading{result}")
-        if self.missing:
-            found.append(
-                f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
-                f"{self.first_missing})"
-            )
-        if self.hopeless:
-            found.append(
-                f"no pose of the {whose}'s {self.frames} frames could be trusted: all are used "
-                "unchanged"
-            )
-        elif self.doubted:
-            found.append(
-                f"{self.doubted} of the {whose}'s {self.frames} frames with a face whose pose "
-                f"could not be trusted (the first: {self.first_doubted})"
-            )
-        if self.held:
-            found.append(
-                f"{self.held} of the {whose}'s {self.frames} frames with limited head movement, "
-                "which would cut off hair or tear the neck"
-            )
-        if self.cuts:
-            found.append(f"{self.cuts} scene cut" + "s" * (self.cuts > 1))
-        return found
 
 
 @dataclass(frozen=True)
@@ -185,7 +118,7 @@ class Driver:
     def _judged(self, poses: Iterable[Pose | None]) -> Iterator[tuple[Pose | None, bool]]:
         """Poses, and whether each can be trusted; counts those that can't."""
         stream = (
-            Seen(pose, pose.doubt, pose.scene_start) if pose else Seen(pose, math.inf)
+            Seen(pose, pose.doubt, pose.scene_start, pose.fade) if pose else Seen(pose, math.inf)
             for pose in poses
         )
         for number, (pose, sure) in enumerate(judged(stream, self.rate), self.first):
@@ -200,7 +133,8 @@ class Driver:
             crops = [cut(s.frame, s.box, predictor.model.size) for s in batch if s.found]
             poses = iter(predictor.seen(crops))
             return [
-                replace(next(poses), scene_start=s.scene_start) if s.found else None for s in batch
+                replace(next(poses), scene_start=s.scene_start, fade=s.fade) if s.found else None
+                for s in batch
             ]
 
         frames = parallel.chunks(self._counted(), BATCH)
@@ -244,11 +178,8 @@ class Driver:
         if isinstance(self.media, Template):
             poses = islice(self._first_scene(self.media.poses(predictor.model)), 0, None, EVERY)
         else:
-            poses = predictor.poses(
-                cut(s.frame, s.box, predictor.model.size)
-                for s in islice(self._first_scene(self.tracked_frames()), 0, None, EVERY)
-                if s.found
-            )
+            crops = self._first_scene(self._crops(predictor.model.size))
+            poses = predictor.poses(s.frame for s in islice(crops, 0, None, EVERY) if s.found)
 
         def away(pose: Pose) -> float:
             return predictor.distance(own, pose.motion)
@@ -270,10 +201,17 @@ class Driver:
         self.stats.distance = predictor.distance(own, best[1])
         return best[1]
 
+    def _crops(self, size: int) -> Iterator[TrackedFrame]:
+        """The tracked frames, each EVERY-th as its crop of `size`, the others without pixels."""
+        for index, s in enumerate(self.tracked_frames()):
+            wanted = s.found and index % EVERY == 0
+            yield replace(s, frame=cut(s.frame, s.box, size)) if wanted else s.without_frame()
+
     def _first_scene(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Frames of the first SEARCHED seconds, up to a cut, which may show another person."""
-        for index, frame in enumerate(islice(frames, int(SEARCHED * self.rate))):
-            if index and frame.scene_start:
+        """Frames of the first SEARCHED seconds, up to a cut or fade to what may be another face."""
+        searched = islice(frames, int(SEARCHED * self.rate))
+        for index, (frame, is_mixed) in enumerate(mixed(searched, self.rate)):
+            if is_mixed or (index and frame.scene_start):
                 return
             yield frame
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.inference.compose import SourceFace
 from animate.inference.driver import Driver
 from animate.inference.honoured import check_honoured
 from animate.inference.pictures import dotted, fitted
 from animate.inference.predictor import Pose, Predictor
 from animate.inference.session import Session
+from animate.inference.source_face import SourceFace
 from animate.media import clips
 from animate.media.pipes import through_pipes
 from animate.models.contract import Motion

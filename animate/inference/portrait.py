@@ -10,9 +10,10 @@ from typing import Any
 
 from animate.inference.advice import foreseen
 from animate.inference.compose import compose
-from animate.inference.driver import Driver, DriverStats
+from animate.inference.driver import Driver
 from animate.inference.honoured import check_honoured
 from animate.inference.session import Session
+from animate.inference.stats import DriverStats
 from animate.media import clips
 from animate.media.clips import Clip, Sound
 from animate.media.pipes import through_pipes
@@ -105,10 +106,13 @@ def portrait(
     met = video_stats.words("source video", turned_back=True)
     for number, driver in enumerate(playing, 1):
         met += driver.stats.words("clip" if len(playing) == 1 else f"clip {number}")
-    if done.louder > 1:
-        met.append(f"watermark made {done.louder:g} times as strong: a weaker one was not readable")
+    made = done.attempt
+    if made.louder > 1:
+        met.append(f"watermark made {made.louder:g} times as strong: a weaker one was not readable")
+    if made.contrast < 1:
+        met.append(f"contrast reduced to {made.contrast:.0%} for the same reason")
     notes = [*lines, *lost, *late]
-    return Animated(done.path, done.frames, done.report, done.louder, playing[0].stats, met, notes)
+    return Animated(done.path, done.frames, done.report, made, playing[0].stats, met, notes)
 
 
 def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:

@@ -20,7 +20,6 @@ class Format:
     name: str
     kind: str  # PICTURE, CLIP, TEMPLATE or UNKNOWN
     words: str  # its name in a sentence
-    mime: str | None = None
     read: bool = True  # whether animate can read it
 
 
@@ -28,35 +27,35 @@ NOTHING = Format("", UNKNOWN, "of an unknown format")
 FORMATS = {
     f.name: f
     for f in (
-        Format("jpeg", PICTURE, "a JPEG picture", "image/jpeg"),
-        Format("png", PICTURE, "a PNG picture", "image/png"),
-        Format("webp", PICTURE, "a WebP picture", "image/webp"),
-        Format("gif", PICTURE, "a GIF", "image/gif"),
-        Format("bmp", PICTURE, "a BMP picture", "image/bmp"),
-        Format("tiff", PICTURE, "a TIFF picture", "image/tiff"),
-        Format("heif", PICTURE, "a HEIC picture", "image/heic"),
-        Format("avif", PICTURE, "an AVIF picture", "image/avif"),
-        Format("jxl", PICTURE, "a JPEG XL picture", "image/jxl", read=False),
-        Format("jp2", PICTURE, "a JPEG 2000 picture", "image/jp2", read=False),
-        Format("raw", PICTURE, "a camera's raw picture", "image/x-dcraw", read=False),
-        Format("psd", PICTURE, "a Photoshop document", "image/vnd.adobe.photoshop", read=False),
-        Format("exr", PICTURE, "an OpenEXR picture", "image/x-exr", read=False),
-        Format("svg", UNKNOWN, "a drawing (SVG)", "image/svg+xml", read=False),
-        Format("pdf", UNKNOWN, "a PDF", "application/pdf", read=False),
-        Format("mp4", CLIP, "an MP4", "video/mp4"),
-        Format("mov", CLIP, "a QuickTime file", "video/quicktime"),
-        Format("matroska", CLIP, "an MKV or WebM", "video/x-matroska"),
-        Format("avi", CLIP, "an AVI", "video/avi"),
-        Format("mpegts", CLIP, "an MPEG transport stream", "video/mp2t"),
-        Format("mpeg", CLIP, "an MPEG video", "video/mpeg"),
-        Format("mpegvideo", CLIP, "an MPEG video without sound", "video/mpeg"),
-        Format("flv", CLIP, "a Flash video", "video/x-flv"),
-        Format("asf", CLIP, "a Windows Media file", "video/x-ms-asf"),
-        Format("ogg", CLIP, "an Ogg file", "video/ogg"),
-        Format("mxf", CLIP, "an MXF", "application/mxf", read=False),
-        Format("realmedia", CLIP, "a RealMedia file", "application/vnd.rn-realmedia", read=False),
-        Format("sound", UNKNOWN, "sound without pictures", "audio/mp4"),
-        Format("zip", TEMPLATE, "a ZIP archive", "application/zip"),
+        Format("jpeg", PICTURE, "a JPEG picture"),
+        Format("png", PICTURE, "a PNG picture"),
+        Format("webp", PICTURE, "a WebP picture"),
+        Format("gif", PICTURE, "a GIF"),
+        Format("bmp", PICTURE, "a BMP picture"),
+        Format("tiff", PICTURE, "a TIFF picture"),
+        Format("heif", PICTURE, "a HEIC picture"),
+        Format("avif", PICTURE, "an AVIF picture"),
+        Format("jxl", PICTURE, "a JPEG XL picture", read=False),
+        Format("jp2", PICTURE, "a JPEG 2000 picture", read=False),
+        Format("raw", PICTURE, "a camera's raw picture", read=False),
+        Format("psd", PICTURE, "a Photoshop document", read=False),
+        Format("exr", PICTURE, "an OpenEXR picture", read=False),
+        Format("svg", UNKNOWN, "a drawing (SVG)", read=False),
+        Format("pdf", UNKNOWN, "a PDF", read=False),
+        Format("mp4", CLIP, "an MP4"),
+        Format("mov", CLIP, "a QuickTime file"),
+        Format("matroska", CLIP, "an MKV or WebM"),
+        Format("avi", CLIP, "an AVI"),
+        Format("mpegts", CLIP, "an MPEG transport stream"),
+        Format("mpeg", CLIP, "an MPEG video"),
+        Format("mpegvideo", CLIP, "an MPEG video without sound"),
+        Format("flv", CLIP, "a Flash video"),
+        Format("asf", CLIP, "a Windows Media file"),
+        Format("ogg", CLIP, "an Ogg file"),
+        Format("mxf", CLIP, "an MXF", read=False),
+        Format("realmedia", CLIP, "a RealMedia file", read=False),
+        Format("sound", UNKNOWN, "sound without pictures"),
+        Format("zip", TEMPLATE, "a ZIP archive"),
     )
 }
 # (offset, bytes, name of the format); the first match counts

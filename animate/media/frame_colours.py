@@ -20,12 +20,13 @@ TICK = Fraction(1, 1000)  # time base of the filter graph in seconds; any would 
 class FrameColours:
     """Converts the frames of one video; the first PQ frame sets the peak luminance for all."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, photo: bool = False) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.reformat = VideoReformatter().reformat
         self.brightest: float | None = None
         self.table: _Table | None = None
+        self.photo = photo  # whether the result has the transfer function of sRGB: see `shown`
 
     def rgb(self, frame: Any, width: int, height: int) -> np.ndarray:
         """A decoded frame as uint8 (height, width, 3) sRGB, transparent parts over white."""
@@ -60,9 +61,10 @@ class FrameColours:
             deep = self._picture(frame, width, height, "rgb24").astype(np.uint16)
             deep *= 257
         else:
-            deep = self._picture(frame, width, height, "rgb48le")
+            # ffmpeg's scaler spoils packed pixels of 16 bits in pictures of odd width
+            deep = self._picture(frame, width, height, "gbrp16le" if width % 2 else "rgb48le")
             _stretch(deep, 8 if _limited(frame) else depth)
-        wanted = (coded, width, height)
+        wanted = (coded, width, height, self.photo)
         if self.table is None or self.table.made_for != wanted:
             self.table = _Table(*wanted)
         return self.table(deep)
@@ -71,11 +73,11 @@ class FrameColours:
 class _Table:
     """A 3D colour table for every pixel: ffmpeg's haldclut with tetrahedral interpolation."""
 
-    def __init__(self, coded: Coding, width: int, height: int):
+    def __init__(self, coded: Coding, width: int, height: int, photo: bool):
         from av import VideoFormat
         from av.filter import Graph
 
-        self.made_for = (coded, width, height)
+        self.made_for = (coded, width, height, photo)
         self.count = 0
         self.graph = Graph()  # kept, because its filters are freed with it
         kind = VideoFormat("rgb48le")
@@ -87,7 +89,7 @@ class _Table:
         colours.link_to(lookup, 0, 1)
         lookup.link_to(self.out)
         self.graph.configure()
-        entries = table(lambda rgb: shown(rgb, coded), SIDE).reshape(side, side, 3)
+        entries = table(lambda rgb: shown(rgb, coded, photo=photo), SIDE).reshape(side, side, 3)
         colours.push(self._framed(np.rint(entries * 65535).astype(np.uint16), 0))
         colours.push(None)
 

@@ -155,7 +155,7 @@ class Reader:
         """How many seconds of video the file says it has."""
         stream = self.stream
         if self.container.format.name == "avi" and stream.frames and stream.average_rate:
-            return stream.frames / stream.average_rate  # its duration is mended to what is there
+            return stream.frames / stream.average_rate  # its duration is set to what is there
         if stream.duration:
             return stream.duration * stream.time_base
         parts = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from animate.errors import AnimateError
 from animate.faces.crop import Framing
 
 S = TypeVar("S")
@@ -112,7 +113,7 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
 
     In annotations, S is the type that `encode` returns and M the model's `Motion`; in shapes, S is
     `size`. All images are float in [0, 1]. The methods for inference neither set nor need
-    gradients; callers choose `torch.inference_mode()`. `forward(source, driving)` is for training.
+    gradients; callers choose `torch.inference_mode()`.
     """
 
     size: int  # side S of the square input images, pixels
@@ -163,6 +164,11 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
     def distance(self, own: M, motion: M) -> Tensor:
         """Distance of each of T poses from the single pose `own`, (T,), ignoring place, size and
         roll; `near` and `far` are in its units."""
+
+    def forward(self, source: Tensor, driving: Tensor) -> Prediction:
+        """Training pass over B pairs of images, (B, 3, S, S) each. Raises AnimateError if the
+        model has none."""
+        raise AnimateError(f"{type(self).__name__} has no training pass: train another model")
 
     def points(self, motion: M) -> Tensor | None:
         """Keypoints to draw on the frames, (T, K, 2) in [-1, 1]; None if the model has none."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 LARGEST = 64 << 20  # bytes of the largest manifest read beside a file
 BLOCK = 1 << 24  # bytes searched at a time
-STATES = ("none", "remote", "unchecked", "invalid", "changed", "expired", "revoked", "public",
-          "untrusted", "trusted")  # fmt: skip
 STORES = (b"c2ma", b"c2um", b"c2cm")  # types of manifests in a store: C2PA 2.2, section 11.1.4
 STORE = b"c2pa"  # type of the store itself
 TYPE = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # rest of their UUIDs

@@ -134,8 +134,8 @@ def plain_ingredient(ingredient: Ingredient) -> dict[str, Any]:
 def settings() -> dict[str, Any]:
     """c2pa's settings: fetch nothing, add no thumbnails of inputs, trust nobody.
 
-    Whom to trust is decided here, by the very certificate that signed: to c2pa, an authority speaks
-    for all of its customers, and one odd certificate spoils the reading of every file.
+    This toolkit decides whom to trust by the certificate that signed. c2pa would trust everybody
+    whom a trusted authority has certified, and would read no file if one anchor were damaged.
     """
     return {
         "version": 1,

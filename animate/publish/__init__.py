@@ -1,5 +1,5 @@
 """The only writer of media."""
 
-from animate.publish.publisher import LABEL, LOUDER, Published, check, publish
+from animate.publish.publisher import ATTEMPTS, LABEL, Published, check, publish
 
-__all__ = ["LABEL", "LOUDER", "Published", "check", "publish"]
+__all__ = ["ATTEMPTS", "LABEL", "Published", "check", "publish"]

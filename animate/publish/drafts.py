@@ -35,6 +35,10 @@ class Drafts:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove those made so far."""
         for path in self.made:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -71,7 +75,7 @@ def alive(process: int) -> bool:
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Say a failure of the disk in one line."""
+    """Turn an OSError into an AnimateError that says in one line what the disk refused."""
     try:
         yield
     except FileExistsError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,18 +26,38 @@ from animate.publish import containers
 from animate.publish.containers import STILLS, VIDEOS, Still, Video, embeds
 from animate.publish.drafts import Drafts, rename, sweep, writing
 from animate.publish.sign import sign
+from animate.publish.spool import Spool
 from animate.publish.still import encode_still
 from animate.publish.tags import Texts
 from animate.publish.video import encode_video
 from animate.verification.verify import Report, verify
-from animate.watermark import CEILING, Claim, Embedder, Mark
+from animate.watermark import Claim, Embedder, Mark
 from animate.watermark.label import Label, Labeller
 
 LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command line somewhat more
 LABEL = Label()
-# Factors of the mark's strength, tried in turn until the mark is read back: flat or mostly
-# transparent pictures hold less of it than the first frame promises.
-LOUDER = (1.0, 1.3, 1.7, 2.2)
+
+
+class Attempt(NamedTuple):
+    """How a file is made; the next one is tried where the mark can't be read back."""
+
+    louder: float = 1  # factor of the mark's strength
+    finer: int = 0  # how much more exactly it is encoded: of a CRF, or of a JPEG's quality
+    contrast: float = 1  # of the picture, about middle grey
+
+
+# Pictures that are drawn, flat or mostly transparent hold less of a mark than the first frame
+# promises, and codecs take more of it; louder, it hides in edges and strong colours. Only blocks
+# of random colours drown that, too: plain grey, at the end, would hold every mark.
+ATTEMPTS = (
+    Attempt(),
+    Attempt(1.3),
+    Attempt(1.8, 3),
+    Attempt(2.5, 6),
+    Attempt(3.5, 9),
+    Attempt(5, 12),
+    *(Attempt(7, 15, contrast) for contrast in (1, 0.7, 0.5, 0.35, 0.2, 0.1)),
+)
 SIGNED = ("trusted", "public", "untrusted")  # states of a key neither expired nor revoked
 
 
@@ -47,7 +68,7 @@ class Published:
     path: Path
     frames: int
     report: Report
-    louder: float = 1.0  # factor of the mark's strength that it took to be read back
+    attempt: Attempt = ATTEMPTS[0]  # what it took to read the mark back
 
 
 def publish(
@@ -73,9 +94,9 @@ def publish(
     odd side is repeated. Frames are labelled and marked before they leave memory. The draft, a
     hidden file beside `out` that ends in ".part", is signed by `signer` (None: the toolkit's public
     identity), decoded and verified. Only then does it get its name and its entry in the ledger.
-    If the mark can't be read back, the draft is marked more strongly and encoded again, up to 2.2
-    times the strength. MKV and WebM files get their manifest as a file beside them. Memory doesn't
-    grow with the number of frames.
+    If the mark can't be read back, the file is made again by the next of ATTEMPTS: of the frames,
+    if they pack well enough to be kept on disk meanwhile, else of the draft's. MKV and WebM files
+    get their manifest as a file beside them. Memory doesn't grow with the number of frames.
 
     `producer` goes into the GB 45438-2025 label, `source` is the IPTC digital source type,
     `ingredients` are the inputs. Raises AnimateError for user errors (an existing `out` without
@@ -96,16 +117,18 @@ def publish(
     assert kind is not None
     even = isinstance(kind, Video) and kind.even
     label_record = None if label is None else asdict(label)
-    unmarked = Unmarked(frames, label)
-    with Drafts(out) as drafts:
-        for louder in LOUDER:
+    with Drafts(out) as drafts, Spool(out) as spool:
+        unmarked = Unmarked(spool.keep(frames), label)
+        for attempt in ATTEMPTS:
             draft, sampler = drafts.new(), Sampler(float(rate or 1))
-            strong = replace(mark, strength=min(mark.strength * louder, CEILING))
-            made = sampler(_marked(unmarked.frames, strong, unmarked.label, even=even, rate=rate))
+            strong = replace(mark, louder=attempt.louder)
+            calm = _with_contrast(unmarked.frames, attempt.contrast)
+            made = sampler(_marked(calm, strong, unmarked.label, even=even, rate=rate))
             if isinstance(kind, Still):
-                count = encode_still(draft, made, out, kind, texts)
+                count = encode_still(draft, made, out, kind, texts, attempt.finer)
             else:
-                count = encode_video(draft, made, out, kind, texts, Fraction(rate or 1), sound)
+                pace = Fraction(rate or 1)
+                count = encode_video(draft, made, out, kind, texts, pace, sound, attempt.finer)
             sha256 = None if embeds(out) else clips.sha256(draft)
             record = Record(claim, str(mark.payload), sampler.result(), label_record, sha256)
             scratch = drafts.new()
@@ -115,13 +138,17 @@ def publish(
             try:
                 report = _read_back(draft, out, mark, claim, None if embeds(out) else manifest)
             except MarkLostError:
-                if louder == LOUDER[-1]:
-                    raise
-                unmarked = Unmarked(_decoded(draft, rate), None)  # the label is drawn already
+                if attempt == [a for a in ATTEMPTS if a.contrast == 1 or spool.is_whole][-1]:
+                    raise  # the label in a draft's frames would lose contrast, too
+                if spool.is_whole:
+                    drafts.remove()
+                    unmarked = Unmarked(spool.frames(), label)
+                else:
+                    unmarked = Unmarked(_decoded(draft, rate), None)  # its label is drawn already
                 continue
             _name(draft, scratch, out, force, report, manifest, signer)
             break
-    return Published(out, count, replace(report, path=out), louder)
+    return Published(out, count, replace(report, path=out), attempt)
 
 
 class MarkLostError(VerificationError):
@@ -134,6 +161,13 @@ class Unmarked:
 
     frames: Iterable[np.ndarray]
     label: Label | None
+
+
+def _with_contrast(frames: Iterable[np.ndarray], contrast: float) -> Iterable[np.ndarray]:
+    if contrast == 1:
+        return frames
+    levels = np.rint(128 + contrast * (np.arange(256) - 128.0)).astype(np.uint8)
+    return (levels[frame] for frame in frames)
 
 
 def _decoded(draft: Path, rate: Fraction | None) -> Iterator[np.ndarray]:
@@ -221,7 +255,7 @@ def _marked(
 def _read_back(draft: Path, out: Path, mark: Mark, claim: Claim, manifest: bytes | None) -> Report:
     """Verify the finished draft like any file, and that pixels, tags and signature agree."""
     try:
-        report = verify(draft, mark.key, manifest=manifest)
+        report = verify(draft, mark.key, manifest=manifest, thorough=False)
     except AnimateError as error:
         text = str(error).replace(str(draft), "the draft")
         raise VerificationError(

@@ -15,9 +15,11 @@ from animate.publish.tags import Texts
 
 
 def encode_still(
-    draft: Path, frames: Iterator[np.ndarray], out: Path, kind: Still, texts: Texts
+    draft: Path, frames: Iterator[np.ndarray], out: Path, kind: Still, texts: Texts, finer: int = 0
 ) -> int:
     """Write the only frame, with its texts and tagged as sRGB; returns the number of frames.
+
+    `finer` is added to the quality of a lossy format, up to 100.
 
     Without the tag, viewers on wide-gamut screens stretch the colours.
     """
@@ -27,7 +29,10 @@ def encode_still(
     if picture is None or next(frames, None) is not None:
         raise AnimateError(f"{out} holds exactly one frame: give a video's suffix, or one frame")
     with writing(out), draft.open("wb") as file:
-        Image.fromarray(picture).save(file, kind.name, **kind.options(texts))
+        options = kind.options(texts)
+        if "quality" in options:
+            options["quality"] = min(100, options["quality"] + finer)
+        Image.fromarray(picture).save(file, kind.name, **options)
         file.flush()
         os.fsync(file.fileno())
     return 1

@@ -16,8 +16,8 @@ def keep_memory() -> None:
     """Keep freed memory for reuse, in one heap for all threads of the process.
 
     By default glibc returns every large tensor to the kernel, which clears the pages again, and
-    gives each thread its own heap. That costs a run on a CPU a tenth more time and a fifth more
-    memory. Does nothing on another system or C library.
+    gives each thread its own heap. That costs a run on a CPU time and memory. Does nothing on
+    another system or C library.
     """
     set_option = _glibc("mallopt")
     if set_option is not None:
@@ -29,8 +29,8 @@ def keep_memory() -> None:
 def trim_heap(frames: Iterable[Item]) -> Iterator[Item]:
     """Yield the frames and call malloc_trim every 250, which returns free pages to the kernel.
 
-    The single heap of `keep_memory` becomes fragmented: a run that follows a face uses 250 MiB at a
-    time, but without this held 600 after half a minute and 1,090 after four minutes.
+    The single heap of `keep_memory` becomes fragmented: without this, a run holds ever more memory
+    than it uses. scripts/benchmarks/memory.py measures it.
     """
     trim = _glibc("malloc_trim")
     for number, frame in enumerate(frames, 1):

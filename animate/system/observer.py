@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -11,12 +11,15 @@ Item = TypeVar("Item")
 class Observer:
     """Receives a run's notes and progress; this base class ignores them.
 
-    A terminal, a notebook, a web page or a test overrides the two methods. They are called in the
+    A terminal, a notebook, a web page or a test overrides the methods. They are called in the
     thread that called the run.
     """
 
     def note(self, words: str) -> None:
         """Receive one sentence for the user, such as a warning about what will look bad."""
+
+    def values(self, numbers: Mapping[str, float]) -> None:
+        """Receive the numbers of a training step, such as its losses, by name."""
 
     def watch(
         self, items: Iterable[Item], total: int | None = None, unit: str = "frame"

@@ -22,7 +22,7 @@ def safe(text: str, most: int = 500) -> str:
 
 
 def quoted(text: str, most: int = 200) -> str:
-    """Text of a stranger between double quotes, on one line; none of its own can end them."""
+    """Untrusted text on one line between double quotes; quotes inside it are replaced."""
     return f'"{safe(text.translate(QUOTES), most)}"'
 
 

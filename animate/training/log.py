@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from animate import checkpoints
 from animate.data.pairs import Clips
@@ -27,8 +25,8 @@ from animate.errors import AnimateError, VerificationError
 from animate.models.contract import MotionModel
 from animate.publish import sheets
 from animate.system.environment import environment
+from animate.system.observer import QUIET, Observer
 
-SHOWN = ("loss", "held_out_l1", "samples_per_s")  # values beside the progress bar
 ROWS, CELL = 4, 128  # pairs in a preview; side of each picture, pixels
 BEST, COPY = "held_out_l1", "held_out_copy_l1"  # scores of the model, and of copying the photo
 
@@ -49,15 +47,19 @@ class RunLog:
         settings: dict[str, Any],
         shown: Clips,
         size: int,
+        observer: Observer = QUIET,
     ) -> None:
+        self.observer = observer
         self.out, self.settings = out, settings
         self.name, self.arguments = model
         self.pairs = preview_pairs(shown, size)
         out.mkdir(parents=True, exist_ok=True)
-        self.bar = tqdm(total=steps, unit="step", disable=None, dynamic_ncols=True)
-        self.newest: dict[str, float] = {}
+        self.steps = observer.watch(range(1, steps + 1), steps, "step")
+        self.reached = 0
         self.best = min((line[BEST] for line in self.lines() if BEST in line), default=None)
         self.events = _tensorboard(out)
+        if self.events is None:
+            observer.note("TensorBoard is not installed: there are no event files")
 
     def lines(self) -> list[dict[str, float]]:
         """The lines of log.jsonl, without one that a kill or a full disk cut short."""
@@ -79,17 +81,15 @@ class RunLog:
                 f"{self.out}/log.jsonl can't be written ({error.strerror}): free some space; the "
                 "same command goes on from the last state"
             ) from error
-        self.newest |= line
         step = int(line["step"])
         if self.events:
             for name, value in line.items():
                 if name != "step":
                     self.events.add_scalar(name, value, step)
             self.events.flush()
-        self.bar.update(step - self.bar.n)
-        self.bar.set_postfix({k: f"{self.newest[k]:.4g}" for k in SHOWN if k in self.newest})
-        if self.bar.disable:
-            print(" ".join(f"{k} {v:.5g}" for k, v in line.items()), flush=True)
+        while self.reached < step:
+            self.reached = next(self.steps, step)
+        self.observer.values(line)
 
     def saved(self, model: MotionModel, step: int, scored: Mapping[str, float]) -> None:
         """Save the averaged weights as checkpoints, and publish a preview of them."""
@@ -105,30 +105,28 @@ class RunLog:
                 )
         grid = preview(model, *self.pairs)
         path = self.out / "preview.png"
-        if show(path, grid, model=info.model, model_sha256=info.sha256) and self.events:
+        if self.show(path, grid, info.model, info.sha256) and self.events:
             _add_picture(self.events, path, grid.shape, step)
 
     def finish(self, clips: Clips) -> Path:
         """Write the report and return its path."""
-        self.bar.close()
+        self.steps.close()
         if self.events:
             self.events.close()
         return write_report(self, clips)
 
-
-def show(path: Path, picture: np.ndarray, **made: str) -> bool:
-    """Publish a picture; returns False, with a message, if it can't carry the mark."""
-    try:
-        sheets.show(path, picture, model=made["model"], model_sha256=made["model_sha256"])
-    except VerificationError as error:
-        print(f"no {path.name}: {error}", file=sys.stderr)
-        return False
-    return True
+    def show(self, path: Path, picture: np.ndarray, model: str, sha256: str) -> bool:
+        """Publish a picture; returns False, with a note, if it can't carry the mark."""
+        try:
+            sheets.show(path, picture, model=model, model_sha256=sha256)
+        except VerificationError as error:
+            self.observer.note(f"no {path.name}: {error}")
+            return False
+        return True
 
 
 def _tensorboard(out: Path) -> Any:
     if find_spec("tensorboard") is None:
-        print("TensorBoard is not installed: no event files", file=sys.stderr)
         return None
     from torch.utils.tensorboard import SummaryWriter
 
@@ -169,8 +167,8 @@ def preview(model: MotionModel, source: Tensor, driving: Tensor) -> np.ndarray:
         -1, 3, -1, -1
     )
     columns = {
-        "source": dotted(source, out.source),
-        "driver": dotted(driving, out.driving),
+        "source": dotted(pixels(source), model.points(out.source)),
+        "driver": dotted(pixels(driving), model.points(out.driving)),
         "prediction": pixels(seen),
         "warped": pixels(out.warped.float().cpu()),
         "occlusion": pixels(trusted.expand(-1, 3, -1, -1)),
@@ -185,19 +183,18 @@ def pixels(images: Tensor) -> list[np.ndarray]:
     return list(images.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def dotted(images: Tensor, motion: Any) -> list[np.ndarray]:
-    """Images with a dot at each keypoint; unchanged for a motion without `point`."""
-    found, points = pixels(images), getattr(motion, "point", None)
+def dotted(pictures: list[np.ndarray], points: Tensor | None) -> list[np.ndarray]:
+    """Pictures with a dot at each point (n, K, 2); unchanged without points."""
     if points is None:
-        return found
+        return pictures
     from colorsys import hsv_to_rgb
 
-    side, count = images.shape[-1], points.shape[1]
+    side, count = pictures[0].shape[0], points.shape[1]
     at = ((points.float().cpu() + 1) / 2 * (side - 1)).round().long().clamp(1, side - 2)
-    for picture, places in zip(found, at.tolist(), strict=True):
+    for picture, places in zip(pictures, at.tolist(), strict=True):
         for k, (x, y) in enumerate(places):
             picture[y - 1 : y + 2, x - 1 : x + 2] = np.multiply(hsv_to_rgb(k / count, 1, 1), 255)
-    return found
+    return pictures
 
 
 def write_report(run_log: RunLog, clips: Clips) -> Path:
@@ -222,7 +219,7 @@ def write_report(run_log: RunLog, clips: Clips) -> Path:
     text = ["# Training run", ""]
     if courses and find_spec("matplotlib"):
         grid = sheets.curves(courses, "step", columns=3)
-        if show(out / "curves.png", grid, model=run_log.name, model_sha256="of several steps"):
+        if run_log.show(out / "curves.png", grid, run_log.name, "of several steps"):
             text += ["![curves](curves.png)", ""]
     if (out / "preview.png").exists():
         text += ["![source, driver, prediction, warped, occlusion, difference](preview.png)", ""]

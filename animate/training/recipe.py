@@ -10,9 +10,10 @@ from typing import Any
 
 from animate.errors import AnimateError
 from animate.options import DRAWN, Data, Recipe
+from animate.system.observer import QUIET, Observer
 
 
-def run(settings: dict[str, Any]) -> Path:
+def run(settings: dict[str, Any], observer: Observer = QUIET) -> Path:
     """Train as the settings say, resuming from a state in `out`; returns the checkpoint's path.
 
     Raises AnimateError for wrong settings, before anything is written.
@@ -20,13 +21,14 @@ def run(settings: dict[str, Any]) -> Path:
     from animate.system.device import find_device
     from animate.training.log import RunLog
     from animate.training.loop import check_parts, train
+    from animate.training.losses.registry import build_loss
 
     recipe = Recipe.of(settings)
     training, data, optim = recipe.training, recipe.data, recipe.optim
     device = str(find_device(training.device))
     model = motion_model(recipe)
     check_parts(model, training.freeze)
-    judged = loss(settings["loss"])
+    judged = build_loss(**recipe.loss)
     clips = training_clips(recipe, device)
     held_out = held_out_clips(data)
     run_log = None
@@ -38,6 +40,7 @@ def run(settings: dict[str, Any]) -> Path:
             settings=settings,
             shown=held_out or clips,
             size=data.size,
+            observer=observer,
         )
         (training.out / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
     same = ("freeze", "seed", "precision", "compiled", "deterministic", "log_every", "save_every",
@@ -88,30 +91,10 @@ def motion_model(recipe: Recipe) -> Any:
     return model
 
 
-def loss(settings: dict[str, Any]) -> Any:
-    """Build the loss called `name`; the other settings are its arguments."""
-    from animate.training.losses.first_order import FirstOrderLoss
-    from animate.training.losses.first_order_gated import GatedLoss, KeypointLoss
-    from animate.training.losses.mouth import MouthLoss
-
-    kinds = {
-        "keypoints": KeypointLoss,
-        "reenactment": GatedLoss,
-        "published": FirstOrderLoss,
-        "mouths": MouthLoss,
-    }
-    arguments = {key: value for key, value in settings.items() if key != "name"}
-    if settings["name"] not in kinds:
-        raise AnimateError(f"unknown loss.name={settings['name']}: use one of {', '.join(kinds)}")
-    try:
-        return kinds[settings["name"]](**arguments)
-    except TypeError as error:
-        raise AnimateError(f"wrong settings for loss {settings['name']}: {error}") from error
-
-
 def training_clips(recipe: Recipe, device: str) -> Any:
     from animate.data.drawn import drawn_clips
-    from animate.data.stores import Resident, open_clips
+    from animate.data.opening import open_clips
+    from animate.data.stores import Resident
 
     data = recipe.data
     if data.clips == DRAWN:
@@ -129,7 +112,7 @@ def training_clips(recipe: Recipe, device: str) -> Any:
 
 def held_out_clips(data: Data) -> Any:
     from animate.data.drawn import drawn_clips
-    from animate.data.stores import open_clips
+    from animate.data.opening import open_clips
 
     if data.held_out is None:
         return None

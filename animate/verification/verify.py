@@ -53,11 +53,13 @@ def verify(
     keys: bytes | Sequence[bytes] | None = None,
     *,
     manifest: bytes | None = None,
+    thorough: bool = True,
 ) -> Report:
     """Decode a whole video or still and compare its pixels, manifest, tags and ledger entry.
 
     Looks for the mark under all known keys, or under `keys`, mark keys without an identity.
-    `manifest` replaces the one beside the file. A truncated clip is judged by what can be decoded.
+    `manifest` replaces the one beside the file. Not `thorough`, the mark is looked for only where a
+    published file has it, at any quarter turn. A truncated clip is judged by what can be decoded.
     Needs neither network nor GPU. Memory does not grow with the clip's length; `pool.verify_all`
     limits memory and time. Raises AnimateError if a file can't be read as a picture or a video.
     """
@@ -69,7 +71,7 @@ def verify(
     keys = [keys] if isinstance(keys, bytes) else list(keys)
     frames, rate = frames_of(path)
     sampler = file_sampler(rate)
-    detection = detect(sampler(frames), keys, rate=rate)
+    detection = detect(sampler(frames), keys, rate=rate, thorough=thorough)
     fingerprint, place = sampler.result(), detection.place
     if place is not None:
         fingerprint = fingerprint.set_upright(place.quarters, place.mirrored)

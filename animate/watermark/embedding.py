@@ -69,6 +69,7 @@ class Mark:
     payload: Payload
     key: bytes = TOOLKIT_KEY
     strength: float = DEFAULT
+    louder: float = 1.0  # factor of all that, also beyond CEILING, once a file has lost its mark
 
     def __post_init__(self) -> None:
         number = isinstance(self.strength, (int, float))
@@ -189,6 +190,8 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
         if _readable(frame + out, mark):
             break
         out = _levels(change, min(louder * mark.strength, CEILING), removal)
+    if mark.louder > 1:
+        out = _levels(change, min(louder * mark.strength, CEILING) * mark.louder, removal)
     return out
 
 

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from animate.config import settings
+from animate.data.opening import open_clips
 from animate.data.pairs import Clips, Pairs
-from animate.data.stores import Resident, open_clips
+from animate.data.stores import Resident
 from animate.models import build
 from animate.system.memory import keep_memory
 from animate.training.distributed import ProcessGroup

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from animate.models.contract import Converted
-from animate.models.discriminator import Discriminator
 from animate.models.first_order.blocks import widths
+from animate.models.first_order.discriminator import Discriminator
 from animate.models.first_order.model import FirstOrder
 
 State = dict[str, Tensor]

@@ -14,8 +14,8 @@ VIEW = 256  # side of the image that the detector sees, pixels
 class KeypointDetector(nn.Module):
     """Keypoints as expectations of heat maps; the image is seen at VIEW x VIEW pixels.
 
-    The finest level stays in float32. Keypoints jitter by 0.1 pixels: by 10 % more with all levels
-    in bfloat16, 2 to 4 % with the coarser ones in bfloat16, 18 % with the coarser ones in int8.
+    The finest level stays in float32: in fewer bits keypoints jitter visibly more
+    (scripts/benchmarks/jitter.py measures it).
     """
 
     def __init__(self, points: int) -> None:

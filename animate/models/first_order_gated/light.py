@@ -20,9 +20,8 @@ from animate.models.geometry import exact, grid, inside, warp
 SKIN = [mesh.TAUGHT.index(n) for n in (50, 280, 205, 425, 151, 9, 168, 197)]  # on skin
 SIDES = [mesh.TAUGHT.index(n) for n in (127, 356)]  # of the face
 PATCH = 0.03  # half the side of a patch of skin, over the face's width
-# Range and mean of skin's ln(red / green), ln(blue / green). All of 334 portraits (many colours of
-# skin, some paintings) lie within LEAST and MOST, with mean USUAL; so do 357 of 361 clips, the
-# other four under coloured lamps. Grey lies within, too.
+# Range and mean of skin's ln(red / green), ln(blue / green) in portraits of many colours of skin,
+# and paintings. Faces under coloured lamps lie outside, grey lies within.
 LEAST, MOST, USUAL = (-0.03, -0.85), (0.65, 0.1), (0.26, -0.15)
 CLEAR = 0.15  # distance outside that range from which a cast is removed completely
 FLOOR = 8 / 255  # added to all channels: black pixels have no ratio
@@ -32,8 +31,8 @@ BLACK = 0.005  # share of the pixels that counts as darkest
 WHITE = 0.85  # quantile of an eye's brightness from which pixels count as its white
 LIT = 0.2, 0.4  # share of the skin's cast in the whites of the eyes: paint on the skin; light
 # Distance of pixels from the colours of one ink, over the face's brightness: certainly one ink;
-# certainly not. 95 % of the pixels of sepia JPEGs lie within 0.02; the lowest of 690 colour
-# portraits has 0.029.
+# certainly not. Most pixels of sepia JPEGs lie within the first; colour portraits lie beyond the
+# second.
 INK = 0.020, 0.026
 LUMA = 0.299, 0.587, 0.114  # weights of red, green and blue
 BINS = 64  # levels of brightness

@@ -21,6 +21,8 @@ from animate.models.geometry import bounds, exact, grid, warp
 SHEET = (32, 64)  # pixels: lip to lip, corner to corner
 CODE = 64  # channels of the embedding of the photo's mouth
 STRETCH = 2.0, 3.2  # ratios of lip gaps: stretched teeth still pass for teeth; no longer
+SQUEEZE = 0.35, 0.15  # the same of teeth squeezed between closing lips, where they glare
+PARTED = 0.01, 0.03  # lip gaps of photos, in half crops, that show no teeth, and that do
 UPPER, LOWER = (
     [mesh.TAUGHT.index(n) for n in chain]
     for chain in ((78, 82, 13, 312, 308), (78, 87, 14, 317, 308))
@@ -39,6 +41,7 @@ class Inside:
     rows: slice
     columns: slice
     stretch: Tensor  # (B,) in [0, 1]: 1 where the photo's own mouth would be stretched too far
+    squeeze: Tensor  # (B,) the same of one squeezed
 
 
 class Mouth(nn.Module):
@@ -77,7 +80,7 @@ class Mouth(nn.Module):
         rows, columns = window(theirs, side)
         place = between(theirs, grid(side, side, theirs.device)[rows, columns])
         drawn = warp(self.sheet(look, theirs), place, padding="border")
-        return Inside(drawn, rows, columns, stretch(ours, theirs))
+        return Inside(drawn, rows, columns, *strain(ours, theirs))
 
 
 class Drawn(nn.Module):
@@ -142,11 +145,16 @@ def opened(point: Tensor) -> Tensor:
 
 
 @exact
-def stretch(ours: Tensor, theirs: Tensor) -> Tensor:
-    """How badly mouths stretch from poses to poses (B, K, 2): (B,) in [0, 1], 1 is unusable."""
+def strain(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+    """How badly mouths stretch and are squeezed from poses to poses (B, K, 2): (B,) in [0, 1] each;
+    1 is unusable."""
     before, after = opened(torch.cat([ours, theirs])).split([len(ours), len(theirs)])
     ratio = after / before.clamp(min=1e-3)
-    return ((ratio - STRETCH[0]) / (STRETCH[1] - STRETCH[0])).clamp(0, 1)
+    stretch, squeeze, parted = (
+        ((value - fair) / (bad - fair)).clamp(0, 1)
+        for value, (fair, bad) in ((ratio, STRETCH), (ratio, SQUEEZE), (before, PARTED))
+    )
+    return stretch, squeeze * parted
 
 
 @exact

@@ -72,6 +72,10 @@ class Synthesis(nn.Module):
         shown = (2 * before - 1).clamp(min=0)
         shown[:, 0] *= 1 - mouth.stretch[:, None, None]
         uncovered = (openings - shown).clamp(min=0)
+        # What it shows too much of: its teeth between lips that are closed by now.
+        squeezed = (before[:, :1] - openings[:, :1]).clamp(min=0) * mouth.squeeze[
+            :, None, None, None
+        ]
         open2 = torch.cat([before, openings, front2], 1)
         x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
         motion = fit(motion, quarter.shape[2])
@@ -85,7 +89,8 @@ class Synthesis(nn.Module):
         x = shuffle(self.paint(self.last(x, warped - 0.5)).float())
         gate = (x[:, 3:] + 6 * smooth(uncovered.amax(1, keepdim=True))).sigmoid()
         stroke = gate * x[:, :3].tanh()
-        image, drawn = warped + stroke, smooth(uncovered[:, :1])
+        image = warped + stroke
+        drawn = smooth(torch.maximum(uncovered[:, :1], squeezed))
         lips = ..., mouth.rows, mouth.columns
         painted = warped[lips] + stroke[lips]  # not image[lips]: gradients need what is replaced
         image[lips] = torch.lerp(painted, mouth.drawn, drawn[lips])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from animate.errors import AnimateError
-from animate.models.discriminator import Discriminator
+from animate.models.first_order.discriminator import Discriminator
 from animate.models.geometry import precise
 from animate.training.losses.perceptual import shrink
 
