@@ -30,6 +30,7 @@ def run_options(overrides: Sequence[str] = ()) -> Options:
     AnimateError for anything else: unknown keys and choices, additions (`+`), deletions (`~`),
     sweeps, and values that a setting can't have.
     """
+    _refuse_former("run", overrides)
     known = settings_of("run")
     texts, others = _split(overrides, _is_verbatim(known))
     _refuse_references(others)
@@ -75,6 +76,7 @@ def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Text is taken verbatim. Raises AnimateError for unknown keys and choices, values that a setting
     can't have, and if a required value (???) is missing.
     """
+    _refuse_former(name, overrides)
     own, picks = settings_of(name), usual_choices(name)
     whole = _is_verbatim(own)
     _refuse_references(text for text in overrides if text.partition("=")[0] in picks)
@@ -199,7 +201,7 @@ def _unquoted(parser: Any, override: str) -> str:
     key, _, value = override.partition("=")
     if not re.fullmatch("'.*'", value):
         return override
-    return f"{key}=" + str(parser.parse_override(override).value()).replace("\${", "${")
+    return f"{key}=" + str(parser.parse_override(override).value()).replace("\\${", "${")
 
 
 def _quoted_values(override: str) -> str:
@@ -264,10 +266,16 @@ def _refuse_unknown(command: str, overrides: Sequence[str], known: Collection[st
             names = choices(key)
             if value not in names:
                 raise AnimateError(f"override {text!r}: {key} is one of {', '.join(names)}")
-        elif key in INSTEAD.get(command, {}):
-            raise AnimateError(f"there is no setting {key}: {INSTEAD[command][key]}")
         elif key not in known and not (command == "train" and key in OPEN):
             raise AnimateError(f"unknown override {text!r}: {_suggest(key, [*picks, *known])}")
+
+
+def _refuse_former(command: str, overrides: Sequence[str]) -> None:
+    """Raise AnimateError for a name that is no setting, where it is known what to do instead."""
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+")
+        if key in INSTEAD.get(command, {}):
+            raise AnimateError(f"there is no setting {key}: {INSTEAD[command][key]}")
 
 
 def _parsed(parser: Any, text: str) -> Any:
