@@ -151,7 +151,7 @@ def test_one_command_makes_clips_that_training_and_evaluation_read(
     ("setting", "says"),
     [
         ("held_out=1", "held_out"),
-        ("wanted.size=8", "size >= 16"),
+        ("wanted.size=8", "from 16 to 4096"),
         ("wanted.shortest=11", "longest"),
     ],
 )

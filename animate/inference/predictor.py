@@ -197,8 +197,10 @@ class Predictor:
         unknown = [name for name in how.amplify if name not in self.model.regions]
         if unknown:
             known = ", ".join(self.model.regions)
-            what = f"amplifies only {known}" if known else "has no regions to amplify"
-            raise AnimateError(f"this motion model {what}: leave retarget.{unknown[0]} out")
+            raise AnimateError(
+                f"retarget.{unknown[0]} does nothing with this motion model, which has "
+                f"{f'only the regions {known}' if known else 'no regions'}: leave it out"
+            )
         with torch.inference_mode():
             return self.model.retarget(
                 source,
