@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
-from animate.options import INSTEAD, Options, groups, settings_of
-from animate.options.commands import Setting
+from animate.options import INSTEAD, Live, Options, settings_of
+from animate.options.commands import Setting, run_groups
 from animate.system.paths import folder
 from animate.system.settings import REQUIRED, Group, is_number, kinds, shown, verbatim
 
@@ -30,19 +30,29 @@ def run_options(overrides: Sequence[str] = ()) -> Options:
     AnimateError for anything else: unknown keys and choices, additions (`+`), deletions (`~`),
     sweeps, and values that a setting can't have.
     """
-    _refuse_former("run", overrides)
-    known = settings_of("run")
+    return Options(**_chosen("run", run_groups(), overrides))
+
+
+def live_options(overrides: Sequence[str] = ()) -> tuple[Options, Live]:
+    """The options of configs/live.yaml, which has all of a run's and its own; as `run_options`."""
+    found = _chosen("live", {**run_groups(), "live": Live}, overrides)
+    live = found.pop("live")
+    return Options(**found), live
+
+
+def _chosen(command: str, of: dict[str, type[Group]], overrides: Sequence[str]) -> dict[str, Any]:
+    """The groups `of` a command, by name, changed by the overrides."""
+    _refuse_former(command, overrides)
+    known = settings_of(command)
     texts, others = _split(overrides, _is_verbatim(known))
     _refuse_references(others)
-    _refuse_unknown("run", others, known)
-    tree = _compose("run", others)
+    _refuse_unknown(command, others, known)
+    tree = _compose(command, others)
     values = {key: texts[key] if key in texts else _look_up(tree, key) for key in known}
-    chosen = {
+    return {
         name: group(**{one.name: values[f"{group.prefix}{one.name}"] for one in fields(group)})
-        for name, group in groups().items()
-        if name != "layout"
+        for name, group in of.items()
     }
-    return Options(**chosen)  # type: ignore[arg-type]
 
 
 def _is_verbatim(known: Mapping[str, Setting]) -> Callable[[str, str], bool]:
@@ -232,12 +242,13 @@ def usual_choices(name: str) -> dict[str, str | None]:
     import yaml
 
     listed = yaml.safe_load((folder("configs") / f"{name}.yaml").read_text(encoding="utf-8"))
-    return {
-        group.removeprefix("optional "): choice
-        for item in listed["defaults"]
-        if isinstance(item, dict)
-        for group, choice in item.items()
-    }
+    picks: dict[str, str | None] = {}
+    for item in listed["defaults"]:
+        if isinstance(item, dict):
+            picks |= {group.removeprefix("optional "): choice for group, choice in item.items()}
+        elif item == "run":  # `animate live` begins with all of a run's
+            picks |= usual_choices(item)
+    return picks
 
 
 def _refuse_references(overrides: Iterable[str]) -> None:
@@ -326,6 +337,8 @@ def _store_defaults(command: str) -> None:
         for step in above:
             node = node.setdefault(step, {})
         node[last] = one.default
+    if command == "live":
+        _store_defaults("run")
     store = ConfigStore.instance()
     for section, node in nodes.items():
         store.store("base" if section else f"{command}_options", node, group=section or None)

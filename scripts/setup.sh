@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make or re-use .venv with this package:  bash scripts/setup.sh [run|dev]
+# Make or re-use .venv with this package:  bash scripts/setup.sh [run|page|dev]
 # Installs the CUDA build of torch if there is a GPU, else the small CPU build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,11 +42,16 @@ install_torch() {
     with_pip "torch==$torch_version"
 }
 
-[ "$kind" = run ] || [ "$kind" = dev ] || fail "unknown set-up $kind: use run or dev"
+case $kind in
+    run) extra="" serves="run page dev" ;; # what an environment must be made for, to hold this, too
+    page) extra="[page]" serves="page dev" ;;
+    dev) extra="[dev]" serves="dev" ;;
+    *) fail "unknown set-up $kind: use run, page or dev" ;;
+esac
 # The environment is made again if the folder, the package list or this script has changed.
 stamp=$({ pwd; cat pyproject.toml scripts/setup.sh; } | cksum)
-for made in "$venv/.animate-$kind" "$venv/.animate-dev"; do # dev includes all that run needs
-    if [ "$(cat "$made" 2>/dev/null)" = "$stamp" ] && "$venv/bin/python" -c 'import animate' 2>/dev/null; then
+for made in $serves; do
+    if [ "$(cat "$venv/.animate-$made" 2>/dev/null)" = "$stamp" ] && "$venv/bin/python" -c 'import animate' 2>/dev/null; then
         exit 0
     fi
 done
@@ -54,8 +59,8 @@ done
 python=$(find_python)
 echo "setup: making $venv with $("$python" --version)"
 "$python" -m venv --clear "$venv" || fail "$python can't make a virtual environment: install its venv module (Debian, Ubuntu: python3-venv)"
-with_pip uv || true # else pip does it
+with_pip --quiet uv || true # else pip does it
 install_torch
 echo "setup: installing animate"
-if [ "$kind" = dev ]; then install -e ".[dev]"; else install -e .; fi
+install -e ".$extra"
 echo "$stamp" >"$venv/.animate-$kind"

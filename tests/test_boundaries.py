@@ -21,7 +21,8 @@ LAYERS = [
     {"checkpoints", "verification"},
     {"publish"},
     {"inference", "data"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "live"},
+    {"serve"},
     {"cli"},
 ]
 ENTRIES = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}
@@ -219,7 +220,7 @@ def test_only_publish_writes_media(path: Path) -> None:
 
 def test_publish_is_the_writer() -> None:
     found = [path.stem for path in modules(WRITER) if writers(path.read_text())]
-    assert found == ["sign", "still", "video"]
+    assert found == ["sign", "still", "video", "virtual_camera"]
 
 
 @pytest.mark.parametrize(

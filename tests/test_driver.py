@@ -25,12 +25,12 @@ from animate.inference.driver import (
     open_driver,
     play,
     resample,
-    smooth,
     trusted,
 )
 from animate.inference.portrait import voice
 from animate.inference.predictor import Pose, Predictor, References
 from animate.inference.save_motion import save_motion
+from animate.inference.smoothing import smooth
 from animate.inference.templates import read_template
 from animate.models.contract import Motion
 from animate.models.first_order_gated.model import FirstOrderGated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -28,7 +29,7 @@ from animate.faces import (
     photo_locator,
     quarter_turns,
 )
-from animate.faces.detect import Remembered
+from animate.faces.detect import Remembered, Shrunk
 from animate.faces.yunet import YuNet
 from animate.inference import advice
 from animate.options import Faces
@@ -392,3 +393,13 @@ def test_a_driver_that_never_looks_the_photos_way_is_told_of() -> None:
     assert not advice.of_reference(0.05, 0.09)
     (line,) = advice.of_reference(0.12, 0.09)
     assert "is never turned like the photo's" in line
+
+
+def test_a_detector_of_shrunk_pictures_gives_the_same_face() -> None:
+    photo = draw_face(320)
+    (whole,) = YuNet()(photo)
+    (small,) = Shrunk(YuNet(), 160)(photo)
+    assert small.height == pytest.approx(whole.height, rel=0.1)
+    assert math.dist(small.centre, whole.centre) < 0.05 * whole.height
+    assert np.abs(small.marks - whole.marks).max() < 0.1 * whole.height
+    assert Shrunk(YuNet(), 320)(photo)[0].score == whole.score

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-KEPT = ("animate", "configs", "checkpoints", "pyproject.toml", "README.md", "LICENSE")
+KEPT = (
+    "animate", "configs", "checkpoints", "docs/examples", "pyproject.toml", "README.md", "LICENSE",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +34,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_configs_and_checkpoints(wheel: Path) -> None:
+def test_the_wheel_holds_configs_checkpoints_and_the_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / "configs").rglob("*.yaml"):
         assert f"animate/{path.relative_to(ROOT).as_posix()}" in names
     assert "animate/bundled/index.yaml" in names
     for path in (ROOT / "checkpoints").rglob("*.safetensors"):
         assert f"animate/bundled/{path.relative_to(ROOT / 'checkpoints').as_posix()}" in names
+    for path in (ROOT / "animate" / "serve" / "page").iterdir():
+        assert path.relative_to(ROOT).as_posix() in names
+    assert {"animate/examples/photo.jpg", "animate/examples/clip.mp4"} <= names
     assert not [n for n in names if n.startswith(("tests/", "docs/", "configs/", "checkpoints/"))]
 
 

@@ -89,12 +89,13 @@ def test_a_reader_that_has_gone_ends_a_command_as_a_signal_would() -> None:
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 def test_output_that_can_t_be_written_is_one_line_and_no_verdict(world: Path) -> None:
-    for line in (">/dev/full", ">&-"):
-        for arguments in (["--help"], ["verify", str(world / "photo.png")]):
-            done = animate(line, *arguments)
-            assert done.returncode == 74
-            assert done.stderr.startswith("animate: the output can't be written: ")
-            assert done.stderr.count("\n") == 1
+    for line, *arguments in (
+        (">&-", "--help"), (">/dev/full", "--help"), (">/dev/full", "verify", world / "photo.png")
+    ):  # fmt: skip
+        done = animate(line, *map(str, arguments))
+        assert done.returncode == 74
+        assert done.stderr.startswith("animate: the output can't be written: ")
+        assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")

@@ -47,8 +47,7 @@ def frames(model: FirstOrderGated, threads: int, precision: str, **retarget: boo
 def test_the_number_of_threads_never_shows(model: FirstOrderGated, precision: str) -> None:
     one = frames(model, 1, precision)
     assert one.shape == (6, 128, 128, 3)
-    for threads in (2, 3):
-        assert (one == frames(model, threads, precision)).all()
+    assert (one == frames(model, 3, precision)).all()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -22,9 +22,11 @@ from animate.system.memory import keep_memory
 COMMANDS = (
     "run",
     "batch",
+    "live",
     "motion",
     "inspect",
     "verify",
+    "serve",
     "keys",
     "ledger",
     "prepare",

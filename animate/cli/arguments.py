@@ -98,11 +98,13 @@ def explained(command: str) -> str:
 def rows(command: str) -> Iterator[tuple[str, str, str]]:
     """(key, default, explanation) of each setting of a command, and of each group with choices."""
     from animate.config import choices, usual_choices
-    from animate.options import settings_of
+    from animate.options import Live, settings_of
     from animate.system.settings import shown
 
     picks, known = usual_choices(command), settings_of(command)
     own = {key: (key, shown(one.default), one.metadata["about"]) for key, (_, one) in known.items()}
+    if command == "live":
+        own = {key: row for key, row in own.items() if not key.startswith(Live.without)}
     for group, choice in picks.items():
         names = choices(group)
         if len(names) > 1:

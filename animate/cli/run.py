@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -91,20 +92,20 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
         force=arguments.force,
         observer=Terminal(),
     )
-    print(summary(published))
+    print(summary(published, published.met))
     if published.report.signature.state == "public":
-        _explain_toolkit_key()
+        explain_toolkit_key()
     return 0
 
 
-def summary(done: Any) -> str:
-    """A run in one line: the file written, notes on the input, the verdict."""
+def summary(done: Any, met: Sequence[str] = ()) -> str:
+    """A published file in one line: its name, notes on the input, the verdict."""
     report = done.report
     verdict = f"verified: {report.verdict} (p = {report.detection.p_value:.1e})"
-    return ", ".join([f"{done.path}: {frames(done.frames)}", *done.met, verdict])
+    return ", ".join([f"{done.path}: {frames(done.frames)}", *met, verdict])
 
 
-def _explain_toolkit_key() -> None:
+def explain_toolkit_key() -> None:
     """Print, the first time only, that anyone can imitate the toolkit's public key."""
     shown = home() / "toolkit-key-noticed"
     if shown.exists():

@@ -3,7 +3,7 @@
 from animate.faces.crop import Box, cut
 from animate.faces.detect import Detector, Face
 from animate.faces.locate import Centre, Detected, Given, Locator, quarter_turns
-from animate.faces.locators import clip_locator, photo_locator
+from animate.faces.locators import camera_locator, clip_locator, photo_locator
 from animate.faces.track import TrackedFrame, follow
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Given",
     "Locator",
     "TrackedFrame",
+    "camera_locator",
     "clip_locator",
     "cut",
     "follow",

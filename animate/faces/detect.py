@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,18 @@ class Face:
         middle = (right + left + mouth[0] + mouth[1]) / 4
         return float((nose - middle) @ across / max(across @ across, 1e-6))
 
+    def enlarged(self, step: float, left: float = 0, top: float = 0) -> Face:
+        """The face in the picture of which the one that was searched shows the part from (left,
+        top) on, shrunk to 1 / step."""
+        return replace(
+            self,
+            left=self.left * step + left,
+            top=self.top * step + top,
+            width=self.width * step,
+            height=self.height * step,
+            marks=self.marks * step + np.array([left, top]),
+        )
+
     def square(self, framing: Framing = FRAMING) -> Box:
         """The square around the face in a motion model's framing."""
         side, (x, y) = framing.scale * self.height, self.centre
@@ -67,3 +79,25 @@ class Remembered:
                 del self.found[next(iter(self.found))]  # the oldest
             self.found[key] = self.detector(picture)
         return list(self.found[key])
+
+
+class Shrunk:
+    """A detector that shrinks larger pictures to `side` pixels first, for cameras: it finds only
+    faces that are near, several times as fast."""
+
+    def __init__(self, detector: Detector, side: int) -> None:
+        self.detector, self.side = detector, side
+
+    def __call__(self, picture: np.ndarray) -> list[Face]:
+        step = max(1.0, max(picture.shape[:2]) / self.side)
+        return [face.enlarged(step) for face in self.detector(shrunk(picture, step))]
+
+
+def shrunk(picture: np.ndarray, step: float) -> np.ndarray:
+    """A picture at 1 / step of its size."""
+    import cv2
+
+    if step == 1:
+        return picture
+    size = round(picture.shape[1] / step), round(picture.shape[0] / step)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

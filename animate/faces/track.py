@@ -11,7 +11,7 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.faces.crop import FRAMING, Box, Framing
-from animate.faces.detect import Detector, Face
+from animate.faces.detect import Detector, Face, shrunk
 from animate.faces.scenes import Scenes
 
 NEAR = 3.0  # face heights: side of the view around the last face, which is searched first
@@ -154,28 +154,7 @@ def _within(detector: Detector, frame: np.ndarray, face: Face) -> list[Face]:
     if min(view.shape[:2]) < 16:
         return []
     step = max(1.0, max(view.shape[:2]) / VIEW)
-    found = detector(_shrink(view, step))
-    offset = np.array([left, top])
-    return [
-        replace(
-            f,
-            left=f.left * step + left,
-            top=f.top * step + top,
-            width=f.width * step,
-            height=f.height * step,
-            marks=f.marks * step + offset,
-        )
-        for f in found
-    ]
-
-
-def _shrink(view: np.ndarray, step: float) -> np.ndarray:
-    import cv2
-
-    if step == 1:
-        return view
-    size = round(view.shape[1] / step), round(view.shape[0] / step)
-    return cv2.resize(view, size, interpolation=cv2.INTER_AREA)
+    return [face.enlarged(step, left, top) for face in detector(shrunk(view, step))]
 
 
 def _nearest(faces: Sequence[Face], face: Face, reach: float) -> Face | None:

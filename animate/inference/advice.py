@@ -125,7 +125,7 @@ def foreseen(
     drivers: Sequence[Driver],
     how: Retarget,
 ) -> list[str]:
-    """All warnings about a run's photos, and about the first photo with the first driver."""
+    """All warnings about a run's photos, and the first photo with the first driver, if any."""
     lines, remaining = [], iter(faces)
     for photo in photos:
         if files.kind_of(photo.path) == files.CLIP:
@@ -142,6 +142,7 @@ def foreseen(
             lines += astray or predictor.model.remarks(face.own, name, face.source)
     if (
         how.relative
+        and drivers
         and drivers[0].options.retarget.reference != "auto"
         and photos
         and photos[0].faces

@@ -241,6 +241,18 @@ def in_photo(
 
     Ends with the shortest driver.
     """
+    move = paster(predictor, source, faces, paste)
+
+    def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
+        return move([crop for crop, _ in moved])
+
+    yield from map_in_order(pasted, zip(*crops, strict=False), predictor.threads)
+
+
+def paster(
+    predictor: Predictor, source: SourcePhoto, faces: Sequence[SourceFace], paste: Paste
+) -> Paster:
+    """What pastes the moved `faces` back into a photo of at most `paste.size` pixels a side."""
     photo = shrunk(source.pixels, paste.size)
     scale = photo.shape[1] / source.pixels.shape[1], photo.shape[0] / source.pixels.shape[0]
     spots = []
@@ -248,12 +260,7 @@ def in_photo(
         box = Box(face.box.left * scale[0], face.box.top * scale[1], face.box.side * scale[0])
         still = predictor.render(face.source, face.own)[0]
         spots.append(Spot(box, still, photo.shape, paste))
-    move = Paster(spots, photo)
-
-    def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
-        return move([crop for crop, _ in moved])
-
-    yield from map_in_order(pasted, zip(*crops, strict=False), predictor.threads)
+    return Paster(spots, photo)
 
 
 def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray]:

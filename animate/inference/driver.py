@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, islice, repeat
@@ -19,6 +19,7 @@ from animate.faces.crop import FRAMING, Framing
 from animate.faces.scenes import mixed
 from animate.inference.doubt import BRIDGE, COVERED, DOUBTFUL, LOST, Seen, judged, mended, trusted
 from animate.inference.predictor import BATCH, Pose, Predictor
+from animate.inference.smoothing import smooth
 from animate.inference.stats import DriverStats
 from animate.inference.templates import PoseSpool, Template, read_template
 from animate.media import clips, files
@@ -299,30 +300,6 @@ def numbered(poses: Iterable[Pose]) -> Iterator[Pose]:
     for index, pose in enumerate(poses):
         scene += bool(index and pose.scene_start)
         yield replace(pose, scene=scene)
-
-
-def smooth(
-    poses: Iterable[Pose], rate: Fraction, cutoff: float | None, speed: float
-) -> Iterator[Pose]:
-    """Smooth poses by one-euro filters (Casiez et al. 2012), one per number; a cut resets them.
-
-    `cutoff` in Hz lets slower movement pass; fast movement raises it by `speed` Hz for each unit a
-    second. None leaves the poses unchanged.
-    """
-    if cutoff is None:
-        yield from poses
-        return
-    from OneEuroFilter import OneEuroFilter
-
-    filters: list[Callable[[float], float]] = []
-    for pose in poses:
-        numbers = pose.motion.numbers()
-        if pose.scene_start or not filters:
-            filters = [OneEuroFilter(float(rate), cutoff, speed) for _ in numbers]
-        smoothed = [
-            filter_(number) for filter_, number in zip(filters, numbers.tolist(), strict=True)
-        ]
-        yield replace(pose, motion=pose.motion.with_numbers(smoothed))
 
 
 def resample(poses: Iterable[Pose], rate: Fraction, to: Fraction) -> Iterator[Pose]:

@@ -115,6 +115,11 @@ class Predictor:
             Pose(motion[i : i + 1], crop=crop, doubt=doubts[i]) for i, crop in enumerate(frames)
         ]
 
+    def pose(self, crop: np.ndarray) -> Pose:
+        """The pose of one cropped driving frame, in no batch: for frames that can't wait."""
+        motion = self.track([crop])
+        return Pose(motion, crop=crop, doubt=self.doubts(motion)[0])
+
     def doubts(self, motion: Motion) -> list[float]:
         """How doubtful each pose is (`MotionModel.doubt`): from 1 on it is not a face's."""
         with torch.inference_mode():
@@ -150,12 +155,9 @@ class Predictor:
             moved, held = [], []
             for scene in scenes:
                 motion = together([pose for _, pose in scene])
-                moved.append(self.retarget(source, motion, scene[0][0], how))
-                if limit is not None:
-                    moved[-1], far = self._limited(
-                        source, moved[-1], motion, scene[0][0], how, limit
-                    )
-                    held += far
+                carried, far = self.carry(source, motion, scene[0][0], how, limit)
+                moved.append(carried)
+                held += far
             return self.render(source, together(moved))[: len(batch)], sum(held[: len(batch)])
 
         for frames, held in map_in_order(
@@ -164,6 +166,20 @@ class Predictor:
             if limit is not None and limit.count and held:
                 limit.count(held)
             yield from frames
+
+    def carry(
+        self,
+        source: Any,
+        motion: Motion,
+        reference: Motion,
+        how: Retarget,
+        limit: HeadLimit | None = None,
+    ) -> tuple[Motion, list[bool]]:
+        """Poses carried over to the photo, their heads within `limit`, and which were beyond it."""
+        moved = self.retarget(source, motion, reference, how)
+        if limit is None:
+            return moved, [False] * len(motion)
+        return self._limited(source, moved, motion, reference, how, limit)
 
     def _limited(
         self,
@@ -192,15 +208,9 @@ class Predictor:
     def retarget(self, source: Any, motion: Motion, reference: Motion, how: Retarget) -> Motion:
         """Carry poses over to the photo, relative to the single pose `reference`.
 
-        Raises AnimateError for amplifying a region that the model doesn't know.
+        Raises as `check`.
         """
-        unknown = [name for name in how.amplify if name not in self.model.regions]
-        if unknown:
-            known = ", ".join(self.model.regions)
-            raise AnimateError(
-                f"retarget.{unknown[0]} does nothing with this motion model, which has "
-                f"{f'only the regions {known}' if known else 'no regions'}: leave it out"
-            )
+        self.check(how)
         with torch.inference_mode():
             return self.model.retarget(
                 source,
@@ -209,6 +219,16 @@ class Predictor:
                 relative=how.relative,
                 adapt_scale=how.adapt_scale,
                 amplify=how.amplify,
+            )
+
+    def check(self, how: Retarget) -> None:
+        """Raise AnimateError for amplifying a region that the model doesn't know."""
+        unknown = [name for name in how.amplify if name not in self.model.regions]
+        if unknown:
+            known = ", ".join(self.model.regions)
+            raise AnimateError(
+                f"retarget.{unknown[0]} does nothing with this motion model, which has "
+                f"{f'only the regions {known}' if known else 'no regions'}: leave it out"
             )
 
     def distance(self, own: Motion, motion: Motion) -> float:

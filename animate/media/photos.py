@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -202,3 +203,22 @@ def _too_large(path: Path, size: str = "") -> str:
         f"{path} is too large{size}: use at most {LARGEST:,} pixels a side and "
         f"{MOST_PIXELS // 1_000_000} megapixels"
     )
+
+
+def from_memory(data: bytes, most: int) -> np.ndarray:
+    """A camera's frame, a JPEG or WebP, as uint8 (H, W, 3); its colours are taken as sRGB.
+
+    Raises AnimateError for anything else, and for more than `most` pixels a side.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data), formats=("JPEG", "WEBP")) as picture:
+            if max(picture.size) > most or min(picture.size) < SMALLEST:
+                raise AnimateError(
+                    f"a camera's frame is {picture.width}x{picture.height}: use {SMALLEST} to "
+                    f"{most} pixels a side"
+                )
+            return np.asarray(picture.convert("RGB"))
+    except BROKEN as error:
+        raise AnimateError("a camera's frame is no whole JPEG or WebP: send one") from error

@@ -19,13 +19,39 @@ from animate.options.groups import (
     Statement,
     Watermark,
 )
+from animate.options.live import Live
 from animate.options.preparation import Preparation, Wanted
 from animate.options.run import RENAMED, Options, groups
+from animate.options.serve import LOOPBACK, Serve
 from animate.options.training import DRAWN, Augment, Data, Optim, Recipe, Training
 
 __all__ = [
-    "DRAWN", "INSTEAD", "RENAMED", "Augment", "Compute", "Data", "Evaluation", "EvaluationFolders",
-    "Faces", "Label", "Layout", "MotionModel", "Optim", "Options", "Paste", "Playback",
-    "Preparation", "Recipe", "Retarget", "Statement", "Training", "Wanted", "Watermark", "groups",
+    "DRAWN",
+    "INSTEAD",
+    "LOOPBACK",
+    "RENAMED",
+    "Augment",
+    "Compute",
+    "Data",
+    "Evaluation",
+    "EvaluationFolders",
+    "Faces",
+    "Label",
+    "Layout",
+    "Live",
+    "MotionModel",
+    "Optim",
+    "Options",
+    "Paste",
+    "Playback",
+    "Preparation",
+    "Recipe",
+    "Retarget",
+    "Serve",
+    "Statement",
+    "Training",
+    "Wanted",
+    "Watermark",
+    "groups",
     "settings_of",
-]  # fmt: skip
+]

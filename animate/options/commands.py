@@ -7,6 +7,7 @@ from typing import Any
 
 from animate.options.evaluation import Evaluation, EvaluationFolders
 from animate.options.groups import Compute, MotionModel
+from animate.options.live import Live
 from animate.options.preparation import Preparation, Wanted
 from animate.options.run import RENAMED, groups
 from animate.options.training import Augment, Data, Optim, Training
@@ -17,18 +18,21 @@ Setting = tuple[type[Group], Field[Any]]
 # Names that are no settings of a command, and what to do instead.
 INSTEAD = {
     "run": RENAMED,
+    "live": RENAMED,
     "train": {"motion.checkpoint": "use start=CHECKPOINT for weights to start from"},
 }
 
 
 def settings_of(command: str) -> dict[str, Setting]:
-    """The settings of `animate run`, `train`, `evaluate` or `prepare`, by name.
+    """The settings of `animate run`, `live`, `train`, `evaluate` or `prepare`, by name.
 
     Those of a loss or of a motion model's constructor are not among them: its class and its YAML
     declare them.
     """
-    if command == "run":  # the layout consists of options of the command, such as --compare
-        return _all(*(group for name, group in groups().items() if name != "layout"))
+    if command == "run":
+        return _all(*run_groups().values())
+    if command == "live":
+        return _all(Live, *run_groups().values())
     if command == "train":
         return _all(Training, Data, Augment, Optim)
     if command == "prepare":
@@ -39,6 +43,11 @@ def settings_of(command: str) -> dict[str, Setting]:
         **{name: _one(Compute, name) for name in ("device", "precision", "threads")},
     }
     return _all(EvaluationFolders) | one_model | _all(Evaluation)
+
+
+def run_groups() -> dict[str, type[Group]]:
+    """The groups of `animate run`; the layout is options of the command, such as --compare."""
+    return {name: group for name, group in groups().items() if name != "layout"}
 
 
 def _all(*those: type[Group]) -> dict[str, Setting]:

@@ -41,13 +41,13 @@ def explain(path: Path, out: Path, *, force: bool = False) -> Published:
     )
 
 
-def drawn(report: Report) -> np.ndarray:
-    """The picture, uint8 (600, 960, 3)."""
+def drawn(report: Report, title: str | None = None) -> np.ndarray:
+    """The picture, uint8 (600, 960, 3); its title is the file's name, if no other is given."""
     from PIL import Image, ImageDraw
 
     sheet = Image.new("RGB", (WIDTH, HEIGHT), "white")
     pen = ImageDraw.Draw(sheet)
-    y = MARGIN + _words(pen, MARGIN, report.path.name[:60], 26, BLACK)
+    y = MARGIN + _words(pen, MARGIN, (title or report.path.name)[:60], 26, BLACK)
     y += _words(pen, y, report.verdict.upper(), 34, COLOURS[report.verdict])
     for line in _wrapped("; ".join(report.reasons))[:3]:
         y += _words(pen, y, line, 16, BLACK)

@@ -16,6 +16,7 @@ from animate.errors import AnimateError, VerificationError
 from animate.media import clips
 from animate.media.files import check_place
 from animate.media.reader import Reader
+from animate.media.sound import Microphone
 from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
 from animate.provenance.fingerprint import Sampler
@@ -83,7 +84,7 @@ def publish(
     ingredients: Sequence[Ingredient] = (),
     producer: str = "animate",
     source: str = SYNTHETIC,
-    sound: Path | clips.Sound | None = None,
+    sound: Path | clips.Sound | Microphone | None = None,
     force: bool = False,
 ) -> Published:
     """Write frames, uint8 (H, W, 3) RGB of one size, as the marked file `out`, or write nothing.
@@ -104,12 +105,10 @@ def publish(
     when the draft doesn't carry its mark, claim and signature.
     """
     out, signer = Path(out), signer or toolkit()
-    inputs = [*(i.path for i in ingredients), *([Path(sound)] if sound else [])]
+    heard = [Path(sound)] if sound and not isinstance(sound, Microphone) else []
+    inputs = [*(i.path for i in ingredients), *heard]
     check(out, rate=rate, force=force, claim=claim, inputs=inputs)
-    if mark.payload.content_id != claim.content_id():
-        raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
-    if mark.key != signer.mark_key:
-        raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
+    check_mark(mark, claim, signer)
     ledger.check()
     sweep(out.parent)
     texts = Texts(claim.json(), Aigc.first(producer, _full_id(claim)), source)
@@ -140,8 +139,11 @@ def publish(
             except MarkLostError:
                 if attempt == [a for a in ATTEMPTS if a.contrast == 1 or spool.is_whole][-1]:
                     raise  # the label in a draft's frames would lose contrast, too
-                if spool.is_whole:
+                if isinstance(sound, Microphone):
+                    sound = draft  # what it heard is there alone
+                elif spool.is_whole and sound not in drafts.made:
                     drafts.remove()
+                if spool.is_whole:
                     unmarked = Unmarked(spool.frames(), label)
                 else:
                     unmarked = Unmarked(_decoded(draft, rate), None)  # its label is drawn already
@@ -213,6 +215,14 @@ def check(
         raise AnimateError(f"{out} exists: use --force to replace it, or another name")
     if claim and out.is_file() and clips.sha256(out) in (claim.photo_sha256, claim.clip_sha256):
         raise AnimateError(f"{out} is an input of this run: use another output")
+
+
+def check_mark(mark: Mark, claim: Claim, signer: Signer) -> None:
+    """Raise AnimateError where a mark is not of this claim, or of another key than the signer's."""
+    if mark.payload.content_id != claim.content_id():
+        raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
+    if mark.key != signer.mark_key:
+        raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
 
 
 def _full_id(claim: Claim) -> str:

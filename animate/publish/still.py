@@ -1,9 +1,10 @@
-"""Encode one marked frame as a picture."""
+"""Encode one marked frame as a picture: a file, or a JPEG that stays in memory."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +37,12 @@ def encode_still(
         file.flush()
         os.fsync(file.fileno())
     return 1
+
+
+def as_jpeg(marked: np.ndarray, quality: int = 90) -> bytes:
+    """A frame that is marked already, uint8 (H, W, 3) RGB, as a JPEG."""
+    from PIL import Image
+
+    memory = BytesIO()
+    Image.fromarray(marked).save(memory, "JPEG", quality=quality, subsampling=0)
+    return memory.getvalue()

@@ -20,7 +20,7 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.media import clips
-from animate.media.sound import PCM, decoded, open_sound
+from animate.media.sound import PCM, Microphone, decoded, open_sound
 from animate.publish.containers import Video
 from animate.publish.drafts import trouble, writing
 from animate.publish.tags import Texts
@@ -43,7 +43,7 @@ def encode_video(
     kind: Video,
     texts: Texts,
     rate: Fraction,
-    sound: Path | clips.Sound | None,
+    sound: Path | clips.Sound | Microphone | None,
     finer: int = 0,
 ) -> int:
     """Encode marked frames, with sound in step; returns the number of frames.
@@ -54,7 +54,7 @@ def encode_video(
     if first is None:
         raise AnimateError(f"there are no frames to write to {out}: use a driver that has some")
     with open_sound(sound) if sound and kind.sound else _silence() as heard:
-        copied = heard is not None and _copied(kind, heard[0])
+        copied = isinstance(heard, tuple) and _copied(kind, heard[0])
         how = None if heard is None else COPY if copied else (*kind.sound, *FILLED)
         command = _command(kind, first.shape, rate, texts, how, finer)
         with _Ffmpeg([*command, f"file:{draft.absolute()}"], out) as ffmpeg:
@@ -145,7 +145,7 @@ class _Mixer:
         self,
         shape: tuple[int, ...],
         rate: Fraction,
-        heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | None,
+        heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | Microphone | None,
         copied: bool,
     ):
         import av
@@ -161,7 +161,10 @@ class _Mixer:
         self.video = video
         self.sound: Any = None
         self.packets: Iterator[tuple[Any, Fraction]] = iter(())
-        if heard and copied:
+        if isinstance(heard, Microphone):
+            self.sound = self.nut.add_stream(PCM, heard.rate, layout="mono")
+            self.packets = heard.packets(self.sound)
+        elif heard and copied:
             self.sound, self.packets = self.nut.add_stream_from_template(heard[0]), heard[1]
         elif heard:
             context = heard[0].codec_context

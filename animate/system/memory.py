@@ -1,4 +1,4 @@
-"""Tune glibc's allocator."""
+"""Tune glibc's allocator, and limit the memory of a process."""
 
 from __future__ import annotations
 
@@ -32,11 +32,27 @@ def trim_heap(frames: Iterable[Item]) -> Iterator[Item]:
     The single heap of `keep_memory` becomes fragmented: without this, a run holds ever more memory
     than it uses. scripts/benchmarks/memory.py measures it.
     """
-    trim = _glibc("malloc_trim")
     for number, frame in enumerate(frames, 1):
         yield frame
-        if trim is not None and number % EVERY == 0:
-            trim(0)
+        if number % EVERY == 0:
+            trim()
+
+
+def trim() -> None:
+    """Return free pages of the heap to the kernel, with glibc."""
+    malloc_trim = _glibc("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
+
+
+def limit_memory(most: int) -> None:
+    """Limit this process to `most` bytes of address space; does nothing but on Linux."""
+    if sys.platform == "linux":
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _glibc(name: str) -> Any:

@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-PACKED = {"configs": "configs", "checkpoints": "bundled"}  # folder: its name inside a wheel
+PACKED = {  # folder: its name inside a wheel
+    "configs": "configs",
+    "checkpoints": "bundled",
+    "docs/examples": "examples",
+}
 
 
 def folder(name: str) -> Path:
-    """The absolute path of "configs" or "checkpoints": in the package of a wheel, else in the
+    """The absolute path of a folder of `PACKED`: in the package of a wheel, else in the
     repository."""
     packed = PACKAGE / PACKED[name]
     return packed if packed.is_dir() else PACKAGE.parent / name

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.system.memory import limit_memory
 from animate.verification.verify import Report, verify
 
 LIMIT = 300.0  # seconds per file
@@ -108,7 +109,7 @@ class _Worker:
 def _serve(connection: Connection) -> None:
     """Verify each path received until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    _limit_memory()
+    limit_memory(MEMORY)
     while True:
         try:
             path = connection.recv()
@@ -122,12 +123,3 @@ def _serve(connection: Connection) -> None:
             connection.send(f"{path} takes more memory than allowed: use a smaller file")
         except Exception as error:  # a bug here or in a library must not stop the batch
             connection.send(f"{path} can't be read ({type(error).__name__}: {str(error)[:200]})")
-
-
-def _limit_memory() -> None:
-    if sys.platform == "linux":
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        soft = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

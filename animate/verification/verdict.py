@@ -123,6 +123,8 @@ def _shortcomings(e: Evidence) -> Iterator[str]:
     elif e.alike is False:
         yield ("the pictures are not those that were published with this mark: cut, sped up, "
                "changed, or the mark was copied onto others")  # fmt: skip
+    elif e.restored is not None and e.restored.record is not None and e.restored.record.claim.live:
+        yield "it was shown live, and the pictures were not kept to compare it with"
     elif e.alike is None:
         yield ("one picture, or less than the time between two thumbnails, is too little to "
                "compare with the clip that was published with this mark")  # fmt: skip

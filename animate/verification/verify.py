@@ -94,7 +94,9 @@ def verify(
         signature=signature,
         claim=_claim(tags),
         restored=restored,
-        alike=None if record is None else matches(record.fingerprint, fingerprint),
+        alike=None
+        if record is None or record.claim.live
+        else matches(record.fingerprint, fingerprint),
     )
     verdict, reasons = judge(evidence)
     others = photos.further(path)

@@ -1,6 +1,6 @@
 """The invisible watermark (the mark): claim, payload that identifies it, embedding, detection."""
 
-from animate.watermark.claim import Claim
+from animate.watermark.claim import LIVE, RECORDED, Claim
 from animate.watermark.detection import THRESHOLD, Detection, detect
 from animate.watermark.embedding import CEILING, DEFAULT, FLOOR, Embedder, Mark
 from animate.watermark.payload import TOOLKIT_KEY, Payload
@@ -10,6 +10,8 @@ __all__ = [
     "CEILING",
     "DEFAULT",
     "FLOOR",
+    "LIVE",
+    "RECORDED",
     "THRESHOLD",
     "TOOLKIT_KEY",
     "Claim",

@@ -10,6 +10,9 @@ from datetime import datetime, timezone
 
 from animate.errors import AnimateError
 
+# In the place of a clip's hash: of pictures that were shown, but not kept; of a camera's file.
+LIVE, RECORDED = "shown live", "recorded live"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -19,7 +22,7 @@ class Claim:
     model: str
     model_sha256: str
     photo_sha256: str
-    clip_sha256: str
+    clip_sha256: str  # or LIVE, RECORDED
     created: str  # ISO 8601, UTC, to the second: 2026-11-23T05:42:00Z
     consent: str  # what the user stated about the consent of the person shown
 
@@ -72,6 +75,11 @@ class Claim:
         if not all(isinstance(v, str) for v in value.values()):
             raise AnimateError("not a claim: every value must be text")
         return cls(**value)
+
+    @property
+    def live(self) -> bool:
+        """Whether it is of a live session, whose pictures were not kept."""
+        return self.clip_sha256 == LIVE
 
     def content_id(self) -> int:
         """The first 32 bits of the SHA-256 of the canonical JSON; the pixels carry them."""

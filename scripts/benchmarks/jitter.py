@@ -19,8 +19,8 @@ import numpy as np
 from animate import checkpoints
 from animate.faces import Box, cut, follow
 from animate.faces.yunet import YuNet
-from animate.inference.driver import smooth
 from animate.inference.predictor import Pose, Predictor
+from animate.inference.smoothing import smooth
 from animate.media import clips
 from animate.media.photos import read_photo
 

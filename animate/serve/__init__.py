@@ -1,0 +1,1 @@
+"""The page and its API: animate, live and verify in a browser (docs/page.md)."""

@@ -1,0 +1,523 @@
+"""A live session: the newest frame alone, every picture marked, and what its controls do."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import draw_calm, draw_face, write_clip
+from PIL import Image
+from test_third_model import Globe
+
+from animate import checkpoints, models
+from animate.errors import AnimateError
+from animate.faces import Box, Centre, cut
+from animate.inference.compose import SourcePhoto
+from animate.inference.predictor import Predictor
+from animate.live import LiveSession, Shown
+from animate.live.portrait import Portrait, on_canvas, size_of
+from animate.live.slot import Slot
+from animate.live.status import Meter
+from animate.media.clips import open_clip
+from animate.media.reader import Reader
+from animate.media.sound import Microphone
+from animate.models import Model
+from animate.options import Label, Live, Options
+from animate.provenance import keys, ledger
+from animate.publish import publisher
+from animate.verification.verify import verify
+from animate.watermark import LIVE, detect
+
+NOTHING_SEEN = np.full((160, 160, 3), 90, np.uint8)
+FACES = draw_calm(12, 160)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+    """Two photos of different shapes, and the globe, which moves as far as faces do, beside them.
+
+    The photos are known to have no mark.
+    """
+    folder = tmp_path_factory.mktemp("live")
+    Image.fromarray(draw_face(160)).save(folder / "photo.png")
+    wide = np.pad(draw_face(240, 0.05), ((0, 0), (60, 0), (0, 0)), "edge")[:, :, ::-1]
+    Image.fromarray(wide).save(folder / "wide.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.REGISTRY, "globe", Model("test_third_model:Globe"))
+        checkpoints.save(folder / "globe.safetensors", Globe(), arguments={"size": 64})
+        patch.setattr("animate.inference.portrait.history", lambda path: "")
+        yield [folder / "photo.png", folder / "wide.png"]
+
+
+@pytest.fixture
+def begin(photos: list[Path]) -> Iterator[Callable[..., LiveSession]]:
+    """Opens sessions, and closes them."""
+    opened: list[LiveSession] = []
+
+    def make(count: int = 1, live: Live | None = None, **settings: Any) -> LiveSession:
+        given = {"checkpoint": str(photos[0].with_name("globe.safetensors")), "threads": 1}
+        chosen = Options().changed(**{**given, **settings})
+        opened.append(LiveSession(photos[:count], chosen, live or Live()))
+        return opened[-1]
+
+    yield make
+    for session in opened:
+        session.close()
+
+
+def show(session: LiveSession, frame: np.ndarray, when: float | None = None) -> Shown:
+    """Push a frame and wait for its picture."""
+    session.push(frame, when)
+    shown = session.next(20)
+    assert shown is not None
+    return shown
+
+
+# ---------------------------------------------------------------- the newest alone
+
+
+def test_a_slot_holds_the_newest_item_alone() -> None:
+    slot = Slot[int]()
+    for number in range(5):
+        slot.put(number)
+    assert slot.take(0) == 4
+    assert slot.take(0.01) is None
+    slot.close()
+    slot.put(5)
+    assert slot.take() is None
+
+
+def test_nothing_queues_up_before_a_slow_model(
+    begin: Callable[..., LiveSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, slow = begin(), 0.15
+
+    def moved(self: Portrait, *_: Any) -> np.ndarray:
+        time.sleep(slow)
+        return self.still
+
+    monkeypatch.setattr(Portrait, "moved", moved)
+    show(session, FACES[0])
+    shown: list[Shown] = []
+    for number in range(60):  # a hundred a second
+        session.push(FACES[number % 12])
+        time.sleep(0.01)
+        shown += filter(None, [session.next(0)])
+    last = time.monotonic()
+    session.push(FACES[0], last)
+    while not shown or shown[-1].when != last:
+        shown += filter(None, [session.next(5)])
+    assert len(shown) < 16  # of 61
+    assert all(a.when < b.when for a, b in pairwise(shown))
+    # a picture is as old as one frame before it and its own take, not as the 60 that came
+    assert np.median([each.age for each in shown]) < 3 * slow
+
+
+def test_ages_and_rates_are_counted_in_constant_memory() -> None:
+    meter = Meter()
+    assert (meter.shown, meter.fps(), meter.age(0.5), meter.overall()) == (0, 0, 0, 0)
+    for age in (0.1, 0.1, 0.1, 0.2, 99.0):
+        meter.count(age)
+    assert meter.shown == 5
+    assert meter.age(0.5) == pytest.approx(0.1)
+    assert meter.age(0.8) == pytest.approx(0.2)
+    assert meter.age(1) == pytest.approx(10)
+    assert meter.fps() == pytest.approx(2.5)
+
+
+def test_what_a_worker_meets_is_told(
+    begin: Callable[..., LiveSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = begin()
+
+    def moved(self: Portrait, *_: Any) -> np.ndarray:
+        raise AnimateError("the model melted")
+
+    monkeypatch.setattr(Portrait, "moved", moved)
+    session.push(FACES[0])
+    with pytest.raises(AnimateError, match="melted"):
+        session.next(20)
+
+
+# ---------------------------------------------------------------- the mark
+
+
+def test_every_picture_is_labelled_and_marked(begin: Callable[..., LiveSession]) -> None:
+    session = begin(2)
+    pictures = [show(session, NOTHING_SEEN).frame]
+    pictures += [show(session, face).frame for face in FACES[:4]]
+    session.choose(2)
+    pictures += [show(session, face).frame for face in FACES[4:7]]
+    assert {picture.shape for picture in pictures} == {(*session.size, 3)}
+    for part in (pictures[:5], pictures[5:]):
+        found = detect(iter(part), [session.signer.mark_key], rate=25.0)
+        assert found.marked
+        assert found.payload == session.session.mark(session.claim).payload
+    corner = np.s_[-20:, -60:]
+    bare = begin(label=Label(text=None))
+    plain = show(bare, FACES[0]).frame
+    assert np.abs(pictures[1][corner].astype(int) - plain[corner]).max() > 60  # the label
+    assert detect(iter([plain]), [bare.signer.mark_key], rate=1.0).marked
+
+
+def test_a_screen_recording_leads_back_to_the_session(
+    begin: Callable[..., LiveSession], own_home: Path, tmp_path: Path
+) -> None:
+    keys.init("Ada Example")
+    session = begin()
+    pictures = [show(session, FACES[i % 12]).frame for i in range(25)]
+    report = verify(write_clip(tmp_path / "screen.mp4", pictures, "25"))
+    assert report.verdict == "marked"
+    assert report.reasons == [
+        "it was shown live, and the pictures were not kept to compare it with"
+    ]
+    assert report.owner is not None
+    assert report.owner.name == "Ada Example"
+    assert report.entry is not None
+    assert report.claim == session.claim
+    assert report.source == "ledger"
+    assert session.claim.clip_sha256 == LIVE
+    assert report.alike is None
+    assert ledger.verify()[0] >= report.entry.number
+
+
+def test_the_session_has_no_way_round_the_mark() -> None:
+    given = set(inspect.signature(LiveSession).parameters)
+    assert given == {"photos", "options", "live", "clip"}
+    public = [member for name, member in vars(LiveSession).items() if not name.startswith("_")]
+    returned = {str(inspect.signature(member).return_annotation) for member in public}
+    assert returned == {"None", "Shown | None", "Status", "Published"}
+    with pytest.raises(AnimateError, match="strength"):
+        Options().changed(strength=0)
+
+
+# ---------------------------------------------------------------- the face
+
+
+def test_a_lost_face_holds_the_picture_and_comes_back(begin: Callable[..., LiveSession]) -> None:
+    session = begin()
+    first = show(session, NOTHING_SEEN)
+    assert (first.state, first.box) == ("lost", None)
+    seen = show(session, FACES[0])
+    assert seen.state == "live"
+    assert seen.box is not None
+    assert 60 < seen.box.left + seen.box.side / 2 < 100
+    moved = show(session, FACES[5])
+    lost = show(session, NOTHING_SEEN)
+    assert lost.state == "lost"
+    assert (lost.frame == moved.frame).all()
+    assert show(session, FACES[6]).state == "live"
+    assert session.status().state == "live"
+
+
+def test_a_pose_in_doubt_is_not_used(
+    begin: Callable[..., LiveSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = begin()
+    moved = show(session, FACES[3])
+    monkeypatch.setattr(Predictor, "doubts", lambda self, motion: [2.0] * len(motion))
+    held = show(session, FACES[6])
+    assert held.state == "held"
+    assert (held.frame == moved.frame).all()
+
+
+def test_calibrating_shows_the_photo_as_it_is(begin: Callable[..., LiveSession]) -> None:
+    session, turned = begin(reference=0), draw_face(160, 0.05)
+    with pytest.raises(AnimateError, match="no face"):
+        session.calibrate()
+    as_it_is = show(session, FACES[0]).frame.astype(int)
+    away = np.abs(show(session, turned).frame - as_it_is).mean()
+    session.calibrate()
+    near = np.abs(show(session, turned).frame - as_it_is).mean()
+    assert near < 0.1 * away
+
+
+def test_a_better_reference_is_found(
+    begin: Callable[..., LiveSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distances = iter([5.0, 4.9, 5.0, 2.0, 2.0, 3.0])  # of the reference, and of the new pose
+    monkeypatch.setattr(Predictor, "distance", lambda self, own, motion: next(distances))
+    session = begin(reference=0)
+    for face in FACES[:2]:
+        show(session, face)
+    first = session.head.reference
+    session.better_reference()
+    assert session.status().searching
+    show(session, FACES[2])
+    assert session.head.reference is first  # hardly nearer
+    show(session, FACES[3])
+    better = session.head.reference
+    assert better is not first
+    show(session, FACES[4])
+    assert session.head.reference is better
+    session.calibrate()
+    assert not session.status().searching
+    session.reset()
+    show(session, FACES[5])
+    assert session.head.reference is not first
+    assert session.head.reference is not better
+
+
+def test_a_mirrored_camera_moves_the_photo_as_the_other_side_does(
+    begin: Callable[..., LiveSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1764300000")  # one claim, one mark
+    same = {"faces": "centre", "reference": 0}
+    plain, mirrored = begin(**same), begin(live=Live(mirror=True), **same)
+    for face in FACES[:4]:
+        one, other = show(plain, face), show(mirrored, np.ascontiguousarray(face[:, ::-1]))
+        assert np.abs(one.frame.astype(int) - other.frame).max() <= 2
+    reference = mirrored.head.reference
+    mirrored.mirror()
+    assert not mirrored.status().mirrored
+    other_side = begin(**same)
+    show(other_side, np.ascontiguousarray(FACES[0][:, ::-1]))
+    last = np.ascontiguousarray(FACES[4][:, ::-1])
+    turned = show(mirrored, last).frame.astype(int)  # the reference was turned round, too
+    assert mirrored.head.reference is not reference
+    assert np.abs(turned - show(other_side, last).frame).mean() < 0.1
+
+
+def test_live_pictures_are_those_of_a_run(begin: Callable[..., LiveSession]) -> None:
+    """Before label and mark, in which the runs' claims differ."""
+    session = begin(reference=0, faces="centre", paste="crop", head=1.5)
+    shown = []
+    for face in FACES[:6]:
+        show(session, face)
+        assert session._drawn is not None
+        shown.append(session._drawn.picture.astype(int))
+    predictor, (face_,) = session.session.predictor, session._portraits[0].faces
+    crops = [cut(face, Centre().locate(face), predictor.model.size) for face in FACES[:6]]
+    run = list(predictor.frames(face_.source, crops, None, head=1.5))
+    assert max(np.abs(a - b).max() for a, b in zip(shown, run, strict=True)) <= 1
+    assert np.abs(shown[0] - shown[5]).max() > 10
+
+
+# ---------------------------------------------------------------- photos and settings
+
+
+def test_photos_of_other_shapes_are_fitted_into_the_first() -> None:
+    pixels = np.full((300, 100, 3), 200, np.uint8)
+    tall = SourcePhoto(Path("tall.png"), pixels, [Box(20, 120, 60)], [])
+    assert size_of(tall, 512) == (300, 100)
+    assert size_of(tall, 150) == (150, 50)
+    canvas, (box,) = on_canvas(tall, (150, 200))
+    assert canvas.shape == (150, 200, 3)
+    assert (canvas[:, :75].any(), canvas[:, 75:125].all(), canvas[:, 125:].any()) == (0, 1, 0)
+    assert (box.left, box.top, box.side) == (85, 60, 30)
+    with pytest.raises(AnimateError, match="too long and narrow"):
+        on_canvas(tall, (64, 640))
+
+
+def test_photos_are_chosen_while_it_runs(begin: Callable[..., LiveSession]) -> None:
+    session = begin(2)
+    first = show(session, FACES[0]).frame
+    session.choose(2)
+    second = show(session, NOTHING_SEEN).frame  # even while the face is lost
+    assert np.abs(first.astype(int) - second).mean() > 20
+    assert session.status().photo == 2
+    for number in (0, 3):
+        with pytest.raises(AnimateError, match="choose one from 1 to 2"):
+            session.choose(number)
+
+
+def test_settings_change_while_it_runs(begin: Callable[..., LiveSession]) -> None:
+    session = begin(reference=0)
+    show(session, FACES[0])
+    turned = draw_face(160, 0.04)
+    moved = show(session, turned).frame
+    session.change(head=0, smoothing=1.5)
+    still = show(session, turned).frame
+    assert np.abs(moved.astype(int) - still).mean() > 0.05
+    assert session.options.retarget.head == 0
+    for wrong in ({"mouth": "wide"}, {"checkpoint": "other"}, {"nose": 2}, {"mouth": 2}):
+        with pytest.raises(AnimateError):
+            session.change(**wrong)
+    assert session.options.retarget.mouth == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"start": 3.0}, "clip.start does nothing"),
+        ({"size": 640}, "paste.size does nothing"),
+        ({"missing": "fail"}, "faces.missing does nothing"),
+        ({"reference": 7}, "retarget.reference"),
+        ({"which": "all", "paste": "crop"}, "one face"),
+    ],
+)
+def test_settings_without_effect_are_refused(
+    begin: Callable[..., LiveSession], settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(AnimateError, match=words):
+        begin(**settings)
+
+
+def test_other_numbers_of_photos_and_odd_frames_are_refused(
+    begin: Callable[..., LiveSession],
+) -> None:
+    for photos in ([], ["photo.png"] * 10):
+        with pytest.raises(AnimateError, match="1 to 9"):
+            LiveSession(photos)
+    session = begin(paste="crop")
+    for frame in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8)):
+        with pytest.raises(AnimateError, match="push takes"):
+            session.push(frame)
+    assert show(session, FACES[0]).frame.shape == (*session.size, 3)
+
+
+# ---------------------------------------------------------------- recording
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_recording_is_verified_and_its_sound_in_step(
+    begin: Callable[..., LiveSession], tmp_path: Path, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if its mark was too weak at first: a microphone can't be heard again."""
+    read_back, drafts = publisher._read_back, []
+
+    def read(draft: Path, *given: Any) -> Any:
+        drafts.append(draft)
+        if len(drafts) < tries:
+            raise publisher.MarkLostError("its mark is not found")
+        return read_back(draft, *given)
+
+    monkeypatch.setattr(publisher, "_read_back", read)
+    session, out, rate = begin(2), tmp_path / "out.mp4", 16_000
+    show(session, FACES[0])
+    session.record(out, rate)
+    assert session.recording is not None
+    start = session.recording.start
+    for number in range(40):  # at 0.8 s another photo appears, with a tone
+        if number == 20:
+            session.choose(2)
+        tone = np.sin(np.arange(rate // 25) / 4) * (0.5 if number >= 20 else 0)
+        session.hear(np.round(tone * 32767).astype(np.int16), start + number / 25)
+        show(session, FACES[number % 12], start + number / 25)
+    assert session.status().recording is not None
+    done = session.stop()
+    assert done.report.verdict == "marked"
+    assert done.report.claim is not None
+    assert done.report.claim.clip_sha256 == "recorded live"
+    assert (done.frames, len(drafts)) == (40, tries)
+    pictures = list(open_clip(out).frames())
+    change = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(pictures)]
+    seen = (int(np.argmax(change)) + 1) / 25
+    assert seen == pytest.approx(0.8)
+    loud = _loudness(out, rate)
+    heard = float(np.argmax(loud > 0.2) / rate)
+    assert abs(heard - seen) < 0.045
+    assert session.status().recording is None
+    assert show(session, FACES[0]).state == "live"  # the session goes on
+
+
+def _loudness(path: Path, rate: int) -> np.ndarray:
+    with Reader.open(path) as reader:
+        parts = [frame.to_ndarray().mean(0) for frame in reader.container.decode(reader.sound)]
+    return np.abs(np.concatenate(parts))
+
+
+def test_a_recording_that_is_not_stopped_leaves_nothing(
+    begin: Callable[..., LiveSession], tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    session = begin()
+    session.record(folder / "out.mp4")
+    for face in FACES[:3]:
+        show(session, face)
+    with pytest.raises(AnimateError, match="already"):
+        session.record(folder / "other.mp4")
+    session.close()
+    assert not list(folder.iterdir())
+
+
+def test_a_recording_that_fails_is_told_and_the_session_goes_on(
+    begin: Callable[..., LiveSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise AnimateError("the disk is full")
+
+    monkeypatch.setattr("animate.publish.video._Ffmpeg.send", full)
+    session = begin()
+    session.record(tmp_path / "out.mp4")
+    assert session.recording is not None
+    result = session.recording.result
+    session.push(FACES[0])
+    session.push(FACES[1], time.monotonic() + 1)
+    while session.recording is not None and not result.done():
+        time.sleep(0.01)
+    with pytest.raises(AnimateError, match="the disk is full"):
+        session.next(20)
+    assert not list(tmp_path.iterdir())
+    assert show(session, FACES[2]).state == "live"
+
+
+def test_recording_refuses_what_can_not_be(
+    begin: Callable[..., LiveSession], tmp_path: Path
+) -> None:
+    session = begin()
+    for out in ("out.png", "nowhere/out.mp4"):
+        with pytest.raises(AnimateError):
+            session.record(tmp_path / out)
+    with pytest.raises(AnimateError, match="nothing is being recorded"):
+        session.stop()
+    session.record(tmp_path / "out.mp4")
+    with pytest.raises(AnimateError, match="nothing was recorded"):
+        session.stop()
+    assert not (tmp_path / "out.mp4").exists()
+
+
+class _Kept:
+    """Stands for a stream: keeps the samples that are encoded."""
+
+    def encode(self, frame: Any) -> list[np.ndarray]:
+        return [frame.to_ndarray()[0]]
+
+
+def test_gaps_of_a_microphone_are_gaps_and_a_drifting_clock_is_none() -> None:
+    microphone = Microphone(8000)
+    piece = np.full(800, 0.5, np.float32)
+    microphone.hear(piece, -0.05)  # its first half lies before the start
+    microphone.hear(np.stack([piece, piece], 1), 0.06)  # late by 10 ms
+    microphone.hear(piece, 1.0)
+    microphone.hear(piece, 0.2)  # what was heard already
+    microphone.close()
+    heard = [(float(start), len(samples)) for samples, start in microphone.packets(_Kept())]
+    assert heard == [(0.0, 400), (0.05, 800), (1.0, 800)]
+
+
+def test_silence_takes_the_place_of_a_microphone_that_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("animate.media.sound.PATIENCE", 0.05)
+    microphone = Microphone(8000)
+    samples, start = next(microphone.packets(_Kept()))
+    assert start == 0
+    assert not np.asarray(samples).any()
+    with pytest.raises(AnimateError, match="8000 to"):
+        Microphone(10)
+
+
+def test_workers_use_one_thread_each(begin: Callable[..., LiveSession]) -> None:
+    found: list[int] = []
+    session = begin(threads=2)
+    track = session.head.predictor.pose
+
+    def counted(crop: np.ndarray) -> Any:
+        found.append(torch.get_num_threads())
+        return track(crop)
+
+    object.__setattr__(session.head.predictor, "pose", counted)
+    try:
+        show(session, FACES[0])
+    finally:
+        object.__delattr__(session.head.predictor, "pose")
+    assert found == [1]
