@@ -21,8 +21,7 @@ LAYERS = [
     {"checkpoints", "verification"},
     {"publish"},
     {"inference", "data"},
-    {"training", "evaluation", "live"},
-    {"serve"},
+    {"training", "evaluation", "serve"},
     {"cli"},
 ]
 ENTRIES = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}

@@ -20,11 +20,11 @@ from animate import checkpoints, models
 from animate.errors import AnimateError
 from animate.faces import Box, Centre, cut
 from animate.inference.compose import SourcePhoto
+from animate.inference.live import LiveSession, Shown
+from animate.inference.live.portrait import Portrait, on_canvas, size_of
+from animate.inference.live.slot import Slot
+from animate.inference.live.status import Meter
 from animate.inference.predictor import Predictor
-from animate.live import LiveSession, Shown
-from animate.live.portrait import Portrait, on_canvas, size_of
-from animate.live.slot import Slot
-from animate.live.status import Meter
 from animate.media.clips import open_clip
 from animate.media.reader import Reader
 from animate.media.sound import Microphone

@@ -25,7 +25,7 @@ from animate.cli.keyboard import Keyboard
 from animate.cli.live import Panel
 from animate.config import live_options, run_options
 from animate.errors import AnimateError
-from animate.live import Shown
+from animate.inference.live import Shown
 from animate.media import cameras
 from animate.media.cameras import find_camera
 from animate.media.clips import sha256

@@ -13,7 +13,7 @@ from animate.cli.arguments import command, overrides
 from animate.errors import AnimateError
 
 if TYPE_CHECKING:
-    from animate.live import LiveSession, Shown
+    from animate.inference.live import LiveSession, Shown
 
 KEYS = (
     "keys: X this is my neutral face (calibrate); F search for a better reference; T or R mirror; "
@@ -73,8 +73,8 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.cli.keyboard import Keyboard
     from animate.cli.run import explain_toolkit_key, summary
     from animate.cli.terminal import Terminal
-    from animate.live import LiveSession
-    from animate.live.loop import play
+    from animate.inference.live import LiveSession
+    from animate.inference.live.loop import play
     from animate.publish.virtual_camera import open_device
 
     terminal = Terminal()

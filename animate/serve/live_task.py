@@ -15,7 +15,7 @@ from animate.serve import tasks
 from animate.serve.messages import packed, unpacked
 
 if TYPE_CHECKING:
-    from animate.live import LiveSession
+    from animate.inference.live import LiveSession
 
 LARGEST = 1920  # pixels of a camera frame's longer side
 REMEMBERED = 64  # frames whose time at the client is remembered
@@ -27,7 +27,7 @@ def work(connection: Any, settings: Sequence[str]) -> None:
     """Run the session that the first message asks for, until the other end closes."""
     tasks.begin()
     from animate.config import run_options
-    from animate.live import LiveSession
+    from animate.inference.live import LiveSession
     from animate.options import Live
     from animate.serve.form import changed
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from watermark_attacks import h264
 
-from animate.live import LiveSession, Shown
+from animate.inference.live import LiveSession, Shown
 from animate.media.clips import open_clip
 from animate.options import Live, Options
 from animate.system.memory import keep_memory

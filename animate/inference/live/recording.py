@@ -11,7 +11,7 @@ from queue import Full, Queue
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.live.statement import Write
+from animate.inference.live.statement import Write
 from animate.media.sound import Microphone
 from animate.publish import Published
 from animate.system.parallel import in_background

@@ -9,7 +9,7 @@ from threading import Event
 
 import numpy as np
 
-from animate.live.session import LiveSession, Shown
+from animate.inference.live.session import LiveSession, Shown
 from animate.media.cameras import Camera, Taken
 from animate.system.parallel import in_background
 

@@ -17,13 +17,13 @@ import torch
 from animate.errors import AnimateError
 from animate.faces import Box
 from animate.inference.advice import foreseen
+from animate.inference.live.head import Head, Sight
+from animate.inference.live.portrait import Portrait, size_of
+from animate.inference.live.recording import Recording
+from animate.inference.live.slot import Slot
+from animate.inference.live.statement import Statement
+from animate.inference.live.status import Meter, Status
 from animate.inference.session import Session
-from animate.live.head import Head, Sight
-from animate.live.portrait import Portrait, size_of
-from animate.live.recording import Recording
-from animate.live.slot import Slot
-from animate.live.statement import Statement
-from animate.live.status import Meter, Status
 from animate.options import Live, Options, Retarget
 from animate.publish import Published
 from animate.system.memory import trim
