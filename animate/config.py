@@ -3,68 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import Field, fields
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
-from animate.options import RENAMED, Live, Options, groups
+from animate.options import INSTEAD, Live, Options, settings_of
+from animate.options.commands import Setting, run_groups
 from animate.system.paths import folder
-from animate.system.settings import Group, kinds
+from animate.system.settings import REQUIRED, Group, is_number, kinds, shown, verbatim
 
-# Groups with a folder in configs/ that holds one file for each choice.
+# Groups of a run with a folder in configs/ that holds one file for each choice.
 GROUPS = ("motion", "faces", "retarget", "paste", "watermark", "label")
 
 
-def run_settings() -> dict[str, tuple[type[Group], Field[Any]]]:
-    """All settings of `animate run` by their names on the command line."""
-    return _settings_of(_run_groups())
-
-
-def _run_groups() -> dict[str, type[Group]]:
-    """The groups of `animate run`; the layout is options of the command, such as --compare."""
-    return {name: group for name, group in groups().items() if name != "layout"}
-
-
-def _settings_of(chosen: dict[str, type[Group]]) -> dict[str, tuple[type[Group], Field[Any]]]:
-    return {
-        f"{group.prefix}{one.name}": (group, one)
-        for group in chosen.values()
-        for one in fields(group)
-    }
+# Mappings of `animate train` with keys of their own: arguments of constructors.
+OPEN = ("motion.arguments", "loss.discriminator")
 
 
 def run_options(overrides: Sequence[str] = ()) -> Options:
     """The options of configs/run.yaml and its groups, changed by the overrides.
 
-    An override is `key=value` with a key of `run_settings`, or `group=choice`. Raises AnimateError
-    for anything else: unknown keys and choices, additions (`+`), deletions (`~`), sweeps, and
-    values that a setting can't have.
+    An override is `key=value` with a key of `settings_of("run")`, or `group=choice`. Raises
+    AnimateError for anything else: unknown keys and choices, additions (`+`), deletions (`~`),
+    sweeps, and values that a setting can't have.
     """
-    return Options(**_chosen("run", _run_groups(), overrides))
+    return Options(**_chosen("run", run_groups(), overrides))
 
 
 def live_options(overrides: Sequence[str] = ()) -> tuple[Options, Live]:
     """The options of configs/live.yaml, which has all of a run's and its own; as `run_options`."""
-    found = _chosen("live", {**_run_groups(), "live": Live}, overrides)
+    found = _chosen("live", {**run_groups(), "live": Live}, overrides)
     live = found.pop("live")
     return Options(**found), live
 
 
-def _chosen(config: str, of: dict[str, type[Group]], overrides: Sequence[str]) -> dict[str, Any]:
-    """The groups `of` configs/CONFIG.yaml, by name, changed by the overrides."""
-    known = _settings_of(of)
-    verbatim = {
-        name
-        for name, (group, one) in known.items()
-        if one.metadata["verbatim"] or Path in kinds(group, one.name)
-    }
-    texts, others = _split(overrides, verbatim, lambda value: value != "null")
+def _chosen(command: str, of: dict[str, type[Group]], overrides: Sequence[str]) -> dict[str, Any]:
+    """The groups `of` a command, by name, changed by the overrides."""
+    _refuse_former(command, overrides)
+    known = settings_of(command)
+    texts, others = _split(overrides, _is_verbatim(known))
     _refuse_references(others)
-    _refuse_unknown(others, known)
-    tree = _compose(config, others)
+    _refuse_unknown(command, others, known)
+    tree = _compose(command, others)
     values = {key: texts[key] if key in texts else _look_up(tree, key) for key in known}
     return {
         name: group(**{one.name: values[f"{group.prefix}{one.name}"] for one in fields(group)})
@@ -72,8 +55,15 @@ def _chosen(config: str, of: dict[str, type[Group]], overrides: Sequence[str]) -
     }
 
 
+def _is_verbatim(known: Mapping[str, Setting]) -> Callable[[str, str], bool]:
+    """Whether the value of a key is to be taken as it stands."""
+    names = {name for name, (group, one) in known.items() if verbatim(group, one)}
+    nullable = {name for name in names if type(None) in kinds(known[name][0], known[name][1].name)}
+    return lambda key, value: key in names and (value != "null" or key not in nullable)
+
+
 def _split(
-    overrides: Sequence[str], names: Collection[str], is_text: Callable[[str], bool]
+    overrides: Sequence[str], is_text: Callable[[str, str], bool]
 ) -> tuple[dict[str, str], list[str]]:
     """Values by key of the overrides to take verbatim, and the other overrides.
 
@@ -83,7 +73,7 @@ def _split(
     others = []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if equals and key in names and is_text(value):
+        if equals and is_text(key, value):
             texts[key] = value
         else:
             others.append(text)
@@ -93,12 +83,22 @@ def _split(
 def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The settings of configs/NAME.yaml and its groups with the overrides, as nested dicts.
 
-    Text is taken verbatim. Raises AnimateError for unknown keys and choices, and if a required
-    value (???) is missing.
+    Text is taken verbatim. Raises AnimateError for unknown keys and choices, values that a setting
+    can't have, and if a required value (???) is missing.
     """
-    known = {place for place, _ in _leaves(_compose(name, []))}
-    texts, others = _split(overrides, known, _is_text)
+    _refuse_former(name, overrides)
+    own, picks = settings_of(name), usual_choices(name)
+    whole = _is_verbatim(own)
+    _refuse_references(text for text in overrides if text.partition("=")[0] in picks)
+    chosen = [text for text in overrides if text.partition("=")[0] in picks]
+    _refuse_unknown(name, chosen, ())
+    usual = dict(_leaves(_compose(name, chosen)))
+    texts, others = _split(
+        overrides,
+        lambda key, value: key in usual and (whole(key, value) or _is_text(value)),
+    )
     _refuse_references(others)
+    _refuse_unknown(name, others, usual)
     tree = _compose(name, others)
     for place, value in texts.items():
         *above, last = place.split(".")
@@ -106,10 +106,34 @@ def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         for step in above:
             node = node[step]
         node[last] = value
-    missing = [place for place, value in _leaves(tree) if value == "???"]
+    leaves = dict(_leaves(tree))
+    missing = [place for place, value in leaves.items() if value == REQUIRED]
     if missing:
         raise AnimateError(f"`animate {name}` needs {missing[0]}: add {missing[0]}=VALUE")
+    _check_groups(own, leaves)
+    _check_kinds({place: value for place, value in usual.items() if place not in own}, leaves)
     return tree
+
+
+def _check_groups(own: Mapping[str, Setting], leaves: Mapping[str, Any]) -> None:
+    """Make each group of settings once, which raises AnimateError for a wrong value."""
+    values: dict[type[Group], dict[str, Any]] = {}
+    for place, (group, one) in own.items():
+        values.setdefault(group, {})[one.name] = leaves[place]
+    for group, chosen in values.items():
+        group(**chosen)
+
+
+def _check_kinds(usual: Mapping[str, Any], leaves: Mapping[str, Any]) -> None:
+    """Raise AnimateError for a value of another kind than the YAML's, of a loss for example."""
+    for place, value in ({key: {} for key in OPEN} | dict(usual)).items():
+        new = leaves.get(place, value)
+        if place in OPEN and not isinstance(new, dict):
+            raise AnimateError(f"{place} is {shown(new)}: use a mapping, such as {{size: 128}}")
+        if isinstance(value, bool) and not isinstance(new, bool):
+            raise AnimateError(f"{place} is {shown(new)}: use true or false")
+        if is_number(value) and not is_number(new):
+            raise AnimateError(f"{place} is {shown(new)}: use a number")
 
 
 def _is_text(value: str) -> bool:
@@ -145,9 +169,9 @@ def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], 
 
     overrides = [_quoted_values(text) for text in overrides]
     _refuse_references(overrides)
-    first = [text.split(",")[0] if "=" in text else text for text in overrides]
-    plain = [text for text in first if not text.startswith(("hydra", "+", "~"))]
-    out = Path(settings(name, plain)["out"])
+    checked = [settings(name, one) for one in _single(overrides)]
+    out = Path(checked[0]["out"])
+    _store_defaults(name)
 
     @hydra.main(config_path=str(folder("configs")), config_name=name, version_base="1.3")
     def run_one(tree: Any) -> None:
@@ -162,6 +186,34 @@ def sweep(name: str, overrides: Sequence[str], task: Callable[[dict[str, Any]], 
     return out
 
 
+def _single(overrides: Sequence[str]) -> list[list[str]]:
+    """Overrides without sweeps: the first value of each, then each other value beside those."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser, values = OverridesParser.create(), []
+    for text in overrides:
+        if text.startswith("hydra"):  # of Hydra itself, such as its launcher
+            continue
+        override = _parsed(parser, text)
+        key = text.partition("=")[0]
+        swept = override.is_sweep_override()
+        each = [f"{key}={one}" for one in override.sweep_string_iterator()] if swept else [text]
+        values.append([_unquoted(parser, one) for one in each])
+    first = [each[0] for each in values]
+    others = [
+        [*first[:i], one, *first[i + 1 :]] for i, each in enumerate(values) for one in each[1:]
+    ]
+    return [first, *others]
+
+
+def _unquoted(parser: Any, override: str) -> str:
+    """An override of one value, without the quotes of `_quoted`."""
+    key, _, value = override.partition("=")
+    if not re.fullmatch("'.*'", value):
+        return override
+    return f"{key}=" + str(parser.parse_override(override).value()).replace("\\${", "${")
+
+
 def _quoted_values(override: str) -> str:
     """Quote each value of a sweep's override that is a path or a sentence."""
     key, equals, joined = override.partition("=")
@@ -174,7 +226,7 @@ def _quoted_values(override: str) -> str:
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
@@ -185,12 +237,18 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (folder("configs") / group).glob("*.yaml"))
 
 
-def usual_choices(name: str) -> dict[str, str]:
-    """The choice of each group that configs/NAME.yaml makes by default."""
+def usual_choices(name: str) -> dict[str, str | None]:
+    """The choice of each group that configs/NAME.yaml makes by default; None: no choice."""
     import yaml
 
     listed = yaml.safe_load((folder("configs") / f"{name}.yaml").read_text(encoding="utf-8"))
-    return {k: v for item in listed["defaults"] if isinstance(item, dict) for k, v in item.items()}
+    picks: dict[str, str | None] = {}
+    for item in listed["defaults"]:
+        if isinstance(item, dict):
+            picks |= {group.removeprefix("optional "): choice for group, choice in item.items()}
+        elif item == "run":  # `animate live` begins with all of a run's
+            picks |= usual_choices(item)
+    return picks
 
 
 def _refuse_references(overrides: Iterable[str]) -> None:
@@ -200,33 +258,49 @@ def _refuse_references(overrides: Iterable[str]) -> None:
             raise AnimateError(f"override {text!r} holds ${{...}}, which is not read: give a value")
 
 
-def _refuse_unknown(overrides: list[str], known: Collection[str]) -> None:
+def _refuse_unknown(command: str, overrides: Sequence[str], known: Collection[str]) -> None:
+    """Raise AnimateError for an override that is not one value for one setting that there is."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
 
+    parser, picks = OverridesParser.create(), list(usual_choices(command))
     for text in overrides:
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException as error:
-            raise AnimateError(f"override {text!r} can't be read: use key=value") from error
+        override = _parsed(parser, text)
         key, value = override.key_or_group, override.value()
-        if override.is_add() or override.is_force_add() or override.is_delete():
+        adds = override.is_add() or override.is_force_add()
+        if adds and command == "train" and key.startswith(tuple(f"{place}." for place in OPEN)):
+            continue
+        if adds or override.is_delete():
             raise AnimateError(f"override {text!r} adds or removes a setting: use key=value")
         if override.is_sweep_override() or override.package is not None:
             raise AnimateError(f"override {text!r} is not one value for one key: use key=value")
-        if key in GROUPS:
+        if key in picks:
             names = choices(key)
             if value not in names:
                 raise AnimateError(f"override {text!r}: {key} is one of {', '.join(names)}")
-        elif key in RENAMED:
-            raise AnimateError(f"there is no setting {key}: {RENAMED[key]}")
-        elif key not in known:
-            raise AnimateError(f"unknown override {text!r}: {_suggest(key, known)}")
+        elif key not in known and not (command == "train" and key in OPEN):
+            raise AnimateError(f"unknown override {text!r}: {_suggest(key, [*picks, *known])}")
 
 
-def _suggest(key: str, names: Collection[str]) -> str:
-    known = [*GROUPS, *names]
+def _refuse_former(command: str, overrides: Sequence[str]) -> None:
+    """Raise AnimateError for a name that is no setting, where it is known what to do instead."""
+    for text in overrides:
+        key = text.partition("=")[0].lstrip("+")
+        if key in INSTEAD.get(command, {}):
+            raise AnimateError(f"there is no setting {key}: {INSTEAD[command][key]}")
+
+
+def _parsed(parser: Any, text: str) -> Any:
+    from hydra.errors import HydraException
+
+    try:
+        return parser.parse_override(text)
+    except HydraException as error:
+        raise AnimateError(f"override {text!r} can't be read: use key=value") from error
+
+
+def _suggest(key: str, known: Collection[str]) -> str:
     near = get_close_matches(key, known, n=1) or [k for k in known if k.split(".")[-1] == key]
+    near = near or [k for k in known if k.startswith(f"{key}.")]
     return f"did you mean {near[0]}=?" if near else f"use one of {', '.join(known)}"
 
 
@@ -236,7 +310,7 @@ def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    _store_defaults()
+    _store_defaults(name)
     try:
         with initialize_config_dir(str(folder("configs")), version_base="1.3"):
             tree = OmegaConf.to_container(compose(name, overrides), resolve=True)
@@ -247,23 +321,27 @@ def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
     return {str(key): value for key, value in tree.items()}
 
 
-def _store_defaults() -> None:
+def _store_defaults(command: str) -> None:
     """Register the defaults of `animate.options` with Hydra.
 
-    Each group in `GROUPS` has its own as `base`; those of the other groups are in `options`.
+    Each group in configs/ has its own as `base`; the others are in `COMMAND_options`.
     """
     from hydra.core.config_store import ConfigStore
 
+    picks = usual_choices(command)
+    nodes: dict[str, dict[str, Any]] = {}
+    for place, (_, one) in settings_of(command).items():
+        section, *steps = place.split(".")
+        node = nodes.setdefault(section if section in picks else "", {})
+        *above, last = steps if section in picks else (section, *steps)
+        for step in above:
+            node = node.setdefault(step, {})
+        node[last] = one.default
+    if command == "live":
+        _store_defaults("run")
     store = ConfigStore.instance()
-    rest: dict[str, Any] = {}
-    for name, group in groups().items():
-        values = {one.name: one.default for one in fields(group)}
-        if name in GROUPS:
-            store.store("base", values, group=name)
-        elif name != "layout":
-            rest |= {name: values} if group.prefix else values
-    store.store("options", rest)
-    store.store("live_options", {"live": {one.name: one.default for one in fields(Live)}})
+    for section, node in nodes.items():
+        store.store("base" if section else f"{command}_options", node, group=section or None)
 
 
 def _look_up(tree: dict[str, Any], place: str) -> Any:

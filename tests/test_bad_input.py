@@ -127,8 +127,8 @@ def test_a_bad_checkpoint_is_not_imported(
     ("override", "says"),
     [
         ("faces.box=[500,500,60,60]", "photo.png"),
-        ("faces.box=[1,2]", "face box"),
-        ("faces.clip_box=[500,500,60,60]", "face box"),
+        ("faces.box=[1,2]", "faces.box is [1, 2]"),
+        ("faces.clip_box=[500,500,60,60]", "faces.clip_box=[500, 500, 60, 60] is not inside"),
         ("retarget.reference=99", "clip.mp4"),
         ("retarget.reference=-1", "reference"),
         ("threads=0", "threads"),

@@ -18,7 +18,7 @@ from PIL import Image
 from animate import checkpoints
 from animate.cli import main, parser
 from animate.cli.arguments import some_path
-from animate.config import run_settings
+from animate.options import settings_of
 
 HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
 
@@ -90,7 +90,9 @@ def test_the_help_of_a_run_names_every_setting(capsys: pytest.CaptureFixture[str
             main([command, "--help"])
         said = capsys.readouterr().out
         hidden = {"motion.name", "faces.name", "paste.name"}  # listed as motion=, faces=, paste=
-        assert [key for key in run_settings() if f" {key}=" not in said and key not in hidden] == []
+        assert [
+            key for key in settings_of("run") if f" {key}=" not in said and key not in hidden
+        ] == []
         assert "where the used part of the clip begins" in said
     with pytest.raises(SystemExit):
         main(["train", "--help"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from animate.config import GROUPS, choices, run_options, run_settings, settings, sweep
+from animate.config import GROUPS, choices, run_options, settings, sweep
 from animate.errors import AnimateError
-from animate.options import Compute, Evaluation, MotionModel, Options, Retarget
+from animate.options import Compute, Evaluation, MotionModel, Options, Retarget, settings_of
 
 
 def test_the_yaml_changes_no_default() -> None:
@@ -21,7 +21,7 @@ def test_the_yaml_changes_no_default() -> None:
 
 
 def test_every_setting_explains_itself() -> None:
-    for name, (group, one) in run_settings().items():
+    for name, (group, one) in settings_of("run").items():
         assert one.metadata["about"], name
         assert name.startswith(group.prefix)
 
@@ -74,13 +74,21 @@ def test_paths_and_sentences_stay_as_they_are(text: str) -> None:
         ("faces@x=centre", "not one value"),
         ("clip.times=yes please", "a whole number"),
         ("clip.times=true", "a whole number"),
-        ("clip.times=0", "from 1 on"),
+        ("clip.times=0", "from 1 to 10000"),
         ("clip.times=${nothing}", "holds ${...}"),
         ("retarget.relative=maybe", "true or false"),
         ("retarget.smoothing=0", "above 0"),
         ("paste.mask=star", "square or oval"),
         ("paste.margin=0.9", "0.02 to 0.5"),
-        ("faces.box=10", "a list of numbers"),
+        ("faces.box=10", "faces.box is 10: use a list of 4 numbers"),
+        ("faces.box=[1,2,3]", "faces.box is [1, 2, 3]: use a list of 4 numbers"),
+        ("faces.box=[1,2,3,4]", "faces.box is [1, 2, 3, 4], which is too small"),
+        ("producer=ä", "producer is 'ä': use 1 to 4096 printable ASCII"),
+        ("clip.times=1000000000", "from 1 to 10000"),
+        ("retarget.mouth=1e9", "from 0 to 5"),
+        ("retarget.mouth=-1", "from 0 to 5"),
+        ("label.font=", "label.font is empty"),
+        ("faces.weights=", "faces.weights is empty"),
         ("seed=3", "nothing at random"),
         ("nonsense", "key=value"),
         ("", "key=value"),
@@ -154,8 +162,8 @@ def test_texts_of_the_other_commands_stay_as_they_are(command: str, text: str) -
 def test_the_yaml_of_an_evaluation_holds_the_defaults_of_its_options() -> None:
     tree = settings("evaluate", ["data=d", "out=o"])
     usual = {one.name: getattr(Evaluation(), one.name) for one in fields(Evaluation)}
-    usual |= {"checkpoint": MotionModel().checkpoint, "data": "d", "out": "o"}
-    usual |= {"device": Compute().device, "precision": Compute().precision}
+    usual |= {"checkpoint": MotionModel().checkpoint, "motion": None, "data": "d", "out": "o"}
+    usual |= {name: getattr(Compute(), name) for name in ("device", "precision", "threads")}
     assert {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()} == usual
 
 

@@ -14,13 +14,14 @@ from conftest import ROOT
 
 from animate.cli import main
 from animate.data import cutting
-from animate.data.cutting import Piece, Wanted
+from animate.data.cutting import Piece
 from animate.data.jobs import Job, jobs_from_csv
 from animate.data.opening import open_clips
 from animate.data.prepare import partition
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.faces import Box, Face, TrackedFrame
+from animate.options import Wanted
 from animate.verification.verify import verify
 
 RATE = Fraction(10)
@@ -150,7 +151,7 @@ def test_one_command_makes_clips_that_training_and_evaluation_read(
     ("setting", "says"),
     [
         ("held_out=1", "held_out"),
-        ("wanted.size=8", "size >= 16"),
+        ("wanted.size=8", "from 16 to 4096"),
         ("wanted.shortest=11", "longest"),
     ],
 )

@@ -16,10 +16,11 @@ from animate.data import folders
 from animate.data.drawn import drawn_clips
 from animate.data.folders import Layout, identity_of
 from animate.data.opening import masks, open_clips
-from animate.data.pairs import Augment, Clips, choose
+from animate.data.pairs import Clips, choose
 from animate.data.stores import Resident
 from animate.errors import AnimateError
 from animate.evaluation import protocol
+from animate.options import Augment
 
 
 def pack(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -160,7 +161,7 @@ def test_a_person_with_many_clips_is_drawn_no_more_often() -> None:
     frames = [np.zeros((2, 8, 8, 3), np.uint8)] * 4
     clips = Clips(list("abcd"), frames, people=["x", "x", "x", "y"])
     assert [len(group) for group in clips.groups] == [3, 1]
-    from animate.data.pairs import Augment, choose
+    from animate.data.pairs import choose
 
     drawn = choose(clips.lengths, clips.groups, 2000, np.random.default_rng(0), Augment())
     assert (drawn.clip == 3).mean() == pytest.approx(0.5, abs=0.05)

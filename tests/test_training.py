@@ -11,13 +11,14 @@ from conftest import ROOT
 from animate import models
 from animate.config import settings
 from animate.data.opening import open_clips
-from animate.data.pairs import Augment, Pairs, ahead, choose, reframe, relight
+from animate.data.pairs import Pairs, ahead, choose, reframe, relight
 from animate.errors import AnimateError
 from animate.faces import mesh
 from animate.models.first_order.discriminator import Discriminator
 from animate.models.first_order.model import FirstOrder
 from animate.models.first_order_gated.model import FirstOrderGated
 from animate.models.geometry import ThinPlateSpline, gaussians, grid
+from animate.options import Augment
 from animate.training.loop import schedule, train
 from animate.training.losses import first_order, landmark_terms
 from animate.training.losses import terms as terms_of

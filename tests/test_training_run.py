@@ -51,6 +51,7 @@ def loss(**settings: object) -> FirstOrderLoss:
 
 def run(out: Path, steps: int = 4, judged: object = None, **settings: object) -> FirstOrder:
     usual = {"size": 64, "batch": 4, "precision": "float32", "warm_up": 2, "save_every": 2}
+    usual |= {"device": "cpu"}
     clips = drawn_clips(people=3, frames=6, side=64)
     return train(model(), clips, judged or loss(), out, steps=steps, **(usual | settings))  # type: ignore[arg-type, return-value]
 

@@ -7,14 +7,12 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 from animate.errors import AnimateError
 
-# A line of YAML: "  key: value  # about", or "  - group: choice" in the list of defaults.
-LINE = re.compile(r"( *)(- )?(?:optional )?(\w+): *(.*?) *(?:# *(.*))?")
+LINE = re.compile(r"(\w+): *(.*?) *(?:# *(.*))?")  # of YAML: "key: value  # about"
 NARROWEST = 60  # smallest width of the help, columns
 COLUMN = 30  # column where the explanation of a setting begins
 
@@ -79,16 +77,12 @@ def refuse(others: list[str], arguments: argparse.Namespace) -> None:
         arguments.parser.error(f"unknown argument {others[0]}")
 
 
-def explained(name: str) -> str:
-    """Help on a command's settings: those of `run` and `live` from `animate.options`, another's
-    from the comments of configs/NAME.yaml and its groups."""
-    from animate.system.paths import folder
-
-    tables = {"run": run_rows, "live": live_rows}
-    rows = tables[name]() if name in tables else _yaml_rows(folder("configs") / f"{name}.yaml")
+def explained(command: str) -> str:
+    """Help on a command's settings: from `animate.options`, and those of a loss or a model's
+    constructor from the comments of their YAML."""
     wide = min(100, width()) - 2
     lines = ["", "settings, with their defaults:"]
-    for key, value, about in rows:
+    for key, value, about in rows(command):
         left = f"  {key}={value.replace('???', '(required)')}"
         words = textwrap.wrap(about, wide - COLUMN) or [""]
         if len(left) >= COLUMN:
@@ -101,47 +95,37 @@ def explained(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run_rows() -> Iterator[tuple[str, str, str]]:
-    """(key, default, explanation) of each setting of a run, and of each group with choices."""
-    from animate.config import GROUPS, choices, usual_choices
-    from animate.options import groups
+def rows(command: str) -> Iterator[tuple[str, str, str]]:
+    """(key, default, explanation) of each setting of a command, and of each group with choices."""
+    from animate.config import choices, usual_choices
+    from animate.options import Live, settings_of
     from animate.system.settings import shown
 
-    defaults = usual_choices("run")
-    for name, group in groups().items():
-        names = choices(name) if name in GROUPS else []
+    picks, known = usual_choices(command), settings_of(command)
+    own = {key: (key, shown(one.default), one.metadata["about"]) for key, (_, one) in known.items()}
+    if command == "live":
+        own = {key: row for key, row in own.items() if not key.startswith(Live.without)}
+    for group, choice in picks.items():
+        names = choices(group)
         if len(names) > 1:
-            yield name, defaults[name], f"one of {', '.join(names)}"
-        for one in fields(group):
-            if name != "layout" and not (one.name == "name" and name in GROUPS):
-                yield f"{group.prefix}{one.name}", shown(one.default), one.metadata["about"]
+            yield group, shown(choice), f"one of {', '.join(names)}"
+        within = [own.pop(key) for key in list(own) if key.split(".")[0] == group]
+        yield from (row for row in within if row[0] != f"{group}.name")
+        if not within and choice:
+            yield from yaml_rows(command, group, choice)
+    yield from own.values()
 
 
-def live_rows() -> Iterator[tuple[str, str, str]]:
-    """As `run_rows`, for `animate live`: its own settings, and those of a run that it heeds."""
-    from animate.options import Live
-    from animate.system.settings import shown
+def yaml_rows(command: str, group: str, choice: str) -> Iterator[tuple[str, str, str]]:
+    """The same of the settings in the file of a choice, except its name."""
+    from animate.options import INSTEAD
+    from animate.system.paths import folder
 
-    for one in fields(Live):
-        yield f"{Live.prefix}{one.name}", shown(one.default), one.metadata["about"]
-    yield from (row for row in run_rows() if not row[0].startswith(Live.without))
-
-
-def _yaml_rows(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, default, explanation) of each setting in a file of configs/ and its groups' files."""
-    section = ""
+    path = folder("configs") / group / f"{choice}.yaml"
     for line in path.read_text(encoding="utf-8").splitlines():
         match = LINE.fullmatch(line)
         if match is None:
             continue
-        indent, item, key, value, about = match.groups()
-        if item:
-            names = sorted(other.stem for other in (path.parent / key).glob("*.yaml"))
-            if len(names) > 1:
-                yield key, value, f"one of {', '.join(names)}"
-            if value in names:
-                yield from _yaml_rows(path.parent / key / f"{value}.yaml", f"{key}.")
-        elif not value:
-            section = f"{key}."
-        elif key != "name" and not (indent and section in ("hydra.", "sweep.")):
-            yield prefix + (section if indent else "") + key, value, about or ""
+        key, value, about = match.groups()
+        if key != "name" and f"{group}.{key}" not in INSTEAD[command]:
+            yield f"{group}.{key}", value, about or ""

@@ -25,10 +25,12 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import settings
 
     chosen = settings("prepare", overrides(arguments, others))
-    from animate.data.cutting import Wanted
     from animate.data.prepare import prepare
+    from animate.options import Preparation, Wanted
 
     wanted = Wanted(**chosen.pop("wanted"))
-    summary = prepare(arguments.source, arguments.dest, wanted=wanted, **chosen, progress=True)
+    summary = prepare(
+        arguments.source, arguments.dest, Preparation(**chosen), wanted, progress=True
+    )
     print(summary.markdown(), end="")
     return 0

@@ -9,32 +9,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from animate.errors import AnimateError
 from animate.faces import Box, TrackedFrame
 from animate.faces.scenes import mixed
+from animate.options import Wanted
 
 LOST = Fraction(1, 5)  # seconds without the face, after which a clip ends
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Requirements of a training clip."""
-
-    size: int = 256  # side of its frames in pixels
-    margin: float = 1.0  # side of the cut square over that of the square around all faces
-    wander: float = 1.4  # largest side of the square around all faces, over their median side
-    shortest: float = 1.0  # seconds
-    longest: float = 10.0  # seconds
-    smallest: float = 0.75  # least side of the cut square in the video, over `size`
-    outside: float = 0.15  # largest share of the square's area beyond the picture
-    sharpness: float = 15.0  # least variance of the Laplacian, in grey levels squared
-    motion: float = 0.6  # least mean change over half a second, in grey levels
-
-    def __post_init__(self) -> None:
-        if self.size < 16 or self.margin < 1 or self.wander < 1:
-            raise AnimateError("prepare: use size >= 16, margin >= 1 and wander >= 1")
-        if not 0 < self.shortest <= self.longest:
-            raise AnimateError("prepare: shortest must be above 0 and at most longest")
 
 
 @dataclass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from animate.data.pairs import Augment, Clips
+from animate.data.pairs import Clips
+from animate.options import Augment
 
 
 def drawn_clips(

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from animate.data.folders import Frames, identity_of, stored_clips
-from animate.data.pairs import Augment, Clips
+from animate.data.pairs import Clips
 from animate.errors import AnimateError
 from animate.faces import mesh
+from animate.options import Augment
 from animate.system.atomic import replacing
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from animate.data.folders import Frames
 from animate.data.stores import Resident, Store
 from animate.faces import mesh
+from animate.options import Augment
 
 
 @dataclass(frozen=True)
@@ -62,21 +63,6 @@ class Choice:
 
     def __getitem__(self, rows: slice) -> Choice:
         return Choice(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Standard deviations of the random augmentation: turn in radians, shift in half sides, the
-    others of the factor's logarithm."""
-
-    turn: float = 0.12
-    zoom: float = 0.12
-    shift: float = 0.07
-    gamma: float = 0.15
-    gain: float = 0.1
-    tint: float = 0.04
-    saturation: float = 0.2
-    contrast: float = 0.1
 
 
 def choose(

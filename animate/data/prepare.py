@@ -27,7 +27,6 @@ import numpy as np
 
 from animate.data.cutting import (
     Piece,
-    Wanted,
     alike,
     clamp_square,
     fingerprint,
@@ -41,14 +40,16 @@ from animate.errors import AnimateError
 from animate.faces import Box, clip_locator, cut
 from animate.media import clips
 from animate.media.pipes import through_pipes
-from animate.options import Faces
+from animate.options import Faces, Preparation, Wanted
 from animate.publish import sheets
 from animate.system.atomic import replacing
+from animate.system.settings import changed
 
 # Columns of manifest.csv.
 COLUMNS = ("file", "identity", "shard", "source", "source_sha256", "start", "seconds", "frames",
            "rate", "left", "top", "side", "rights", "sha256")  # fmt: skip
 SHOWN = 24  # clips on the contact sheet
+PREPARATION, WANTED = Preparation(), Wanted()
 
 
 @dataclass
@@ -76,57 +77,46 @@ class Summary:
 def prepare(
     source: Path,
     dest: Path,
+    preparation: Preparation = PREPARATION,
+    wanted: Wanted = WANTED,
     *,
-    wanted: Wanted | None = None,
-    videos: Path | None = None,
-    rate: int = 25,
-    held_out: float = 0.1,
-    rights: str = "not stated",
-    workers: int = 2,
-    seed: int = 0,
     progress: bool = False,
+    **settings: Any,
 ) -> Summary:
     """Cut the faces of `source` into training clips in dest/train and dest/val, split by person.
 
     source: a folder of videos, or of one folder for each person, or a CSV like the metadata of
     VoxCeleb and Taichi (video_id, start, end, bbox, fps, width, height, partition), whose videos
-    are in the folder `videos`; its times and boxes are used unchanged. rate: approximate frames a
-    second; of 50 every other frame is dropped, 30 stay. held_out: share of people for val. rights:
-    text for the manifest.
-    The same call resumes after an interruption. A bad video is dropped and counted, and never stops
-    the others. Raises AnimateError for no videos, an unreadable list and a full disk.
+    are in the folder `videos`; its times and boxes are used unchanged. `settings` change some of
+    `preparation` by keyword (`rate=25`). The same call resumes after an interruption. A bad video
+    is dropped and counted, and never stops the others. Raises AnimateError for no videos, an
+    unreadable list and a full disk.
     """
-    dest, wanted = Path(dest), wanted or Wanted()
-    if not 0 <= held_out < 1 or workers < 1 or rate < 1:
-        raise AnimateError("prepare: use 0 <= held_out < 1, workers >= 1 and rate >= 1")
-    is_list = Path(source).is_file()
-    jobs = (
-        jobs_from_csv(Path(source), videos, rights) if is_list else jobs_from_folder(source, rights)
-    )
+    dest, how = Path(dest), changed(preparation, settings)
+    if Path(source).is_file():
+        jobs = jobs_from_csv(Path(source), how.videos, how.rights)
+    else:
+        how.refuse(("videos",), "for a folder of videos")
+        jobs = jobs_from_folder(source, how.rights)
     done = dest / "done"
     for folder in (done, dest / "train", dest / "val"):
         folder.mkdir(parents=True, exist_ok=True)
     waiting = [job for job in jobs if not (done / f"{job.key}.json").exists()]
-    _work(waiting, dest, wanted, rate, held_out, seed, workers, progress)
+    _work(waiting, dest, wanted, how, progress)
     return conclude(dest, [job.key for job in jobs])
 
 
-def _work(
-    jobs: list[Job], dest: Path, wanted: Wanted, rate: int, held_out: float, seed: int,
-    workers: int, progress: bool,
-) -> None:  # fmt: skip
+def _work(jobs: list[Job], dest: Path, wanted: Wanted, how: Preparation, progress: bool) -> None:
     from tqdm import tqdm
 
-    process = partial(
-        process_video, dest=dest, wanted=wanted, rate=rate, held_out=held_out, seed=seed
-    )
+    process = partial(process_video, dest=dest, wanted=wanted, how=how)
     hidden = None if progress else True
     try:
-        if workers == 1:
+        if how.workers == 1:
             for job in tqdm(jobs, unit="video", disable=hidden):
                 process(job)
             return
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(how.workers, mp_context=get_context("spawn")) as pool:
             futures = [pool.submit(process, job) for job in jobs]
             try:
                 for future in tqdm(
@@ -143,9 +133,7 @@ def _work(
         ) from error
 
 
-def process_video(
-    job: Job, dest: Path, wanted: Wanted, rate: int, held_out: float, seed: int
-) -> None:
+def process_video(job: Job, dest: Path, wanted: Wanted, how: Preparation) -> None:
     """Cut one video, in its own process: write its shard, then a JSON record of the outcome."""
     import cv2
 
@@ -153,11 +141,11 @@ def process_video(
     rows: list[dict[str, Any]] = []
     dropped: Counter[str] = Counter()
     why = None
-    split = partition(job, held_out, seed)
+    split = partition(job, how.held_out, how.seed)
     path = dest / split / f"{job.key}.tar"
     with replacing(path, draft=path.with_suffix(".part")) as draft, tarfile.open(draft, "w") as tar:
         try:
-            for piece, frames, pace in cut_out(job, wanted, rate, dropped):
+            for piece, frames, pace in cut_out(job, wanted, how.rate, dropped):
                 name = piece.name or f"{job.key}_{len(rows):03d}"
                 _add(tar, name, frames)
                 rows.append(manifest_row(job, name, f"{job.key}.tar", piece, frames, pace))

@@ -16,6 +16,7 @@ from animate.faces.crop import FRAMING, Box, Framing
 from animate.faces.detect import Detector, Face
 from animate.faces.track import TrackedFrame, choose, follow, from_left
 from animate.faces.yunet import SIDE
+from animate.system.settings import shown
 
 LOOK = 1280  # pixels of the longer side that suffice to tell which way is up
 # Scores below are the detector's, in [0, 1].
@@ -27,7 +28,6 @@ BESIDE = 0.75  # least score of a face beside a better one; leaves and folds get
 UPRIGHT = 0.925  # only upright faces score more
 # `turns` looks at up to TRIES frames, each APART-th, until ENOUGH faces have voted.
 TRIES, APART, ENOUGH = 8, 10, 5
-SMALLEST = 16  # pixels: least width and height of a face box
 NOTHING = (
     "no face found (animals, paintings and cartoons may not be recognised): give its place as "
     "faces.box=[x,y,width,height], or use faces=centre if the picture is cropped around it"
@@ -69,15 +69,16 @@ class Centre(Still):
 class Given(Still):
     """A rectangle (x, y, width, height) in pixels, widened to the square around it."""
 
-    def __init__(self, box: Sequence[float]):
-        self.box = rectangle(box)
+    def __init__(self, box: Sequence[float], setting: str = "faces.box"):
+        self.box, self.setting = tuple(box), setting
 
     def locate(self, photo: np.ndarray) -> Box:
         x, y, width, height = self.box
         if x < 0 or y < 0 or x + width > photo.shape[1] or y + height > photo.shape[0]:
+            size = f"{photo.shape[1]}x{photo.shape[0]}"
             raise AnimateError(
-                f"face box {_show(self.box)} is not inside the {photo.shape[1]}x{photo.shape[0]} "
-                "picture: give x, y, width and height of a face in it, in pixels"
+                f"{self.setting}={shown(self.box)} is not inside the {size} picture: give x, y, "
+                "width and height of a face in it, in pixels"
             )
         side = max(width, height)
         return Box(x + (width - side) / 2, y + (height - side) / 2, side)
@@ -190,22 +191,3 @@ def _each_clearest(views: Sequence[tuple[int, Face]]) -> list[tuple[int, Face]]:
         reach = max(face.width, face.height) / 2
         left = [view for view in left if math.dist(view[1].centre, face.centre) > reach]
     return clearest
-
-
-def rectangle(box: Sequence[float]) -> tuple[float, float, float, float]:
-    """The four numbers of a box. Raises AnimateError for anything else and a box too small."""
-    numbers = [v for v in box if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    if len(box) != 4 or len(numbers) != 4 or not all(math.isfinite(v) for v in numbers):
-        raise AnimateError(
-            f"face box {_show(box)} is not [x, y, width, height]: use four numbers, in pixels"
-        )
-    if min(numbers[2:]) < SMALLEST:
-        raise AnimateError(
-            f"face box {_show(box)} is too small: use {SMALLEST} pixels a side or more"
-        )
-    x, y, width, height = numbers
-    return x, y, width, height
-
-
-def _show(box: Sequence[float]) -> str:
-    return "[" + ", ".join(str(v) for v in box) + "]"

@@ -24,16 +24,16 @@ CAMERA = 320  # pixels: whoever sits before a camera is near it
 def photo_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
     """A locator of the photo's face that the options choose, or of all faces (`Detected.faces`).
 
-    `framing` is the motion model's. Raises AnimateError for an invalid faces.box, and for a
-    detector whose package or weights are missing.
+    `framing` is the motion model's. Raises AnimateError for a detector whose package or
+    weights are missing.
     """
     which = "largest" if faces.which == "all" else faces.which
-    return _locator(faces, faces.box, which, framing)
+    return _locator(faces, "box", which, framing)
 
 
 def clip_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
     """A locator of the clip's face that the options choose; errors as in `photo_locator`."""
-    return _locator(faces, faces.clip_box, faces.clip_which, framing)
+    return _locator(faces, "clip_box", faces.clip_which, framing)
 
 
 def camera_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
@@ -44,11 +44,10 @@ def camera_locator(faces: Faces, framing: Framing = FRAMING) -> Locator:
     return Detected(Shrunk(detector(faces), CAMERA), faces.clip_which, framing)
 
 
-def _locator(
-    faces: Faces, box: tuple[float, ...] | None, which: int | str, framing: Framing
-) -> Locator:
+def _locator(faces: Faces, place: str, which: int | str, framing: Framing) -> Locator:
+    box = getattr(faces, place)
     if box is not None:
-        return Given(box)
+        return Given(box, f"faces.{place}")
     if faces.name == "centre":
         return Centre()
     return Detected(Remembered(detector(faces)), which, framing)

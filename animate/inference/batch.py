@@ -14,10 +14,11 @@ from html import escape
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from animate.config import run_options, run_settings
+from animate.config import run_options
 from animate.errors import AnimateError
 from animate.media import files
 from animate.media.tables import Row, read_table
+from animate.options import settings_of
 from animate.publish.drafts import writing
 from animate.system.observer import Notes
 
@@ -100,7 +101,7 @@ def read_jobs(
 
 def _read_rows(path: Path) -> list[Row]:
     columns, rows = read_table(path, "use columns photo, clip, out")
-    unknown = [name for name in columns if name and name not in (*PATHS, *run_settings())]
+    unknown = [name for name in columns if name and name not in (*PATHS, *settings_of("run"))]
     if unknown or "photo" not in columns:
         what = f"knows no column {unknown[0]}" if unknown else "has no column photo"
         raise AnimateError(f"{path} {what}: use photo, clip, out and settings such as faces.which")

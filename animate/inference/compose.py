@@ -74,6 +74,11 @@ class Subject:
                 f"a comparison shows one face, not {faces}: leave out --tile, or faces.which=all"
             )
 
+    def tiled(self, options: Options) -> bool:
+        """Whether the result shows several faces alone, as tiles."""
+        alone = len(self.photos) > 1 or options.paste.name == "crop"
+        return alone and sum(len(photo.boxes) for photo in self.photos) > 1
+
     def encode_faces(self, predictor: Predictor) -> list[SourceFace]:
         """The faces of the photos, encoded and tracked, from left to right."""
         return [

@@ -9,6 +9,7 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.inference.driver import Driver
+from animate.inference.honoured import check_honoured
 from animate.inference.pictures import dotted, fitted
 from animate.inference.predictor import Pose, Predictor
 from animate.inference.session import Session
@@ -66,6 +67,7 @@ def inspect(
     if options.faces.which == "all":
         raise AnimateError("an inspection shows one face: use faces.which=largest, or a number")
     opened = session.driver(Path(driver))
+    check_honoured(options, subject, [opened])
     check(out, rate=None, force=force, inputs=[photo, Path(driver)])
     predictor, how = session.predictor, options.retarget
     face = subject.encode_faces(predictor)[0]

@@ -11,6 +11,7 @@ from typing import Any
 from animate.inference.advice import foreseen
 from animate.inference.compose import compose
 from animate.inference.driver import Driver
+from animate.inference.honoured import check_honoured
 from animate.inference.session import Session
 from animate.inference.stats import DriverStats
 from animate.media import clips
@@ -68,6 +69,7 @@ def portrait(
     subject = session.subject(photos, paths)
     playing = [session.driver(path) for path in paths]
     subject.check(len(paths), options)
+    check_honoured(options, subject, playing)
     rate = subject.video.rate if subject.video else playing[0].rate
     output_rate = None if playing[0].still and not subject.video else rate
     check(out, rate=output_rate, force=force, inputs=[*photos, *paths])  # before the work

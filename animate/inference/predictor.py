@@ -225,10 +225,10 @@ class Predictor:
         """Raise AnimateError for amplifying a region that the model doesn't know."""
         unknown = [name for name in how.amplify if name not in self.model.regions]
         if unknown:
-            known = ", ".join(self.model.regions) or "none"
+            known = ", ".join(self.model.regions)
             raise AnimateError(
-                f"retarget.{unknown[0]} has no effect on this motion model, which can amplify only "
-                f"{known}: use retarget.{unknown[0]}=1"
+                f"retarget.{unknown[0]} does nothing with this motion model, which has "
+                f"{f'only the regions {known}' if known else 'no regions'}: leave it out"
             )
 
     def distance(self, own: Motion, motion: Motion) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.inference.honoured import check_honoured
 from animate.inference.session import Session
 from animate.inference.templates import Template, check_template, save_template
 from animate.media.pipes import through_pipes
@@ -45,6 +46,7 @@ def save_motion(
     opened = session.driver(Path(driver))
     if isinstance(opened.media, Template):
         raise AnimateError(f"{driver} is already a motion template: use it as the driver of a run")
+    check_honoured(options, None, [opened])
     with closing(observer.watch(opened.poses(session.predictor), opened.length)) as poses:
         saved = save_template(
             out,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from animate.errors import AnimateError
+
+REQUIRED = "???"  # default of a setting that must be given, as in YAML
 
 KINDS = {  # types of settings, as error messages name them
     bool: "true or false",
@@ -19,7 +21,6 @@ KINDS = {  # types of settings, as error messages name them
     float: "a number",
     str: "text",
     Path: "a path",
-    tuple: "a list of numbers",
     type(None): "null",
 }
 
@@ -32,16 +33,20 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     above: float | None = None,
+    below: float | None = None,
+    count: int | None = None,
+    infinite: bool = False,
     verbatim: bool = False,
 ) -> Any:
     """Declare a field of a `Group`.
 
     `about` explains it in the help. Text must be one of `words`, if any are given; a number must
-    lie in [`least`, `most`] and above `above`. A `verbatim` text is taken from the command line
-    unchanged, with its commas, braces and quotes; so is a path.
+    lie in [`least`, `most`], above `above` and below `below`, and be finite unless `infinite`. All
+    this holds for each item of a list, too, which has `count` items if that is given. A `verbatim`
+    text is taken from the command line unchanged, with its commas, braces and quotes; so is a path.
     """
     rule = {"about": about, "words": words, "least": least, "most": most, "above": above,
-            "verbatim": verbatim}  # fmt: skip
+            "below": below, "count": count, "infinite": infinite, "verbatim": verbatim}  # fmt: skip
     return field(default=default, metadata=rule)
 
 
@@ -60,6 +65,29 @@ class Group:
     def check(self) -> None:
         """Raise AnimateError for settings that contradict each other."""
 
+    def refuse(self, names: Collection[str], why: str) -> None:
+        """Raise AnimateError if one of these settings, which do nothing here, was changed.
+
+        `why` says where they do nothing, as "with paste=crop" does.
+        """
+        for one in fields(self):
+            if one.name in names and getattr(self, one.name) != one.default:
+                raise AnimateError(f"{self.prefix}{one.name} does nothing {why}: leave it out")
+
+
+AnyGroup = TypeVar("AnyGroup", bound=Group)
+
+
+def changed(group: AnyGroup, values: Mapping[str, Any]) -> AnyGroup:
+    """A group with some values changed. Raises AnimateError for unknown names and wrong values."""
+    known = [one.name for one in fields(group)]
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise AnimateError(
+            f"there is no setting {group.prefix}{unknown[0]}: use one of {', '.join(sorted(known))}"
+        )
+    return replace(group, **values)
+
 
 def rule(group: type[Group], name: str) -> Mapping[str, Any]:
     """The declaration of a group's setting: its words, bounds and explanation."""
@@ -67,38 +95,58 @@ def rule(group: type[Group], name: str) -> Mapping[str, Any]:
 
 
 @cache
-def hints(group: type) -> dict[str, Any]:
-    return get_type_hints(group)
+def _parts(group: type, name: str) -> tuple[Any, ...]:
+    """The types that a setting may have: `tuple[float, ...]` and `NoneType`, for example."""
+    hint = get_type_hints(group)[name]
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def kinds(group: type, name: str) -> tuple[type, ...]:
     """The types that a setting may have, without their arguments: `tuple`, not `tuple[float]`."""
-    hint = hints(group)[name]
-    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return tuple(get_origin(part) or part for part in parts)
+    return tuple(get_origin(part) or part for part in _parts(group, name))
+
+
+def verbatim(group: type, declared: Field[Any]) -> bool:
+    """Whether a setting's value is taken from the command line as it stands."""
+    return declared.metadata["verbatim"] or Path in kinds(group, declared.name)
 
 
 def checked(group: Group, declared: Field[Any]) -> Any:
     """The converted value of a group's field. Raises AnimateError for one that is not allowed."""
-    value, allowed = getattr(group, declared.name), kinds(type(group), declared.name)
-    if isinstance(value, (list, tuple)) and tuple in allowed:
-        words = declared.metadata["words"]
-        if all(part in words if words else is_number(part) for part in value):
-            return tuple(value)
-    if isinstance(value, (str, Path)) and Path in allowed:
+    value, name, rule = getattr(group, declared.name), declared.name, declared.metadata
+    allowed = kinds(type(group), name)
+    if value == REQUIRED:
+        raise AnimateError(f"{group.prefix}{name} is missing: add {group.prefix}{name}=VALUE")
+    if Path in allowed and isinstance(value, (str, Path)):
+        if value in rule["words"]:
+            return value
+        if not str(value):
+            raise AnimateError(f"{group.prefix}{name} is empty: name a file or a folder")
         return Path(value)
-    if isinstance(value, Path) and declared.metadata["verbatim"]:
+    if isinstance(value, Path) and rule["verbatim"]:
         return os.fspath(value)
-    if not (_has_type(value, allowed) and _in_bounds(value, declared.metadata)):
-        wanted = _wanted(allowed, declared.metadata)
-        raise AnimateError(f"{group.prefix}{declared.name} is {shown(value)}: use {wanted}")
-    return value
+    if isinstance(value, (list, tuple)) and tuple in allowed:
+        item, right = _item(type(group), name), rule["count"] in (None, len(value))
+        if right and all(_has_type(v, (item,)) and _in_bounds(v, rule) for v in value):
+            return tuple(value)
+    elif _has_type(value, allowed) and _in_bounds(value, rule):
+        return value
+    wanted = _wanted(type(group), name, rule)
+    raise AnimateError(f"{group.prefix}{name} is {shown(value)}: use {wanted}")
+
+
+def _item(group: type, name: str) -> type:
+    """The type of a list's items."""
+    kind: type = next(get_args(p)[0] for p in _parts(group, name) if get_origin(p) is tuple)
+    return kind
 
 
 def shown(value: Any) -> str:
     """A value as written on the command line and in YAML."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
     return str(value)
 
 
@@ -119,28 +167,37 @@ def _in_bounds(value: Any, rule: Mapping[str, Any]) -> bool:
         return not rule["words"] or value in rule["words"]
     if not is_number(value):
         return True
-    low, high, above = rule["least"], rule["most"], rule["above"]
+    low, high, above, below = (rule[name] for name in ("least", "most", "above", "below"))
     return (
-        math.isfinite(value)
+        (math.isfinite(value) or (rule["infinite"] and value == math.inf))
         and (low is None or value >= low)
         and (high is None or value <= high)
         and (above is None or value > above)
+        and (below is None or value < below)
     )
 
 
-def _wanted(allowed: tuple[type, ...], rule: Mapping[str, Any]) -> str:
+def _wanted(group: type, name: str, rule: Mapping[str, Any]) -> str:
     """The allowed values of a setting, in words."""
-    parts = list(rule["words"])
-    if tuple in allowed and parts:
-        return f"a list of {', '.join(parts)}"
+    allowed, parts = kinds(group, name), list(rule["words"])
     for kind in allowed:
-        if kind is str and rule["words"]:
-            continue
-        words = KINDS[kind]
-        if kind in (int, float):
-            low, high, above = rule["least"], rule["most"], rule["above"]
-            words += f" from {low:g}" if low is not None else ""
-            words += f" to {high:g}" if high is not None else " on" if low is not None else ""
-            words += f" above {above:g}" if above is not None else ""
-        parts.append(words)
+        if kind is tuple:
+            item = _item(group, name)
+            of = ", ".join(rule["words"]) or ("names" if item is str else "numbers" + _range(rule))
+            count = f"{rule['count']} " if rule["count"] else ""
+            parts = [f"a list of {count}{of}, in [brackets]"]
+        elif kind in (int, float):
+            parts.append(KINDS[kind] + _range(rule))
+        elif kind is not str or not rule["words"]:
+            parts.append(KINDS[kind])
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
+
+
+def _range(rule: Mapping[str, Any]) -> str:
+    """The bounds of a number, in words."""
+    low, high, above, below = (rule[name] for name in ("least", "most", "above", "below"))
+    words = f" from {low:g}" if low is not None else ""
+    words += f" to {high:g}" if high is not None else ""
+    words += " on" if low is not None and high is None and below is None else ""
+    words += f" above {above:g}" if above is not None else ""
+    return words + (f" below {below:g}" if below is not None else "")

@@ -21,6 +21,7 @@ from animate.data.folders import Frames
 from animate.data.pairs import Clips, ahead
 from animate.errors import AnimateError
 from animate.models.contract import MotionModel
+from animate.system.device import find_device
 from animate.training.distributed import ProcessGroup
 from animate.training.state import resume, save
 from animate.training.step import Loss, Trainers
@@ -70,7 +71,7 @@ def train(
     compiled: bool = False,  # compile the model's training pass by torch.compile
     deterministic: bool = False,  # use deterministic kernels wherever torch has them
     workers: int = 1,  # threads that draw pairs ahead
-    device: str = "cpu",
+    device: str = "auto",
     seed: int = 0,
     log_every: int = 50,
     save_every: int = 500,
@@ -89,9 +90,10 @@ def train(
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
     else:
         torch.set_deterministic_debug_mode("warn" if deterministic else "default")
-    group = ProcessGroup.join(device)
+    group = ProcessGroup.join(str(find_device(device)))
     micro = group.rows(batch, accumulate)
     model.to(group.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    check_parts(model, freeze)
     for name in freeze:
         getattr(model, name).requires_grad_(False).eval()
     average = deepcopy(model).requires_grad_(False)
@@ -150,6 +152,14 @@ def train(
     if asked():
         raise SystemExit(128 + asked())
     return average.eval()
+
+
+def check_parts(model: nn.Module, names: Sequence[str]) -> None:
+    """Raise AnimateError for a name that is no part of the model."""
+    parts = [name for name, _ in model.named_children()]
+    unknown = [name for name in names if name not in parts]
+    if unknown:
+        raise AnimateError(f"freeze names {unknown[0]}: use parts of {', '.join(parts)}")
 
 
 def schedule(

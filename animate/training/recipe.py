@@ -4,54 +4,61 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.options import DRAWN, Data, Recipe
 from animate.system.observer import QUIET, Observer
 
 
 def run(settings: dict[str, Any], observer: Observer = QUIET) -> Path:
-    """Train as the settings say, resuming from a state in `out`; returns the checkpoint's path."""
+    """Train as the settings say, resuming from a state in `out`; returns the checkpoint's path.
+
+    Raises AnimateError for wrong settings, before anything is written.
+    """
     from animate.system.device import find_device
     from animate.training.log import RunLog
-    from animate.training.loop import train
+    from animate.training.loop import check_parts, train
     from animate.training.losses.registry import build_loss
 
-    check_numbers(settings["optim"])
-    out, data = Path(settings["out"]), settings["data"]
-    device = str(find_device(settings["device"]))
-    clips = training_clips(data, device)
+    recipe = Recipe.of(settings)
+    training, data, optim = recipe.training, recipe.data, recipe.optim
+    device = str(find_device(training.device))
+    model = motion_model(recipe)
+    check_parts(model, training.freeze)
+    judged = build_loss(**recipe.loss)
+    clips = training_clips(recipe, device)
     held_out = held_out_clips(data)
     run_log = None
     if int(os.environ.get("RANK", "0")) == 0:
         run_log = RunLog(
-            out,
-            steps=settings["optim"]["steps"],
-            model=(settings["motion"]["name"], settings["motion"]["arguments"]),
+            training.out,
+            steps=optim.steps,
+            model=(recipe.motion["name"], recipe.motion["arguments"]),
             settings=settings,
             shown=held_out or clips,
-            size=data["size"],
+            size=data.size,
             observer=observer,
         )
-        (out / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
-    hours = settings["hours"]
+        (training.out / "settings.json").write_text(json.dumps(settings, indent=2, default=str))
     same = ("freeze", "seed", "precision", "compiled", "deterministic", "log_every", "save_every",
             "keep")  # fmt: skip
     try:
         train(
-            motion_model(settings),
+            model,
             clips,
-            build_loss(**settings["loss"]),
-            out,
+            judged,
+            training.out,
             held_out=held_out,
-            size=data["size"],
-            workers=data["workers"],
+            size=data.size,
+            workers=data.workers,
             device=device,
-            stop_at=None if hours is None else 3600 * hours,
+            stop_at=None if training.hours is None else 3600 * training.hours,
             run_log=run_log,
-            **settings["optim"],
-            **{key: settings[key] for key in same},
+            **{one.name: getattr(optim, one.name) for one in fields(optim)},
+            **{name: getattr(training, name) for name in same},
         )
     except SystemExit:
         if run_log:
@@ -59,67 +66,56 @@ def run(settings: dict[str, Any], observer: Observer = QUIET) -> Path:
         raise
     if run_log:
         run_log.finish(clips)
-    return out / "checkpoint.safetensors"
+    return training.out / "checkpoint.safetensors"
 
 
-def check_numbers(optim: dict[str, Any]) -> None:
-    """Raise AnimateError if a setting of the optimiser isn't a number or a list of numbers."""
-    for key, value in optim.items():
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, bool) or not isinstance(part, (int, float)):
-                raise AnimateError(f"optim.{key}={value} is not numeric: see configs/optim")
-
-
-def motion_model(settings: dict[str, Any]) -> Any:
+def motion_model(recipe: Recipe) -> Any:
     """Build the model, with the weights of the checkpoint `start` if there is one."""
     import torch
 
     from animate import checkpoints
     from animate.models import build
 
-    torch.manual_seed(settings["seed"])
-    model = build(settings["motion"]["name"], **settings["motion"]["arguments"])
-    if settings["start"]:
-        loaded, info = checkpoints.load(settings["start"])
+    start = recipe.training.start
+    torch.manual_seed(recipe.training.seed)
+    model = build(recipe.motion["name"], **recipe.motion["arguments"])
+    if start:
+        loaded, info = checkpoints.load(start)
         try:
             model.load_state_dict(loaded.state_dict())
         except RuntimeError as error:
             raise AnimateError(
-                f"start={settings['start']} holds a {info.model} with {info.arguments}, unlike "
-                "motion: use the same motion.name and motion.arguments"
+                f"start={start} holds a {info.model} with {info.arguments}, unlike motion: use the "
+                "same motion.name and motion.arguments"
             ) from error
     return model
 
 
-def training_clips(data: dict[str, Any], device: str) -> Any:
+def training_clips(recipe: Recipe, device: str) -> Any:
     from animate.data.drawn import drawn_clips
     from animate.data.opening import open_clips
-    from animate.data.pairs import Augment
     from animate.data.stores import Resident
 
-    try:
-        augment = Augment(**data["augment"])
-    except TypeError as error:
-        raise AnimateError(f"wrong settings in data.augment: {error}") from error
-    if data["clips"] == "drawn":
-        clips = drawn_clips(side=data["size"], augment=augment)
+    data = recipe.data
+    if data.clips == DRAWN:
+        clips = drawn_clips(side=data.size, augment=recipe.augment)
     else:
-        cache = Path(data["cache"]) / "clips" if data["cache"] else None
+        cache = data.cache / "clips" if data.cache else None
         clips = open_clips(
-            data["clips"], cache, data["landmarks"], person=data["person"],
-            by_person=data["by_person"], by_length=data["by_length"], augment=augment,
+            Path(data.clips), cache, data.landmarks, person=data.person,
+            by_person=data.by_person, by_length=data.by_length, augment=recipe.augment,
         )  # fmt: skip
-    if data["resident"]:
+    if data.resident:
         clips.store = Resident(clips.frames, device)
     return clips
 
 
-def held_out_clips(data: dict[str, Any]) -> Any:
+def held_out_clips(data: Data) -> Any:
     from animate.data.drawn import drawn_clips
     from animate.data.opening import open_clips
 
-    if not data["held_out"]:
+    if data.held_out is None:
         return None
-    if data["held_out"] == "drawn":
-        return drawn_clips(people=3, side=data["size"], seed=1)
-    return open_clips(data["held_out"], Path(data["cache"]) / "held_out" if data["cache"] else None)
+    if data.held_out == DRAWN:
+        return drawn_clips(people=3, side=data.size, seed=1)
+    return open_clips(Path(data.held_out), data.cache / "held_out" if data.cache else None)
