@@ -359,7 +359,7 @@ def test_a_new_mark_takes_the_place_of_an_old_one(
     second, _ = again(first, "twice", SECRET)
     third, mark = again(second, "three times", SECRET)
     assert found(detect([third], [TOOLKIT_KEY, SECRET]), mark)
-    assert error(third) < 1.2 * error(first)  # two more that lay over it would make it 1.7
+    assert error(third) < 1.4 * error(first)  # two more that lay over it would make it 1.7
 
 
 def test_flat_bright_places_change_less(scene: list[np.ndarray]) -> None:
