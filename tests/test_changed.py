@@ -59,6 +59,10 @@ def test_a_manifest_beside_a_file_has_no_problem_where_its_hash_holds(
     assert (told["verdict"], told["signature"]["state"]) == ("authentic", "trusted")
     assert told["signature"]["problems"] == []
     copy = convert(path, tmp_path / f"b{path.suffix}", "-map_metadata", "-1")
+    beside(copy).write_bytes(b"no manifest")
+    report = verify(copy)
+    assert report.signature.state == "none"
+    assert "lies beside" not in describe(report)
     beside(path).rename(beside(copy))
     told = plain(verify(copy))
     assert told["signature"]["state"] == "changed"

@@ -294,6 +294,14 @@ def test_a_clip_that_ends_in_the_middle_names_the_frame(
     assert abs(len(rest) - seen) <= 1
 
 
+def test_a_clip_cut_before_its_second_frame_is_not_called_short(tmp_path: Path) -> None:
+    path = noisy(tmp_path / "c.mp4", "-movflags", "faststart", seconds=0.5)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"mdat") + 40])
+    with pytest.raises(AnimateError, match=r"is cut off or damaged: [01] of its frames"):
+        clips.open_clip(path)
+
+
 def test_sound_that_lasts_longer_is_no_damage(tmp_path: Path) -> None:
     beep = ["-f", "lavfi", "-i", "sine=duration=4"]
     for suffix, codec in CODECS.items():

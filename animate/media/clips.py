@@ -109,6 +109,11 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
         raise AnimateError(f"{path} has a frame rate of its own: leave the rate out")
     with reading(path) as reader:
         first = list(islice(reader.frames(), 2))
+        if len(first) < 2 and reader.broken():
+            raise AnimateError(
+                f"{path} is cut off or damaged: {len(first)} of its frames can be read; use a "
+                "whole file"
+            )
         if len(first) < 2:
             raise AnimateError(f"{path} is a clip of one frame or of none: use a longer one")
         height, width, _ = reader.picture(first[0][0]).shape

@@ -88,7 +88,8 @@ def _judge_beside(path: Path, kind: str | None, manifest: bytes, sha256: str | N
 
     found = read_alone(manifest)
     if found.record is None or found.record.sha256 is None:
-        return replace(_judge_foreign(path, kind, manifest, found), beside=True)
+        found = _judge_foreign(path, kind, manifest, found)
+        return replace(found, beside=found.state != "none")
     signed, found = found.record.sha256, replace(found, beside=True)
     if found.state != "changed" or signed != (sha256 or digest(path)):
         return found
