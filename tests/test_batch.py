@@ -220,7 +220,7 @@ def test_no_cell_reads_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("ANIMATE_SECRET", "81726354")
     reference = "${oc.env:ANIMATE_SECRET}"
     (tmp_path / "jobs.csv").write_text(
-        f"photo,clip,consent,producer\na.png,b.mp4,{reference},\nc.png,b.mp4,,{reference}\n"
+        f"photo,clip,consent,label.position\na.png,b.mp4,{reference},\nc.png,b.mp4,,{reference}\n"
     )
     first, second = read_jobs(tmp_path / "jobs.csv", tmp_path / "out")
     assert run_options(first.settings).statement.consent == reference

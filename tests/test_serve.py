@@ -469,6 +469,9 @@ def test_a_session_that_begins_wrongly_ends(tmp_path: Path, messages: list[Any])
         assert socket.receive_json()["event"] == "error"
     house = client.app.state.house  # type: ignore[attr-defined]
     assert house.sessions == 0
+    deadline = time.monotonic() + 30
+    while list(house.folder.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert not list(house.folder.iterdir())
 
 

@@ -349,4 +349,4 @@ def test_a_mistake_in_a_sweep_is_one_line(
     assert main(["train", "-m", *SMOKE, f"out={tmp_path}", "optim.rat=1,2"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["train", *SMOKE, f"out={tmp_path}", "optim.rate=fast"]) == 2
-    assert capsys.readouterr().err.startswith("animate: optim.rate=fast is not numeric")
+    assert capsys.readouterr().err.startswith("animate: optim.rate is fast: use a number")

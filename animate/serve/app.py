@@ -223,7 +223,7 @@ async def verify(request: Request) -> Response:
             wants = uploads.texts(data).get("evidence") == "true"
             found = [await _verified(house, upload, wants) for upload in await _kept(parts, place)]
         finally:
-            await asyncio.to_thread(shutil.rmtree, place)
+            shutil.rmtree(place, ignore_errors=True)  # not awaited, so not cancelled
     unreadable = sum(each["verdict"] == "unreadable" for each in found)
     return JSONResponse({"schema": "animate.verify/1", "files": found, "unreadable": unreadable})
 
@@ -274,7 +274,7 @@ async def faces(request: Request) -> Response:
             ask = {"path": path, "names": {path: upload.name}, "pixels": house.serve.pixels}
             found, _ = await house.lookers.ask("faces", ask, LOOK)
         finally:
-            await asyncio.to_thread(shutil.rmtree, place)
+            shutil.rmtree(place, ignore_errors=True)  # not awaited, so not cancelled
     return JSONResponse(found)
 
 
@@ -295,8 +295,8 @@ async def create(request: Request) -> Response:
             ]
             driver = await uploads.keep(clips[0], place / "clip")
             job = house.queue.add(place, kept, driver, chosen)
-        except (AnimateError, BusyError, OSError):
-            await asyncio.to_thread(shutil.rmtree, place)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)  # not awaited, so not cancelled
             raise
     return JSONResponse(house.queue.described(job), 202, {"Location": f"/api/animate/{job.id}"})
 

@@ -80,7 +80,7 @@ async def live(socket: WebSocket) -> None:
         await _end(socket, REFUSED, str(error))
     finally:
         house.sessions -= 1
-        await asyncio.to_thread(shutil.rmtree, place, True)
+        shutil.rmtree(place, ignore_errors=True)  # not awaited, so not cancelled
         with suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(QUIET)
 

@@ -26,7 +26,7 @@ from animate.data.stores import Resident
 from animate.models import build
 from animate.system.memory import keep_memory
 from animate.training.distributed import ProcessGroup
-from animate.training.recipe import loss
+from animate.training.losses.registry import build_loss
 from animate.training.step import Trainers
 
 
@@ -82,7 +82,8 @@ def step(args: argparse.Namespace) -> None:
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     keep_memory()
     trainers = Trainers(
-        model, loss(tree["loss"]), group, precision=args.precision, betas=tree["optim"]["betas"],
+        model, build_loss(**tree["loss"]), group, precision=args.precision,
+        betas=tree["optim"]["betas"],
         clip_norm=tree["optim"]["clip_norm"], compiled=args.compiled,
     )  # fmt: skip
     draw = pairs_of(args)

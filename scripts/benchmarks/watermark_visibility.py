@@ -24,7 +24,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
-from skimage.color import deltaE_ciede2000, rgb2lab
 
 from animate.media import clips
 from animate.watermark import Claim, Embedder, Mark, Payload
@@ -85,6 +84,8 @@ def difference(
 
     Samples the blurred pictures a third of sigma apart: they hold nothing finer.
     """
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
     step = max(1, int(sigma / 3))
     lab = [
         rgb2lab(cv2.GaussianBlur(p.astype(np.float32) / 255, (0, 0), sigma)[::step, ::step])

@@ -16,7 +16,7 @@ async function show() {
   if (asked === "main" || !offers.length) return;
   const name = offers.includes(asked) ? asked : offers[0];
   if (name === current) return;
-  if (current) made[current].hidden?.();
+  made[current]?.hidden?.(); // nothing while that view is still loading
   current = name;
   for (const link of bar.children) {
     if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
