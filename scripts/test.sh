@@ -8,5 +8,7 @@ bash scripts/setup.sh dev
 .venv/bin/mypy &
 types=$!
 # The tests' networks are tiny: many processes with one torch thread each are faster than threads.
-OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest -n auto --dist worksteal "$@"
+# There is one more than cores, because some tests wait for servers, browsers and signals.
+workers=$(($(getconf _NPROCESSORS_ONLN) + 1))
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest -n "$workers" --dist worksteal "$@"
 wait $types

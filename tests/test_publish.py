@@ -279,7 +279,8 @@ def test_blocks_of_random_colours_are_published(tmp_path: Path, suffix: str) -> 
     some = [blocks(128, 16)] * (1 if suffix == ".png" else 3)
     done = write(tmp_path / f"v{suffix}", some, label=None)
     assert done.report.agrees
-    assert 1 < done.attempt.louder <= 5
+    assert done.attempt.louder <= 5
+    assert done.attempt.louder > 1 or suffix == ".png"
     assert done.attempt.contrast == 1
 
 

@@ -24,6 +24,7 @@ from animate.provenance import keys
 from animate.provenance.manifest import Ingredient, beside
 from animate.publish import publish
 from animate.watermark import Claim, Mark, Payload
+from animate.watermark.payload import PUBLISHED
 
 XMP = ["a.mp4", "a.mov", "a.gif", "a.png", "a.jpg", "a.webp"]
 MATROSKA = ["a.webm", "a.mkv"]
@@ -141,7 +142,7 @@ def test_a_c2pa_reader_reads_the_manifest(files: dict[str, Path], name: str) -> 
         ("photo", "inputTo"), ("driving video", "inputTo"),
     ]  # fmt: skip
     bound = said["c2pa.soft-binding"]
-    assert bound["alg"] == "org.animate-toolkit.mark.1"
+    assert bound["alg"] == f"org.animate-toolkit.mark.{PUBLISHED}"
     assert re.fullmatch("[0-9a-f]{16}", bound["blocks"][0]["value"])
     uses = said["cawg.training-mining"]["entries"].values()
     assert {entry["use"] for entry in uses} == {"notAllowed"}
