@@ -8,7 +8,5 @@ bash scripts/setup.sh dev
 .venv/bin/mypy &
 types=$!
 # The tests' networks are tiny: many processes with one torch thread each are faster than threads.
-# There is one more than cores, because some tests wait for servers, browsers and signals.
-workers=$(($(getconf _NPROCESSORS_ONLN) + 1))
-OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest -n "$workers" --dist worksteal "$@"
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest -n auto --dist worksteal "$@"
 wait $types
