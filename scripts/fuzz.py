@@ -20,7 +20,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -263,16 +263,19 @@ def mutated(data: bytes, dice: random.Random) -> bytes:
     return bytes(out)
 
 
+def keep(name: str, data: bytes) -> None:
+    """Write an input that a target failed on."""
+    Path(f"crash-{name}.bin").write_bytes(data)
+    print(f"{name}: see crash-{name}.bin", file=sys.stderr)
+
+
 def attempt(name: str, data: bytes, limit: float) -> None:
     since = time.monotonic()
-    try:
-        TARGETS[name](data)
-    except AnimateError:
-        pass
-    except Exception:
-        Path(f"crash-{name}.bin").write_bytes(data)
-        print(f"{name}: see crash-{name}.bin", file=sys.stderr)
-        raise
+    with ExitStack() as unless_it_returns:
+        unless_it_returns.callback(keep, name, data)
+        with suppress(AnimateError):
+            TARGETS[name](data)
+        unless_it_returns.pop_all()
     took = time.monotonic() - since
     if took > limit:
         Path(f"crash-{name}.bin").write_bytes(data)

@@ -26,7 +26,7 @@ with_pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-che
 
 with_uv() { "$venv/bin/python" -m uv pip install --quiet --python "$venv/bin/python" "$@"; }
 
-# uv is several times as fast as pip, but doesn't read pip's configuration (an index, a proxy).
+# uv is faster than pip, but doesn't read pip's configuration (an index, a proxy).
 install() { with_uv "$@" 2>/dev/null || with_pip "$@"; }
 
 install_torch() {

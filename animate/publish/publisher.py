@@ -92,11 +92,12 @@ def publish(
     The suffix chooses the format (`containers`): .mp4 .mov .mkv (H.264), .webm (VP9) and .gif at
     `rate` frames a second, with the sound of the clip `sound` in step; .png .jpg .webp with
     rate=None, for exactly one frame. Where a format needs even sides, the last row or column of an
-    odd side is repeated. Frames are labelled and marked before they leave memory. The draft, a
+    odd side is repeated. Frames are labelled and marked before they are encoded. The draft, a
     hidden file beside `out` that ends in ".part", is signed by `signer` (None: the toolkit's public
     identity), decoded and verified. Only then does it get its name and its entry in the ledger.
     If the mark can't be read back, the file is made again by the next of ATTEMPTS: of the frames,
-    if they pack well enough to be kept on disk meanwhile, else of the draft's. MKV and WebM files
+    if they pack well enough to be kept meanwhile, unmarked, in a temporary file without a name
+    (`spool`), else of the draft's. MKV and WebM files
     get their manifest as a file beside them. Memory doesn't grow with the number of frames.
 
     `producer` goes into the GB 45438-2025 label, `source` is the IPTC digital source type,
@@ -137,8 +138,10 @@ def publish(
             try:
                 report = _read_back(draft, out, mark, claim, None if embeds(out) else manifest)
             except MarkLostError:
-                if attempt == [a for a in ATTEMPTS if a.contrast == 1 or spool.is_whole][-1]:
-                    raise  # the label in a draft's frames would lose contrast, too
+                # the label in a draft's frames would lose contrast, too
+                possible = [a for a in ATTEMPTS if a.contrast == 1 or spool.is_whole]
+                if attempt == possible[-1]:
+                    raise
                 if isinstance(sound, Microphone):
                     sound = draft  # what it heard is there alone
                 elif spool.is_whole and sound not in drafts.made:

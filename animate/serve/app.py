@@ -218,12 +218,9 @@ async def verify(request: Request) -> Response:
         parts = uploads.files(data, "file")
         if not 1 <= len(parts) <= VERIFIED:
             raise AnimateError(f"send 1 to {VERIFIED} files as `file`")
-        place = house.queue.new_folder()
-        try:
+        with house.queue.scratch() as place:
             wants = uploads.texts(data).get("evidence") == "true"
             found = [await _verified(house, upload, wants) for upload in await _kept(parts, place)]
-        finally:
-            shutil.rmtree(place, ignore_errors=True)  # not awaited, so not cancelled
     unreadable = sum(each["verdict"] == "unreadable" for each in found)
     return JSONResponse({"schema": "animate.verify/1", "files": found, "unreadable": unreadable})
 
@@ -267,14 +264,11 @@ async def faces(request: Request) -> Response:
         parts = uploads.files(data, "photo")
         if len(parts) != 1:
             raise AnimateError("send one file as `photo`")
-        place = house.queue.new_folder()
-        try:
+        with house.queue.scratch() as place:
             upload = await uploads.keep(parts[0], place / "photo")
             path = str(upload.path)
             ask = {"path": path, "names": {path: upload.name}, "pixels": house.serve.pixels}
             found, _ = await house.lookers.ask("faces", ask, LOOK)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)  # not awaited, so not cancelled
     return JSONResponse(found)
 
 

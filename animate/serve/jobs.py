@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,16 @@ class Queue:
         folder = self.folder / secrets.token_hex(ID_BYTES)
         folder.mkdir(mode=0o700)
         return folder
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder whose files are deleted at the end; not awaited, so that no task is cancelled
+        before."""
+        folder = self.new_folder()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def add(
         self, folder: Path, photos: Sequence[Upload], driver: Upload, settings: dict[str, Any]

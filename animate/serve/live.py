@@ -21,7 +21,7 @@ from animate.errors import AnimateError
 from animate.serve import form, live_task, uploads
 from animate.serve.messages import packed, unpacked
 from animate.serve.uploads import BusyError, Upload
-from animate.serve.workers import GRACE, LARGEST
+from animate.serve.workers import LARGEST, end
 
 ENDED = "the live session ended: start it again"
 BUSY, REFUSED, QUIET = 1013, 1008, 1001  # codes of RFC 6455 that end a connection
@@ -68,10 +68,10 @@ async def live(socket: WebSocket) -> None:
         await _end(socket, BUSY, "enough live sessions run already: come again soon")
         return
     house.sessions += 1
-    place = house.queue.new_folder()
     try:
-        photos, start = await asyncio.wait_for(_photos(socket, place, house), 2 * PATIENCE)
-        await Session(socket, house, photos, start).run()
+        with house.queue.scratch() as place:
+            photos, start = await asyncio.wait_for(_photos(socket, place, house), 2 * PATIENCE)
+            await Session(socket, house, photos, start).run()
     except (asyncio.TimeoutError, WebSocketDisconnect):
         pass
     except OSError:  # of the connection to the process
@@ -80,7 +80,6 @@ async def live(socket: WebSocket) -> None:
         await _end(socket, REFUSED, str(error))
     finally:
         house.sessions -= 1
-        shutil.rmtree(place, ignore_errors=True)  # not awaited, so not cancelled
         with suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(QUIET)
 
@@ -233,12 +232,7 @@ class Session:
         return {**message, "job": queue.described(job)}
 
     def _close(self) -> None:
-        with suppress(OSError):
-            self.process.terminate()
-        self.process.join(GRACE)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+        end(self.process)
         self.connection.close()
         for folder in self.recordings.values():
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from threading import Lock
 from typing import Any
 
@@ -93,14 +94,19 @@ class Worker:
     def _end(self) -> None:
         if self.process is None:
             return
-        with suppress(OSError):
-            self.process.terminate()
-        self.process.join(GRACE)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
+        end(self.process)
         self.connection.close()
         self.process = None
+
+
+def end(process: BaseProcess) -> None:
+    """End a process: it may remove its drafts, then it is killed."""
+    with suppress(OSError):
+        process.terminate()
+    process.join(GRACE)
+    if process.is_alive():
+        process.kill()
+        process.join()
 
 
 class Pool:

@@ -216,11 +216,11 @@ def _loudness(mark: Mark, host: Host, size: tuple[int, ...]) -> tuple[float, flo
     """Strength and luma's share of the energy, so that the change stays within its limits."""
     version, short = VERSIONS[mark.payload.version], min(size[:2])
     strength, share = mark.strength, version.luma_share
-    if short > SMALL and version.limits is None:
-        even = UNEVEN * float(np.sqrt(np.mean(host.texture**2)) / host.texture.max())
-        strength *= LARGE * min(max(even, LEAST), 1.0)
-        share *= 2 / 3
     if version.limits is None:
+        if short > SMALL:
+            even = UNEVEN * float(np.sqrt(np.mean(host.texture**2)) / host.texture.max())
+            strength *= LARGE * min(max(even, LEAST), 1.0)
+            share *= 2 / 3
         return strength, share
     change = reduced(pattern(mark.payload, mark.key, host, size, share), GRID)
     marked = host.cells + strength * change
