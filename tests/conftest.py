@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -15,15 +15,34 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from animate.system.device import quick_at_int8
+from animate.system.observer import Notes
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = "30000/1001"
+Item = TypeVar("Item")
 HAIR, SKIN = (60, 40, 30), (220, 180, 150)
 
 needs_vnni = pytest.mark.skipif(
     not quick_at_int8(getattr(torch.cpu, "get_capabilities", dict)()),
     reason="products of bytes need a processor with VNNI",
 )
+
+
+class Recorder(Notes):
+    """An observer that remembers notes, and of all it watched the unit, the total and the count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: list[tuple[str, int | None, int]] = []
+
+    def watch(
+        self, items: Iterable[Item], total: int | None = None, unit: str = "frame"
+    ) -> Generator[Item, None, None]:
+        count = 0
+        for item in items:
+            count += 1
+            yield item
+        self.watched.append((unit, total, count))
 
 
 def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np.ndarray:

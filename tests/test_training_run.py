@@ -177,7 +177,9 @@ class Saves:
     def __init__(self) -> None:
         self.steps: list[int] = []
 
-    def note(self, line: dict[str, float]) -> None: ...
+    def note(self, words: str) -> None: ...
+
+    def values(self, line: dict[str, float]) -> None: ...
 
     def saved(self, model: object, step: int, scored: object) -> None:
         self.steps.append(step)
@@ -239,7 +241,9 @@ class Losses:
     def __init__(self) -> None:
         self.lines: list[float] = []
 
-    def note(self, line: dict[str, float]) -> None:
+    def note(self, words: str) -> None: ...
+
+    def values(self, line: dict[str, float]) -> None:
         self.lines.append(line["loss"])
 
     def saved(self, *_: object) -> None: ...

@@ -68,7 +68,11 @@ class RunLog:
             return []
         return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
 
-    def note(self, line: Mapping[str, float]) -> None:
+    def note(self, words: str) -> None:
+        """Pass one sentence for the user on."""
+        self.observer.note(words)
+
+    def values(self, line: Mapping[str, float]) -> None:
         """Add a line of values to log.jsonl, TensorBoard and the progress bar."""
         try:
             with (self.out / "log.jsonl").open("a+b") as log:
@@ -97,7 +101,7 @@ class RunLog:
         card = {"steps": step, "scores": dict(scored)}
         info = checkpoints.save(path, model, arguments=self.arguments, card=card)
         if scored:
-            self.note({"step": step} | dict(scored))
+            self.values({"step": step} | dict(scored))
             if self.best is None or scored[BEST] < self.best:
                 self.best = scored[BEST]
                 checkpoints.save(

@@ -32,7 +32,9 @@ LONGEST_SKIP = 20  # steps in a row without a finite gradient before training fa
 class Logger(Protocol):
     """Receives the loop's progress; log.py implements it."""
 
-    def note(self, line: dict[str, float]) -> None: ...
+    def note(self, words: str) -> None: ...
+
+    def values(self, line: dict[str, float]) -> None: ...
 
     def saved(self, model: MotionModel, step: int, scored: dict[str, float]) -> None: ...
 
@@ -137,7 +139,9 @@ def train(
                 line |= {"loss": float(sum(terms.values())), "gradient": norm}
                 line |= {k: round(v.item(), 5) for k, v in latest.items()}
                 skips = {"skipped_frames": clips.store.skipped} if clips.store.skipped else {}
-                run_log.note(line | throughput.read(step + 1, group.device) | skips)
+                run_log.values(line | throughput.read(step + 1, group.device) | skips)
+                for words in clips.store.warnings():
+                    run_log.note(words)
             if ((step + 1) % save_every == 0 or last) and group.rank == 0:
                 save(out, parts, step + 1, keep)
                 scored = score(average, held_out, size, group.device) if held_out else {}
