@@ -16,8 +16,9 @@ from conftest import ROOT, draw_frames, write_clip
 from PIL import Image
 
 from animate import checkpoints
-from animate.cli import main, parser
+from animate.cli import main
 from animate.cli.arguments import some_path
+from animate.cli.entry import parser
 from animate.options import settings_of
 
 HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
@@ -30,7 +31,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("code", ["import animate", "import animate.cli as c; c.parser()"])
+@pytest.mark.parametrize("code", ["import animate", "import animate.cli.entry as c; c.parser()"])
 def test_importing_loads_nothing_heavy(code: str) -> None:
     shown = python("-c", f"{code}; import sys; print(*sys.modules)").stdout
     assert "animate" in shown
