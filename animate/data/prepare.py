@@ -15,7 +15,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -104,24 +104,18 @@ def prepare(
     for folder in (done, dest / "train", dest / "val"):
         folder.mkdir(parents=True, exist_ok=True)
     waiting = [job for job in jobs if not (done / f"{job.key}.json").exists()]
-    outcomes = observer.watch(_processed(waiting, dest, wanted, how), len(waiting), "video")
-    with closing(outcomes), writing(dest):
-        for why in outcomes:
-            if why:
-                observer.note(why)
-    return conclude(dest, [job.key for job in jobs])
-
-
-@contextmanager
-def writing(dest: Path) -> Iterator[None]:
-    """Turn an OSError of writing into an AnimateError that says how to go on."""
     try:
-        yield
+        outcomes = observer.watch(_processed(waiting, dest, wanted, how), len(waiting), "video")
+        with closing(outcomes):
+            for why in outcomes:
+                if why:
+                    observer.note(why)
     except OSError as error:
         raise AnimateError(
             f"{dest} can't be written to ({error.strerror}): free some space, then run the same "
             "command again to resume"
         ) from error
+    return conclude(dest, [job.key for job in jobs])
 
 
 def _processed(

@@ -26,7 +26,7 @@ from animate.faces.crop import Framing
 from animate.faces.paste import Paster, Spot
 from animate.inference import advice
 from animate.inference.driver import Driver, resample
-from animate.inference.pictures import dotted, fitted, shrunk, side_by_side, tiled
+from animate.inference.pictures import fitted, shrunk, side_by_side, tiled
 from animate.inference.predictor import HeadLimit, Pose, Predictor, References
 from animate.inference.source_face import SourceFace, people_in
 from animate.inference.stats import DriverStats
@@ -35,6 +35,7 @@ from animate.media.clips import Clip, open_clip
 from animate.media.photos import read_photo
 from animate.models.contract import Motion, together
 from animate.options import Options, Paste, Retarget
+from animate.publish.sheets import dotted
 from animate.system.parallel import map_in_order
 from animate.watermark.label import apart
 

@@ -12,7 +12,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.inference.advice import foreseen, of_reference
 from animate.inference.honoured import check_honoured
-from animate.inference.pictures import dotted, fitted
+from animate.inference.pictures import fitted
 from animate.inference.predictor import Pose, Predictor
 from animate.inference.session import Session
 from animate.inference.source_face import SourceFace
@@ -22,7 +22,7 @@ from animate.models.contract import Motion
 from animate.models.geometry import resize_flow
 from animate.options import Options, Retarget
 from animate.publish import Published, check, publish
-from animate.publish.sheets import grid
+from animate.publish.sheets import dotted, grid
 from animate.system.observer import QUIET, Observer
 
 DEFAULTS = Options()

@@ -171,8 +171,8 @@ def preview(model: MotionModel, source: Tensor, driving: Tensor) -> np.ndarray:
         -1, 3, -1, -1
     )
     columns = {
-        "source": dotted(pixels(source), model.points(out.source)),
-        "driver": dotted(pixels(driving), model.points(out.driving)),
+        "source": with_points(pixels(source), model.points(out.source)),
+        "driver": with_points(pixels(driving), model.points(out.driving)),
         "prediction": pixels(seen),
         "warped": pixels(out.warped.float().cpu()),
         "occlusion": pixels(trusted.expand(-1, 3, -1, -1)),
@@ -187,18 +187,16 @@ def pixels(images: Tensor) -> list[np.ndarray]:
     return list(images.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def dotted(pictures: list[np.ndarray], points: Tensor | None) -> list[np.ndarray]:
-    """Pictures with a dot at each point (n, K, 2); unchanged without points."""
+def with_points(pictures: list[np.ndarray], points: Tensor | None) -> list[np.ndarray]:
+    """Pictures with their points (n, K, 2), each in a colour of its own; unchanged without any."""
     if points is None:
         return pictures
     from colorsys import hsv_to_rgb
 
-    side, count = pictures[0].shape[0], points.shape[1]
-    at = ((points.float().cpu() + 1) / 2 * (side - 1)).round().long().clamp(1, side - 2)
-    for picture, places in zip(pictures, at.tolist(), strict=True):
-        for k, (x, y) in enumerate(places):
-            picture[y - 1 : y + 2, x - 1 : x + 2] = np.multiply(hsv_to_rgb(k / count, 1, 1), 255)
-    return pictures
+    count = points.shape[1]
+    rainbow = [tuple(int(255 * v) for v in hsv_to_rgb(k / count, 1, 1)) for k in range(count)]
+    places = points.float().cpu().numpy()
+    return [sheets.dotted(one, at, rainbow) for one, at in zip(pictures, places, strict=True)]
 
 
 def write_report(run_log: RunLog, clips: Clips) -> Path:
