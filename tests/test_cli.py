@@ -61,6 +61,11 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
     assert "usage: animate" in capsys.readouterr().out
 
 
+def test_a_former_command_says_what_it_is_called_now(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["motion", "save", "a.mp4", "-o", "a.npz"]) == 2
+    assert "`animate motion` is called `animate template` now" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

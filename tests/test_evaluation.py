@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib")
 
 from animate.cli import main
 from animate.errors import AnimateError
-from animate.evaluation import motion, pixels, protocol
+from animate.evaluation import landmarks, pixels, protocol
 from animate.evaluation.faces import (
     MESH,
     SIXTY_EIGHT,
@@ -25,9 +25,9 @@ from animate.evaluation.faces import (
     Scheme,
     landmarker,
 )
+from animate.evaluation.landmarks import Tracks
 from animate.evaluation.measure import Meter, Record
 from animate.evaluation.metrics import METRICS, Metric, Needs
-from animate.evaluation.motion import Tracks
 from animate.evaluation.statistics import by_identity, estimate
 from animate.verification.verify import verify
 
@@ -134,36 +134,36 @@ def test_both_definitions_of_akd() -> None:
     moved = track + np.array([3, 4], np.float32)
     moved[2] = np.nan  # a lost face is not counted here
     tracks = Tracks(moved, track, LINE, side=128)
-    assert motion.akd(tracks) == 7.0  # in pixels at 256
-    assert motion.akd_euclidean(tracks) == 10.0
-    assert motion.lost(tracks) == pytest.approx(1 / 3)
+    assert landmarks.akd(tracks) == 7.0  # in pixels at 256
+    assert landmarks.akd_euclidean(tracks) == 10.0
+    assert landmarks.lost(tracks) == pytest.approx(1 / 3)
 
 
 def test_steady_motion_has_no_jitter_and_shaking_has_what_it_shakes() -> None:
     steady = faces(12) + np.arange(12, dtype=np.float32)[:, None, None]
-    assert motion.jitter(steady, LINE) == pytest.approx(0, abs=1e-6)
+    assert landmarks.jitter(steady, LINE) == pytest.approx(0, abs=1e-6)
     shaking = faces(12)
     shaking[::2] += np.array([0.5, 0], np.float32)  # second difference 2 * 0.5, eyes 10 apart
-    assert motion.jitter(shaking, LINE) == pytest.approx(0.1)
-    assert motion.jitter(faces(2), LINE) is None
+    assert landmarks.jitter(shaking, LINE) == pytest.approx(0.1)
+    assert landmarks.jitter(faces(2), LINE) is None
 
 
 def test_a_mouth_is_compared_over_time() -> None:
     course = np.sin(np.arange(20)) + 1
     target, result = faces(20, course), faces(20, 2 * course + 1)
     tracks = Tracks(result, target, LINE, 256)
-    assert motion.mouth_r(tracks) == pytest.approx(1)
-    assert motion.eyes_r(tracks) is None  # the driver's never move
-    assert motion.mouth_r(Tracks(faces(20), target, LINE, 256)) == 0
-    assert motion.mouth_opening(target, LINE) == pytest.approx(course / 10, abs=1e-6)
-    assert motion.eye_opening(target, LINE) == pytest.approx(np.full(20, 0.5))
+    assert landmarks.mouth_r(tracks) == pytest.approx(1)
+    assert landmarks.eyes_r(tracks) is None  # the driver's never move
+    assert landmarks.mouth_r(Tracks(faces(20), target, LINE, 256)) == 0
+    assert landmarks.mouth_opening(target, LINE) == pytest.approx(course / 10, abs=1e-6)
+    assert landmarks.eye_opening(target, LINE) == pytest.approx(np.full(20, 0.5))
 
 
 def test_likeness_is_cosine_and_distance() -> None:
     photo, ours = np.array([1.0, 0.0]), np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert motion.csim(ours, photo) == pytest.approx(0.5)
-    assert motion.recognised(ours, photo) == 0.5
-    assert motion.aed(ours, ours[::-1]) == pytest.approx(2**0.5)
+    assert landmarks.csim(ours, photo) == pytest.approx(0.5)
+    assert landmarks.recognised(ours, photo) == 0.5
+    assert landmarks.aed(ours, ours[::-1]) == pytest.approx(2**0.5)
 
 
 def test_the_interval_is_over_people_and_leaves_out_what_is_missing() -> None:

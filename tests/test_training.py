@@ -96,7 +96,7 @@ def test_training_lowers_the_loss_of_the_keypoints_and_names_unreadable_frames(c
     clips.store._warnings = ["frame 2 is skipped"]
     settings = {
         "steps": 12,
-        "rate": 1e-3,
+        "lr": 1e-3,
         "freeze": ("motion", "layers", "synthesis"),
         "run_log": log,
     }

@@ -23,7 +23,7 @@ COMMANDS = (
     "run",
     "batch",
     "live",
-    "motion",
+    "template",
     "inspect",
     "verify",
     "serve",
@@ -34,6 +34,7 @@ COMMANDS = (
     "evaluate",
     "checkpoint",
 )
+FORMER = {"motion": "template"}  # commands of earlier versions, and their names today
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     stays = "nothing was left behind"
     try:
+        _refuse_former(sys.argv[1:] if argv is None else argv)
         known, others = parser().parse_known_args(argv)
         stays = getattr(known, "stays", stays)
         _check_current_folder()
@@ -70,6 +72,12 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         print(f"animate: interrupted, {stays}", file=sys.stderr)
         return 130
+
+
+def _refuse_former(given: Sequence[str]) -> None:
+    now = FORMER.get(given[0]) if given else None
+    if now:
+        raise AnimateError(f"`animate {given[0]}` is called `animate {now}` now: use that")
 
 
 def _check_current_folder() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate.evaluation import faces, motion, pixels, transfer
+from animate.evaluation import faces, landmarks, pixels, transfer
 from animate.evaluation.metrics import METRICS, Needs, named
 
 UNMOVED = (
@@ -197,7 +197,7 @@ class Meter:
         }
         if self.landmarker:
             ours, theirs = (np.concatenate(r.tracks) for r in (record, target))
-            tracks = motion.Tracks(ours, theirs, self.landmarker.scheme, side)
+            tracks = landmarks.Tracks(ours, theirs, self.landmarker.scheme, side)
             values |= {name: self.functions[name](tracks) for name in self.had(Needs.TRACKS)}
         if self.identity:
             both = sorted(set(record.vectors) & set(target.vectors))

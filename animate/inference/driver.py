@@ -237,7 +237,7 @@ class Driver:
 
 
 def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAMING) -> Driver:
-    """Open a video, a folder of frames, a picture, or a template of `animate motion save`.
+    """Open a video, a folder of frames, a picture, or a template of `animate template save`.
 
     The file's content decides which, not its name. `framing` is the motion model's: the square it
     needs around a face. Raises AnimateError for any other file.

@@ -66,7 +66,9 @@ class RunLog:
         path = self.out / "log.jsonl"
         if not path.exists():
             return []
-        return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        former = {"rate": "lr"}  # names in the logs of version 0.2
+        return [{former.get(name, name): v for name, v in line.items()} for line in lines]
 
     def note(self, words: str) -> None:
         """Pass one sentence for the user on."""
@@ -255,7 +257,7 @@ def compare(folder: Path) -> str:
     keys = [k for k in next(iter(settings.values())) if k != "out"]
     differing = [k for k in keys if len({str(s.get(k)) for s in settings.values()}) > 1]
     ends = dict.fromkeys(k for run in runs.values() for k in run.get("last", ()))
-    others = [k for k in ends if k not in (BEST, "rate")]
+    others = [k for k in ends if k not in (BEST, "lr", "rate")]  # "rate" is version 0.2's name
     heads = ["run", *differing, f"best {BEST}", *others]
     text = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
 
