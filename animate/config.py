@@ -119,7 +119,7 @@ def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
 def _refuse_unknown_in_files(
     command: str, own: Mapping[str, Setting], leaves: Collection[str]
 ) -> None:
-    """Raise AnimateError for a name that a file in configs/ gives a group which has none such."""
+    """Raise AnimateError for a name in a YAML file that is no setting of its group."""
     groups = tuple({group.prefix for group, _ in own.values()} - {""})
     for place in leaves:
         if place.startswith(groups) and place not in own:

@@ -25,7 +25,7 @@ class Store:
         self._warnings: list[str] = []
 
     def warnings(self) -> list[str]:
-        """A line for each unreadable frame since the last call."""
+        """A sentence for each frame found unreadable since the last call."""
         taken, self._warnings = self._warnings, []
         return taken
 

@@ -161,7 +161,7 @@ class Meter:
         record.moves.append(moves)
         record.followed += len(frames)
 
-    def judge(
+    def compare(
         self,
         record: Record,
         frames: list[np.ndarray],
@@ -181,7 +181,7 @@ class Meter:
             errors += record.distances[by][start:]
         else:
             errors += [
-                strangeness(record.vectors.get(start + i), photo) for i in range(len(frames))
+                identity_distance(record.vectors.get(start + i), photo) for i in range(len(frames))
             ]
         record.errors += errors
         for i, error in enumerate(errors):
@@ -217,7 +217,7 @@ class Meter:
         return {name: self.functions[name](moves) for name in names}
 
 
-def strangeness(vector: np.ndarray | None, photo: np.ndarray | None) -> float | None:
+def identity_distance(vector: np.ndarray | None, photo: np.ndarray | None) -> float | None:
     """Cosine distance of a frame's identity vector to the photo's; None if either is unknown."""
     if vector is None or photo is None:
         return None

@@ -41,7 +41,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What makes it the same job again."""
+        """A hash of paths and settings, by which a later batch knows the job again."""
         text = json.dumps([str(self.photo), str(self.clip), str(self.out), *self.settings])
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -178,7 +178,7 @@ def run_jobs(
 
 
 def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
-    """The outcomes of an earlier batch, and the keys of jobs that it started but did not finish.
+    """The outcomes of an earlier batch, and the keys of jobs that it began and did not end.
 
     A result of such a job belongs to this batch and may be replaced.
     """
@@ -208,7 +208,7 @@ def _recorded(outcomes: Iterable[Outcome], journal: TextIO) -> Iterator[Outcome]
 
 
 def _each(jobs: Sequence[Job], workers: int, threads: int, ours: set[str]) -> Iterator[Outcome]:
-    """The outcomes as they come; a result that exists is replaced where the job is of `ours`."""
+    """Yield outcomes as jobs end; an existing result is replaced only for jobs of `ours`."""
     if workers == 1:
         for job in jobs:
             yield work(job, None, job.key in ours)

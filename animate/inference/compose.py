@@ -253,7 +253,8 @@ def in_photo(
 def paster(
     predictor: Predictor, source: SourcePhoto, faces: Sequence[SourceFace], paste: Paste
 ) -> Paster:
-    """What pastes the moved `faces` back into a photo of at most `paste.size` pixels a side."""
+    """The `Paster` that puts the moved `faces` back into a photo of at most `paste.size` pixels a
+    side."""
     photo = shrunk(source.pixels, paste.size)
     scale = photo.shape[1] / source.pixels.shape[1], photo.shape[0] / source.pixels.shape[0]
     spots = []

@@ -59,7 +59,7 @@ def grid(
 def dotted(
     picture: np.ndarray, points: np.ndarray | None, colours: Sequence[RGB] = (GREEN,)
 ) -> np.ndarray:
-    """A square picture with points (K, 2) in [-1, 1] drawn on it, in turn in each of the colours.
+    """Draw points (K, 2) in [-1, 1] on a square picture, in the colours in turn.
 
     None draws nothing.
     """
