@@ -213,9 +213,7 @@ def test_no_text_reads_the_environment(
 
 
 @pytest.mark.parametrize("key", ["producer", "motion.checkpoint", "threads", "faces"])
-def test_no_setting_says_what_it_would_have_read(
-    key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_setting_says_what_it_would_have_read(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIMATE_SECRET", "81726354")
     said = told(lambda: run_options([f"{key}={REFERENCES[0]}"]))
     assert "81726354" not in said
