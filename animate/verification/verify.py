@@ -100,9 +100,7 @@ def verify(
         else matches(record.fingerprint, fingerprint),
     )
     verdict, reasons = judge(evidence)
-    others = photos.further(path)
-    if others:
-        reasons = [*reasons, f"only its first picture was checked, not the {others} after it"]
+    reasons += _unseen(path)
     claim, source = _reported(evidence)
     payload = detection.payload
     agrees = claim.content_id() == payload.content_id if claim and payload else None
@@ -153,6 +151,17 @@ def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
             f"{path} is {words}, neither a picture nor a video: give one of them"
         ) from error
     return clip.frames(), float(clip.rate)
+
+
+def _unseen(path: Path) -> list[str]:
+    """What a player may show of a file that was not looked at, as a sentence."""
+    still = metadata.is_still(path)
+    more, kind = (
+        (photos.further(path), "picture") if still else (clips.further(path), "video track")
+    )
+    if not more:
+        return []
+    return [f"{more} other {kind}{' was' if more == 1 else 's were'} not checked"]
 
 
 def _look_up(
