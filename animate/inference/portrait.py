@@ -17,7 +17,7 @@ from animate.inference.stats import DriverStats
 from animate.media import clips
 from animate.media.clips import Clip, Sound
 from animate.media.pipes import through_pipes
-from animate.media.sound import unheard
+from animate.media.sound import undecodable_codec
 from animate.options import Options
 from animate.provenance.manifest import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
@@ -120,7 +120,7 @@ def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, 
     sound, silent = driver.sound, driver.silent
     lines = [f"the driver's sound is left out: {silent}"] if silent else []
     if sound is None and video is not None:
-        sound, codec = video.heard, unheard(video.heard)
+        sound, codec = video.span_sound, undecodable_codec(video.span_sound)
         if codec:
             sound = None
             lines.append(f"the video's sound is left out: it is {codec}, which can't be decoded")

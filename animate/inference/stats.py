@@ -1,4 +1,4 @@
-"""Counts of one pass over a driver or a source video, and their words."""
+"""Counts of one pass over a driver or a source video, and notes on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DriverStats:
     first_missing: int | None = None  # number of the first one
     doubted: int = 0  # frames with a face whose pose can't be trusted
     first_doubted: int | None = None  # number of the first one
-    hopeless: bool = False  # no pose can be trusted: all are used unchanged
+    none_trusted: bool = False  # no pose can be trusted: all are used unchanged
     cuts: int = 0
     turns: int = 0  # quarter turns to the left that make it upright
     held: int = 0  # frames whose head movement was limited
@@ -32,7 +32,7 @@ class DriverStats:
         self.cuts += tracked.scene_start
 
     def doubt(self, number: int) -> None:
-        """Count the frame of this number as one whose pose can't be trusted."""
+        """Count the frame `number` as one whose pose can't be trusted."""
         self.doubted += 1
         if self.first_doubted is None:
             self.first_doubted = number
@@ -56,7 +56,7 @@ class DriverStats:
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
                 f"{self.first_missing})"
             )
-        if self.hopeless:
+        if self.none_trusted:
             found.append(
                 f"no pose of the {whose}'s {self.frames} frames could be trusted: all are used "
                 "unchanged"

@@ -65,7 +65,7 @@ class Clip:
         return replace(self, turns=(self.turns + turns) % 4)
 
     @property
-    def heard(self) -> Sound | None:
+    def span_sound(self) -> Sound | None:
         """The sound of the span."""
         return Sound(self.path, self.first / self.rate) if self.sound else None
 
@@ -172,7 +172,7 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
 
 
 def reading(path: Path) -> AbstractContextManager[Reader | Moving]:
-    """One pass over a clip, with what suits its format."""
+    """Open a clip for one pass, with the reader for its format."""
     pictures = formats.format_of(path).name in ("webp", "png") and delays.moves(path)
     return Moving.open(path) if pictures else Reader.open(path)
 

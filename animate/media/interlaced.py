@@ -1,4 +1,4 @@
-"""Frames of two fields, each of its own time, as whole pictures of one time."""
+"""Deinterlace: turn frames of two fields, each of its own time, into pictures of one time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def deinterlaced(frames: Iterable[Timed]) -> Iterator[Timed]:
 
 
 class Kind(NamedTuple):
-    """What ffmpeg has to know of frames: pixels that bwdif can't take are converted by it."""
+    """Size, pixel format, matrix and range of the frames that a filter is built for."""
 
     width: int
     height: int
@@ -66,13 +66,13 @@ class Fields:
         self.graph.configure()
 
     def pushed(self, frame: Any, start: Fraction, end: Fraction) -> Iterator[Timed]:
-        """What is ready once this frame is there."""
+        """Feed one frame; returns the pictures that are ready."""
         self.waiting.append((frame, start, end))
         self.into.push(frame)
         yield from self._ready()
 
     def rest(self) -> Iterator[Timed]:
-        """What is left at the end."""
+        """The pictures that are left at the end."""
         self.into.push(None)
         yield from self._ready()
 

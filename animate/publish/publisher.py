@@ -41,7 +41,8 @@ LABEL = Label()
 
 
 class Attempt(NamedTuple):
-    """How a file is made; the next one is tried where the mark can't be read back."""
+    """How strongly a file is marked and how finely coded; if the mark can't be read back, the next
+    attempt is made."""
 
     louder: float = 1  # factor of the mark's strength
     finer: int = 0  # how much more exactly it is encoded: of a CRF, or of a JPEG's quality
@@ -107,8 +108,8 @@ def publish(
     when the draft doesn't carry its mark, claim and signature.
     """
     out, signer = Path(out), signer or toolkit()
-    heard = [Path(sound)] if sound and not isinstance(sound, Microphone) else []
-    inputs = [*(i.path for i in ingredients), *heard]
+    sound_paths = [Path(sound)] if sound and not isinstance(sound, Microphone) else []
+    inputs = [*(i.path for i in ingredients), *sound_paths]
     check(out, rate=rate, force=force, claim=claim, inputs=inputs)
     check_mark(mark, claim, signer)
     ledger.check()
@@ -144,7 +145,7 @@ def publish(
                 if attempt == possible[-1]:
                     raise
                 if isinstance(sound, Microphone):
-                    sound = draft  # what it heard is there alone
+                    sound = draft  # what it recorded is there alone
                 elif spool.is_whole and sound not in drafts.made:
                     drafts.remove()
                 if spool.is_whole:
@@ -158,7 +159,7 @@ def publish(
 
 
 class MarkLostError(VerificationError):
-    """The mark can't be read back from a draft; a stronger one may be."""
+    """The mark can't be read back from a draft; a stronger one may help."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def _with_contrast(frames: Iterable[np.ndarray], contrast: float) -> Iterable[np
 
 
 def _decoded(draft: Path, rate: Fraction | None) -> Iterator[np.ndarray]:
-    """The frames of a draft: the frames that it was made of are gone when it is read back."""
+    """The frames of a draft, decoded."""
     if rate is None:
         yield clips.read_photo(draft)
         return

@@ -196,7 +196,7 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Host:
-    """What the mark needs to know of the picture that will carry it."""
+    """Measurements of the picture that will carry the mark."""
 
     cells: np.ndarray  # (h, w, 3), 128 along the short side
     spectrum: np.ndarray  # (3, 128, 65)
@@ -316,17 +316,17 @@ def _strength(payload: Payload, key: bytes, host: Host, mark_cells: np.ndarray) 
 def _pilot_score(picture: np.ndarray, mark: Mark) -> float:
     """The pilot statistic S of a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
-    return max(pilot_statistic(a, version) for a in _published(picture, version))
+    return max(pilot_statistic(a, version) for a in _numbers_as_read(picture, version))
 
 
 def _readable(picture: np.ndarray, mark: Mark) -> bool:
     """Whether the payload can be read from a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
-    readings = (read(a, mark.key, version) for a in _published(picture, version))
+    readings = (read(a, mark.key, version) for a in _numbers_as_read(picture, version))
     return any(reading.payload == mark.payload for reading in readings)
 
 
-def _published(picture: np.ndarray, version: MarkVersion) -> np.ndarray:
+def _numbers_as_read(picture: np.ndarray, version: MarkVersion) -> np.ndarray:
     """(2, 3, 128, 65) the numbers a that a reader gets from a published picture (H, W, 3)."""
     return weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))), version)
 

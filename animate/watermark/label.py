@@ -138,7 +138,7 @@ class Labeller:
 
 
 def _missing(file: str, text: str) -> list[str]:
-    """The letters that a font lacks: it draws them like its box for unknown letters."""
+    """The letters that a font lacks, which it draws as its box for unknown letters."""
     from PIL import ImageFont
 
     with _reading(file):
@@ -153,7 +153,7 @@ def _missing(file: str, text: str) -> list[str]:
 
 @contextmanager
 def _reading(file: str) -> Iterator[None]:
-    """Turn what a damaged font raises, when it is opened or its letters are drawn, to one line."""
+    """Turn the errors of a damaged font into an AnimateError."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -53,7 +53,7 @@ class _Camera:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The last picture, and what it was made of."""
+    """The last picture, plain and marked, and what it was made of."""
 
     made_of: tuple[object, ...]
     picture: np.ndarray  # unmarked; a recording marks it itself
@@ -301,7 +301,7 @@ class LiveSession:
 
 
 def _moved(portrait: Portrait, sight: Sight, how: Retarget) -> np.ndarray:
-    """The picture of what the camera saw; the still photo before the first face."""
+    """The photo in the pose of the camera's frame; the still photo before the first face."""
     if sight.pose is None or sight.reference is None:
         return portrait.still
     return portrait.moved(sight.pose.motion, sight.reference.motion, how)

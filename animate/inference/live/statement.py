@@ -1,4 +1,4 @@
-"""What a live session states of its pictures: their claim, and that of a recording."""
+"""The claim of a live session's pictures, and that of a recording."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Statement:
         return self.session.mark(self.claim)
 
     def announced(self, photo: np.ndarray) -> Future[None]:
-        """Sign and record the claim, in a thread of its own; `photo` is what it is known by."""
+        """Sign and record the claim in the background; the ledger finds it by `photo`."""
         return in_background(self._announce, photo)
 
     def _announce(self, photo: np.ndarray) -> None:
@@ -60,7 +60,7 @@ class Statement:
         )
 
     def writer(self, out: Path, rate: Fraction, force: bool) -> Write:
-        """What publishes a recording as `out`, under a claim of its own.
+        """A function that publishes a recording as `out`, under a claim of its own.
 
         Raises AnimateError where `out` can't be published.
         """
