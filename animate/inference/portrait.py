@@ -79,7 +79,7 @@ def portrait(
     for line in [*lines, *lost]:
         observer.note(line)
     made_of = in_background(ingredients, photos, paths)
-    video_stats = DriverStats(turns=subject.video.turns if subject.video else 0)
+    video_stats = DriverStats.of(subject.video) if subject.video else DriverStats()
     frames, late = compose(session.predictor, subject, faces, playing, options, video_stats)
     for line in late:
         observer.note(line)
