@@ -11,7 +11,7 @@ import numpy as np
 from animate.faces.crop import FRAMING, Framing
 from animate.faces.detect import Face
 from animate.media import files
-from animate.options import Retarget
+from animate.options import Label, Retarget
 
 if TYPE_CHECKING:
     from animate.inference.compose import SourcePhoto
@@ -105,6 +105,13 @@ def of_pair(photo: Face, driver: Face) -> list[str]:
             "retarget.reference=auto, or a driver that starts in the photo's pose"
         )
     return lines
+
+
+def of_label(wanted: Label | None, drawn: Label | None) -> list[str]:
+    """What was drawn where the picture has no room for the label that was wanted."""
+    if wanted is None or drawn is None or wanted.text == drawn.text:
+        return []
+    return [f'the label says "{drawn.text}" alone: the picture is too small for "{wanted.text}"']
 
 
 def of_reference(distance: float, far: float) -> list[str]:
