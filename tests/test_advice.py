@@ -128,6 +128,12 @@ def test_a_driver_that_starts_another_way_is_told_of() -> None:
     assert "retarget.reference=auto" in line
 
 
+def test_a_face_cut_off_within_its_outline_is_named() -> None:
+    assert not advice.of_doubt(0.34)
+    (line,) = advice.of_doubt(0.5)
+    assert "faces.box" in line
+
+
 def test_a_driver_that_never_looks_the_photos_way_is_told_of() -> None:
     assert not advice.of_reference(0.05, 0.09)
     (line,) = advice.of_reference(0.12, 0.09)

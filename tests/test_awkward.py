@@ -432,6 +432,12 @@ KINDS = [  # what a single photo or clip doesn't show: kind, outcome, and the te
      "test_credentials.py::test_what_the_library_does_not_read_is_not_called_damaged"),
     ("verify: source types in MOV and inside others' manifests", "read as labels",
      "test_credentials.py::test_source_types_in_others_manifests_are_labels"),
+    ("an interlaced clip that doesn't say so", "deinterlaced, and said so",
+     "test_interlaced.py::"
+     "test_combs_are_found_and_taken_out_of_a_clip_that_does_not_say_it_is_interlaced"),
+    ("an AVIF of 10 or 12 bits, or of limited range",
+     "read exactly, where Pillow is up to 11 levels off",
+     "test_coding_points.py::test_an_avif_of_limited_range_keeps_its_blue"),
     ("verify: HEIC and AVIF, alone and in folders", "read, or named and counted",
      "test_credentials.py::test_a_folder_tells_of_the_pictures_that_it_can_not_read"),
     ("verify: a whole manifest in a damaged file", "the file is changed, the manifest is whole",

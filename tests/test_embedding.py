@@ -211,3 +211,17 @@ def test_marking_is_fast_enough_for_a_live_stream() -> None:
     for _ in range(50):
         embed(frame)
     assert (time.process_time() - start) / 50 < 0.01
+
+
+def test_a_louder_mark_of_a_grey_picture_has_no_more_colour(scene: list[np.ndarray]) -> None:
+    grey = scene[0][..., 1:2].repeat(3, 2)
+
+    def tint(louder: float) -> float:
+        """Colour that the mark lays on patches, grey levels."""
+        change = field(replace(MARK, louder=louder), grey).astype(float)
+        away = change - change.mean(2, keepdims=True)
+        return float(np.abs(away.reshape(16, 16, 16, 16, 3).mean((1, 3))).max())
+
+    assert tint(1.8) <= 1.3 * tint(1)
+    again = Embedder(replace(MARK, louder=1.8), *grey.shape[:2])(grey)
+    assert found(detect([jpeg(again, 50)]))

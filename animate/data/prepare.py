@@ -208,7 +208,7 @@ def cut_out(
 
     Reads the video twice: to track the face, then to cut. Counts the `dropped` pieces by reason.
     """
-    clip = clips.open_clip(job.path, truncated="accept")
+    clip = clips.open_clip(job.path, truncated="accept").without_combs()
     pace = Pace(clip, max(1, round(clip.rate / rate)))
     if job.listed:
         parts = from_list(job, pace)

@@ -100,7 +100,7 @@ def open_subject(
     others = options.layout.compare or options.faces.which == "all" or len(drivers) > 1
     still = bool(drivers) and files.kind_of(drivers[0]) == files.PICTURE
     if is_video(paths, alone=not (others or still)):
-        video = open_clip(paths[0], truncated=options.clip.truncated)
+        video = open_clip(paths[0], truncated=options.clip.truncated).without_combs()
         turned = video.turned(quarter_turns(locator, video.frames()))
         return Subject(list(paths), [], turned)
     everyone = options.faces.which == "all"

@@ -264,9 +264,8 @@ def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAM
         picture, stats = np.ascontiguousarray(np.rot90(picture, turns)), DriverStats(turns=turns)
         digest = clips.sha256(path)
         return Driver(path, rate, 1, None, digest, picture, locator, options, stats=stats)
-    clip = clips.open_clip(path, truncated=options.clip.truncated).span(
-        options.clip.start, options.clip.end
-    )
+    whole = clips.open_clip(path, truncated=options.clip.truncated)
+    clip = whole.span(options.clip.start, options.clip.end).without_combs()
     clip = clip.turned(quarter_turns(locator, clip.frames()))
     length = _played(clip.length, options.clip) if options.faces.missing != "skip" else None
     sound, silent, codec = clip.span_sound, None, undecodable_codec(clip.span_sound)
@@ -275,7 +274,7 @@ def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAM
     elif sound and (options.faces.missing == "skip" or not options.clip.once):
         sound, silent = None, "it can't follow frames that are skipped or repeated"
     digest = clips.sha256(path)
-    stats = DriverStats(turns=clip.turns)
+    stats = DriverStats.of(clip)
     return Driver(path, clip.rate, length, sound, digest, clip, locator, options, silent, stats)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from animate.faces import TrackedFrame
+from animate.media.clips import Clip
 
 
 @dataclass
@@ -19,8 +20,14 @@ class DriverStats:
     none_trusted: bool = False  # no pose can be trusted: all are used unchanged
     cuts: int = 0
     turns: int = 0  # quarter turns to the left that make it upright
+    combed: bool = False  # interlaced, though its file doesn't say so
     held: int = 0  # frames whose head movement was limited
     distance: float = 0.0  # from the reference pose to the photo's, where one was searched
+
+    @classmethod
+    def of(cls, clip: Clip) -> DriverStats:
+        """No counts yet, and what had to be done to the clip to read it."""
+        return cls(turns=clip.turns, combed=clip.order is not None)
 
     def count(self, tracked: TrackedFrame, first: int = 0) -> None:
         """Count one frame of a pass that began with frame number `first`."""
@@ -47,6 +54,8 @@ class DriverStats:
         turned_back: the result lies as the video does.
         """
         found = []
+        if self.combed:
+            found.append(f"the {whose} is interlaced, which it doesn't say, and was deinterlaced")
         if self.turns:
             how = "upside down" if self.turns == 2 else "on its side"
             result = "; the result lies as it does" if turned_back else ""

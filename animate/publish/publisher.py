@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ from animate.publish.video import encode_video
 from animate.verification.names import MARKED
 from animate.verification.verify import Report, verify
 from animate.watermark import Claim, Embedder, Mark
-from animate.watermark.label import Label, Labeller
+from animate.watermark.label import Label, Labeller, fitting
 
 LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command line somewhat more
 LABEL = Label()
@@ -72,6 +73,7 @@ class Published:
     frames: int
     report: Report
     attempt: Attempt = ATTEMPTS[0]  # what it took to read the mark back
+    label: Label | None = None  # as it was drawn, in short on a small picture
 
 
 def publish(
@@ -118,6 +120,7 @@ def publish(
     kind = containers.of(out)
     assert kind is not None
     even = isinstance(kind, Video) and kind.even
+    frames, label = _with_room(frames, label, even)
     label_record = None if label is None else asdict(label)
     with Drafts(out) as drafts, Spool(out) as spool:
         unmarked = Unmarked(spool.keep(frames), label)
@@ -155,7 +158,7 @@ def publish(
                 continue
             _name(draft, scratch, out, force, report, manifest, signer)
             break
-    return Published(out, count, replace(report, path=out), attempt)
+    return Published(out, count, replace(report, path=out), attempt, label)
 
 
 class MarkLostError(VerificationError):
@@ -168,6 +171,20 @@ class Unmarked:
 
     frames: Iterable[np.ndarray]
     label: Label | None
+
+
+def _with_room(
+    frames: Iterable[np.ndarray], label: Label | None, even: bool
+) -> tuple[Iterable[np.ndarray], Label | None]:
+    """The same frames, and the label in the form that they have room for."""
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        return stream, label
+    if label is None or first.ndim != 3:  # which is refused where it is marked
+        return chain([first], stream), label
+    height, width = (side + side % 2 * even for side in first.shape[:2])
+    return chain([first], stream), fitting(label, height, width)
 
 
 def _with_contrast(frames: Iterable[np.ndarray], contrast: float) -> Iterable[np.ndarray]:

@@ -13,6 +13,7 @@ from animate.inference.portrait import ingredients
 from animate.inference.session import Session
 from animate.media import clips
 from animate.media.sound import Microphone
+from animate.options import Label
 from animate.provenance import ledger
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import Published, check, publish
@@ -44,17 +45,17 @@ class Statement:
     def mark(self) -> Mark:
         return self.session.mark(self.claim)
 
-    def announced(self, photo: np.ndarray) -> Future[None]:
+    def announced(self, photo: np.ndarray, label: Label | None) -> Future[None]:
         """Sign and record the claim in the background; the ledger finds it by `photo`."""
-        return in_background(self._announce, photo)
+        return in_background(self._announce, photo, label)
 
-    def _announce(self, photo: np.ndarray) -> None:
+    def _announce(self, photo: np.ndarray, label: Label | None) -> None:
         announce(
             self.claim,
             self.mark,
             self.session.signer,
             photo,
-            label=self.session.options.visible_label,
+            label=label,
             ingredients=self.made_of.result(),
             source=self.source,
         )
