@@ -41,7 +41,7 @@ def pieces(
     tracked_frames: Iterable[TrackedFrame], rate: Fraction, wanted: Wanted
 ) -> Iterator[Piece]:
     """Cut a tracked face into clips: at scene cuts, where the face is lost or would leave a fixed
-    square, and after the longest time. Fades belong to no clip."""
+    square, and after the longest time. Fades are left out."""
     run: _Run | None = None
     bare = (tracked.without_frame() for tracked in tracked_frames)
     for t, (tracked, is_mixed) in enumerate(mixed(bare, rate)):

@@ -25,11 +25,11 @@ FAINT = 0.2  # of another's edges: a picture with less is nearly black, white or
 
 
 class Begun(Protocol):
-    """What of a clip's frame may begin a scene."""
+    """What `mixed` needs of a frame."""
 
     @property
     def fade(self) -> int:
-        """How many frames before it belong to a fade that ends with it; 0 without one."""
+        """The number of earlier frames in a fade that ends with this frame; 0 without a fade."""
         ...
 
 
@@ -49,7 +49,7 @@ def mixed(frames: Iterable[Item], rate: Fraction) -> Iterator[tuple[Item, bool]]
 
 
 class Moment(NamedTuple):
-    """A frame as a thumb, and its face as one, where it shows a face."""
+    """The thumbnails of a frame and of its face, if it shows one."""
 
     picture: np.ndarray  # (16, 16, 3)
     face: np.ndarray | None
@@ -79,8 +79,8 @@ class Scenes:
         return self.is_cut
 
     def faded(self, frame: np.ndarray, face: Face | None) -> int:
-        """How many frames a fade from another scene lasted, which ends with that frame and its
-        face; 0 where none does."""
+        """The length, in frames, of a fade from another scene that ends with this frame and its
+        face; 0 without one."""
         now = Moment(self.now, None if face is None else thumb_of(_inside(frame, face)))
         first = self._mixed_with()
         self.since = 0 if first else self.since + 1
@@ -101,7 +101,8 @@ class Scenes:
         self.first, self.since = None, 0
 
     def _mixed_with(self) -> Moment | None:
-        """The frame, with a face, of which and of the last one those between are mixtures."""
+        """The earlier frame with a face from which a fade leads to the last frame: those between
+        are mixtures of the two; None without such a frame."""
         for span in self.spans:
             if span > len(self.recent):
                 break
@@ -113,7 +114,7 @@ class Scenes:
         return None
 
     def _lasted(self) -> int:
-        """How many frames there were since the last one of the scene before the fade alone."""
+        """The number of frames since the last one that shows the old scene alone."""
         pictures = [moment.picture for moment in self.recent]
         seen, (old, new) = _shares(_all_edges([pictures[0], self.now]), pictures)
         strong = np.linalg.norm(seen, axis=0) / np.linalg.norm(seen[:, 0])  # though people move
@@ -127,7 +128,7 @@ class Scenes:
         return bool(moved < CALM * np.abs(self.now - self.first.picture).mean())
 
     def _another(self, face: np.ndarray) -> bool:
-        """Whether a face is another than the one before the fade, or in another place."""
+        """Whether a face differs from the one before the fade, or is in another place."""
         if self.first is None or self.first.face is None:
             return False
         changed = np.abs(face - self.first.face).mean() / 255
@@ -135,7 +136,7 @@ class Scenes:
 
 
 def _inside(frame: np.ndarray, face: Face) -> np.ndarray:
-    """What of a frame is in a face's rectangle; at least a pixel."""
+    """The part of a frame in a face's rectangle, at least one pixel."""
     sides, starts = (face.height, face.width), (face.top, face.left)
     spans = [
         slice(low := min(max(0, int(start)), most - 1), max(low + 1, int(start + side)))

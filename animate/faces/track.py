@@ -33,7 +33,7 @@ class TrackedFrame:
     fade: int = 0  # where a scene starts after a fade: how many frames before belong to that
 
     def without_frame(self) -> TrackedFrame:
-        """The same without the frame's pixels, to be kept for a while."""
+        """A copy without the frame's pixels, small enough to keep."""
         return replace(self, frame=np.zeros((0, 0, 3), np.uint8))
 
 

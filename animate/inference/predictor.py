@@ -86,10 +86,10 @@ class Predictor:
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
         """The pose of each cropped driving frame."""
-        for batch in map_in_order(self.seen, chunks(frames, BATCH), self.threads):
+        for batch in map_in_order(self.batch_poses, chunks(frames, BATCH), self.threads):
             yield from batch
 
-    def seen(self, frames: list[np.ndarray]) -> list[Pose]:
+    def batch_poses(self, frames: list[np.ndarray]) -> list[Pose]:
         """The poses of at most BATCH cropped driving frames."""
         if not frames:
             return []
@@ -100,7 +100,7 @@ class Predictor:
         ]
 
     def pose(self, crop: np.ndarray) -> Pose:
-        """The pose of one cropped driving frame, in no batch: for frames that can't wait."""
+        """The pose of one cropped driving frame without batching, for live use."""
         motion = self.track([crop])
         return Pose(motion, crop=crop, doubt=self.doubts(motion)[0])
 
