@@ -378,9 +378,13 @@ KINDS = [  # what a single photo or clip doesn't show: kind, outcome, and the te
      "test_doubt.py::test_a_fade_to_another_person_is_held_and_counted"),
     ("a driver without one trusted pose", "used unchanged, and said so",
      "test_doubt.py::test_a_driver_that_is_never_in_focus_is_used_as_it_is"),
-    ("a driver whose head moves far",
-     "the head stays near its place in the photo, and frames are counted",
-     "test_compose.py::test_a_head_in_a_photo_stays_near_its_place_unless_asked_to_go"),
+    ("a driver whose head moves far: aside, nearer, rolled by 40 degrees, turned in absolute "
+     "motion",
+     "the head stays near its place in the photo, with its hair and neck, and frames are counted; "
+     "retarget.head=1 goes all the way, and says that it goes too far",
+     "test_heads.py::test_a_head_in_a_photo_stays_near_its_place_unless_asked_to_go"),
+    ("a photo with hair up to the edge of the face's square", "hair that rises leaves the square",
+     "test_paste.py::test_a_head_that_rises_far_keeps_its_crown"),
     ("a source video", "its person keeps the head's movement; other movement ends near the neck",
      "test_compose.py::test_a_head_is_not_shown_far_from_its_neck"),
     ("a source video on its side", "read upright, written as it lay",

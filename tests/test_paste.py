@@ -163,3 +163,26 @@ def test_pixels_between_pixels_are_cubic() -> None:
     cubic = cv2.remap(picture, x, y, cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
     assert np.abs(fine.astype(int) - cubic).max() <= 2  # rounded twice
     assert doubled(picture[:1, :1]).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("mask", ["square", "oval"])
+def test_a_head_that_rises_far_keeps_its_crown(mask: str) -> None:
+    """Hair leaves the square where it may; the square's window would cut it into a box."""
+    photo = np.full((300, 260, 3), 200, np.uint8)
+    texture = np.random.default_rng(0).integers(60, 140, (200, 100, 1), np.uint8)
+    photo[100:, 80:180] = cv2.blur(texture, (5, 5))[..., None]
+    box = Box(50, 90, 160)
+    spot = Spot(box, cut(photo, box, 128), photo.shape, Paste(mask=mask))
+    risen = cut(np.roll(photo, -20, 0), box, 128)
+    crowns = []
+    for far in (0.0, 0.5, 1.0):
+        result = Paster([spot], photo)([risen], [far])
+        assert (result[:50] == photo[:50]).all()  # above the rim
+        assert (result[:, :50] == photo[:, :50]).all()
+        same = np.array_equal(result, Paster([spot], photo)([risen]))
+        assert same == (not far or mask == "oval")
+        crowns.append(int(np.argmax(result[:, 130, 0] < 170)))
+    if mask == "square":
+        assert crowns[0] >= 90
+        assert crowns == sorted(crowns, reverse=True)
+        assert crowns[2] == pytest.approx(80, abs=2)

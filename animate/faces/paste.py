@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from animate.faces.crop import Box
 # The crop begins to replace the photo's own detail here, and does so fully at twice the value:
 TEAR = 0.5  # pixels: difference of the flow between neighbouring pixels
 LEFT = 15  # grey levels: what the flow leaves unexplained
+ROOM = 0.25  # sides of a square: height of the rim in which hair that leaves it comes to rest
 BETWEEN = 0.1  # sides of a square: a pixel this much nearer to a face belongs to that face alone
 
 
@@ -42,19 +44,28 @@ class Spot:
     """A face's square in a photo (H, W, 3), which turns a small crop into a change of the photo."""
 
     def __init__(
-        self, box: Box, still: np.ndarray, shape: Sequence[int], paste: options.Paste
+        self,
+        box: Box,
+        still: np.ndarray,
+        shape: Sequence[int],
+        paste: options.Paste,
+        room: int = 0,
     ) -> None:
         """`still` (S, S, 3) uint8 is the crop as rendered in the photo's own pose; `shape` is the
         photo's.
 
-        Raises AnimateError for a box outside the photo.
+        A spot with `room`, in pixels of the crop, has a rim of that height above its square: its
+        fields are (S + room, S). Raises AnimateError for a box outside the photo.
         """
         import cv2
 
         height, width = shape[:2]
         size = still.shape[0]
+        self.given = box, still, shape, paste
         self.box, self.still, self.grey = box, still, cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
-        left, top = max(0, int(np.floor(box.left))), max(0, int(np.floor(box.top)))
+        self.scale = scale = float(size / box.side)
+        self.room, above = room, room / scale
+        left, top = max(0, int(np.floor(box.left))), max(0, int(np.floor(box.top - above)))
         right = min(width, int(np.ceil(box.left + box.side)))
         bottom = min(height, int(np.ceil(box.top + box.side)))
         if left >= right or top >= bottom:
@@ -67,19 +78,41 @@ class Spot:
             box.left + box.side > width - 1,
             box.top + box.side > height - 1,
         )
-        self.window = window(paste, size, outside)[..., None]
-        # from the part's pixels x to the crop's pixels u: u = s (x + 0.5 - offset) - 0.5
-        self.scale = scale = float(size / box.side)
+        self.window = np.pad(window(paste, size, outside), ((room, 0), (0, 0)))[..., None]
+        self.reach = self._reach(paste, outside) if room else self.window
+        # from the part's pixels x to the fields' pixels u: u = s (x + 0.5 - offset) - 0.5
         self.place = np.array(
             [
                 [scale, 0, scale * (left + 0.5 - box.left) - 0.5],
-                [0, scale, scale * (top + 0.5 - box.top) - 0.5],
+                [0, scale, scale * (top + 0.5 - box.top) - 0.5 + room],
             ]
         )
-        self.grid = np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), -1)
+        across = np.arange(size, dtype=np.float32)
+        self.grid = np.stack(np.meshgrid(across, np.arange(-room, size, dtype=np.float32)), -1)
 
-    def change(self, crop: np.ndarray, window: np.ndarray) -> Change:
-        """The change that a crop (S, S, 3) uint8 makes within a window (S, S, 1) in [0, 1]."""
+    def _reach(self, paste: options.Paste, outside: tuple[bool, bool, bool, bool]) -> np.ndarray:
+        """The window that fades in the rim above the square, and at its other sides as ever.
+
+        Above, hair goes on; beside the head is background and below are shoulders, which stay.
+        """
+        left, _, right, bottom = outside
+        square = window(paste, len(self.still), (left, True, right, bottom))
+        rim = (np.arange(self.room, dtype=np.float32) + 0.5) / self.room
+        above = square[:1] * (rim * rim * (3 - 2 * rim))[:, None]
+        return np.concatenate([above, square])[..., None]
+
+    def wide(self) -> Spot:
+        """The same spot with a rim; an oval gets none, for nothing beyond it may change."""
+        box, still, shape, paste = self.given
+        room = 0 if paste.mask == "oval" else round(ROOM * still.shape[0])
+        return Spot(box, still, shape, paste, room)
+
+    def change(self, crop: np.ndarray, window: np.ndarray, reach: np.ndarray) -> Change:
+        """The change that a crop (S, S, 3) uint8 makes.
+
+        The crop's pixels show within `window`, the photo moves within `reach`, (S + room, S, 1) in
+        [0, 1] each.
+        """
         import cv2
 
         grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
@@ -88,11 +121,19 @@ class Spot:
         )  # threads can't share one
         flow = search.calc(grey, self.grey, None)  # (S, S, 2), pixels of the crop
         rim = cv2.BORDER_REPLICATE
-        warped = cv2.remap(self.still, self.grid + flow, None, cv2.INTER_LINEAR, None, rim)
+        warped = cv2.remap(
+            self.still, self.grid[self.room :] + flow, None, cv2.INTER_LINEAR, None, rim
+        )
         rest = crop.astype(np.float32) - warped
-        new = novel(flow, rest)[..., None]
+        new = novel(flow, rest)
+        if self.room:
+            flow, new, rest, crop = (
+                cv2.copyMakeBorder(field, self.room, 0, 0, 0, rim)
+                for field in (flow, new, rest, crop)
+            )
+        new = new[..., None]
         return Change(
-            self._enlarge(window * flow * (2 / self.scale)),
+            self._enlarge(reach * flow * (2 / self.scale)),
             self._enlarge(window * new),
             self._enlarge(crop),
             self._enlarge(window * (1 - new) * rest),
@@ -130,6 +171,9 @@ class Paster:
     the photo's own pose gives the photo. Where the flow tears or finds no match (an opening mouth,
     background behind a moved head) the photo has no detail to show: there Q replaces it.
 
+    Of a head that goes far, w would cut hair into a box, or leave the photo's behind. Then w
+    of the first term fades in a rim above the square instead (`wide`).
+
     Where squares of several faces overlap, each pixel follows the nearest face (`parted`). The
     photo is warped once, by the sum of their w f: warping it twice would blur it.
     """
@@ -137,13 +181,42 @@ class Paster:
     def __init__(self, spots: Sequence[Spot], photo: np.ndarray) -> None:
         """`spots` are the faces that move, `photo` is (H, W, 3) uint8."""
         self.spots, self.photo = spots, photo
-        self.areas = [Area(photo, part, some) for part, some in joined(spots)]
-        self.windows = parted(spots)
+        self.windows = parted(spots, [spot.window for spot in spots])
 
-    def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """The photo with its faces moved like the crops, (S, S, 3) uint8, one for each spot."""
-        faces = zip(self.spots, self.windows, crops, strict=True)
-        changes = [spot.change(crop, window) for spot, window, crop in faces]
+    def __call__(
+        self, crops: Sequence[np.ndarray], far: Sequence[float] | None = None
+    ) -> np.ndarray:
+        """The photo with its faces moved like the crops, (S, S, 3) uint8, one for each spot.
+
+        `far` in [0, 1] says of each face how much of its movement goes on above its square. There
+        hair would else be cut off, or the photo's own would stay.
+        """
+        if far is not None and any(far):
+            return self.wide.moved(crops, far)
+        return self.moved(crops, [0.0] * len(crops))
+
+    @cached_property
+    def areas(self) -> list[Area]:
+        """The parts of the photo that change."""
+        return [Area(self.photo, part, some) for part, some in joined(self.spots)]
+
+    @cached_property
+    def wide(self) -> Paster:
+        """The same with a rim above each square."""
+        return Paster([spot.wide() for spot in self.spots], self.photo)
+
+    @cached_property
+    def reaches(self) -> list[np.ndarray]:
+        """The windows within which the photo moves where a face is far."""
+        return parted(self.spots, [spot.reach for spot in self.spots])
+
+    def moved(self, crops: Sequence[np.ndarray], far: Sequence[float]) -> np.ndarray:
+        """As `__call__`, for these spots."""
+        changes = []
+        faces = zip(self.spots, self.windows, self.reaches, crops, far, strict=True)
+        for spot, window, reach, crop, share in faces:
+            within = window + np.float32(share) * (reach - window) if share else window
+            changes.append(spot.change(crop, window, within))
         result = self.photo.copy()
         for area in self.areas:
             some = [(self.spots[index].part, changes[index]) for index in area.spots]
@@ -220,27 +293,26 @@ def joined(spots: Sequence[Spot]) -> list[tuple[Part, list[int]]]:
     return found
 
 
-def parted(spots: Sequence[Spot]) -> list[np.ndarray]:
+def parted(spots: Sequence[Spot], windows: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The spots' windows (S, S, 1), each reduced where another spot's face is nearer.
 
     Distance is from the middle of each square, in its sides. Where distances differ by less than
     BETWEEN, one window fades into the other: their sum stays what both cover.
     """
-    windows = []
-    for spot in spots:
-        window = spot.window
-        for other in spots:
+    found = []
+    for spot, window in zip(spots, windows, strict=True):
+        for other, theirs in zip(spots, windows, strict=True):
             if other is not spot and other.part.overlaps(spot.part):
-                window = window * (1 - _given_up(spot, other))
-        windows.append(window)
-    return windows
+                window = window * (1 - _given_up(spot, other, theirs))
+        found.append(window)
+    return found
 
 
-def _given_up(spot: Spot, other: Spot) -> np.ndarray:
-    """(S, S, 1) in [0, 1]: how far the pixels of a spot's crop belong to the other spot."""
+def _given_up(spot: Spot, other: Spot, window: np.ndarray) -> np.ndarray:
+    """(S, S, 1) in [0, 1]: how far a spot's pixels belong to the other spot, with this window."""
     import cv2
 
-    size, there = spot.grid.shape[0], other.grid.shape[0]
+    size, there = len(spot.still), len(other.still)
     at = (spot.grid + 0.5) / size - 0.5  # sides from the middle
     step = spot.box.side / other.box.side
     gap = [
@@ -250,9 +322,9 @@ def _given_up(spot: Spot, other: Spot) -> np.ndarray:
     theirs = at * step + np.array(gap, np.float32)
     nearer = np.linalg.norm(at, axis=-1) - np.linalg.norm(theirs, axis=-1)
     share = np.clip(0.5 + nearer / (2 * BETWEEN), 0, 1)
-    place = ((theirs + 0.5) * there - 0.5).astype(np.float32)
-    window = cv2.remap(other.window, place, None, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT)
-    return (window * share * share * (3 - 2 * share))[..., None].astype(np.float32)
+    place = ((theirs + 0.5) * there - 0.5 + (0, other.room)).astype(np.float32)
+    inside = cv2.remap(window, place, None, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT)
+    return (inside * share * share * (3 - 2 * share))[..., None].astype(np.float32)
 
 
 def doubled(picture: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat, tee
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,9 @@ from animate.faces.crop import Framing
 from animate.faces.paste import Paster, Spot
 from animate.inference import advice
 from animate.inference.driver import Driver, resample
+from animate.inference.heads import HeadLimit, leaving, limit_of
 from animate.inference.pictures import fitted, shrunk, side_by_side, tiled
-from animate.inference.predictor import HeadLimit, Pose, Predictor, References
+from animate.inference.predictor import Pose, Predictor, References
 from animate.inference.source_face import SourceFace, people_in
 from animate.inference.stats import DriverStats
 from animate.media import files
@@ -39,8 +41,18 @@ from animate.publish.sheets import dotted
 from animate.system.parallel import map_in_order
 from animate.watermark.label import apart
 
-REACH = 0.15  # half crops: the farthest a video's head may move before its neck tears
 PANEL = 256  # pixels: least side of each picture in a comparison
+
+
+class Shown(NamedTuple):
+    """A moved crop."""
+
+    crop: np.ndarray  # (S, S, 3) uint8
+    pose: Pose  # the driver's that it shows
+    leaving: float  # how far its head may leave the square, as `Paster` takes it
+
+
+Crops = Iterator[Shown]
 
 
 @dataclass(frozen=True)
@@ -157,8 +169,7 @@ def compose(
     if subject.video:
         return on_video(predictor, subject.video, drivers[0], options, stats), []
     pasted = not layout.compare and paste.name == "photo" and len(subject.photos) == 1
-    limited = pasted and how.limits_head and "head" in predictor.model.regions
-    crops = reenact(predictor, faces, drivers, drivers[0].rate, how, limited)
+    crops = reenact(predictor, faces, drivers, drivers[0].rate, how, pasted)
     notes = advice.of_reference(drivers[0].stats.distance, predictor.model.far)
     photos = subject.photos
     if layout.compare:
@@ -178,21 +189,22 @@ def reenact(
     drivers: Sequence[Driver],
     rate: Fraction,
     how: Retarget,
-    limited: bool = False,
-) -> list[Iterator[tuple[np.ndarray, Pose]]]:
+    pasted: bool = False,
+) -> list[Crops]:
     """The crops of each face and the poses they show: one driver moves all, or each has its own.
 
-    Poses of several drivers are resampled to `rate` a second. If `limited`, heads stay near their
-    place, and the driver's stats count the limited frames. Raises AnimateError where the number of
-    drivers is neither 1 nor that of the faces.
+    Poses of several drivers are resampled to `rate` a second. If `pasted`, heads stay near their
+    place as `how` says, and the driver's stats count the frames in which they would not. Raises
+    AnimateError where the number of drivers is neither 1 nor that of the faces.
     """
     if len(drivers) == 1:
         driver = drivers[0]
         reference = driver.reference_pose(predictor, faces[0].own) if how.relative else None
         streams = tee(driver.poses(predictor), len(faces))
-        counts = [driver.stats.hold, *repeat(None, len(faces) - 1)]  # each frame once
+        counts = [driver.stats, *repeat(None, len(faces) - 1)]  # each frame once
         limits = [
-            HeadLimit(f.own, n) if limited else None for f, n in zip(faces, counts, strict=True)
+            limit_of(predictor, face.own, how, stats) if pasted else None
+            for face, stats in zip(faces, counts, strict=True)
         ]
         return [
             _moved(predictor, face, poses, reference, how, limit)
@@ -210,7 +222,7 @@ def reenact(
             resample(driver.poses(predictor), driver.rate, rate),
             driver.reference_pose(predictor, face.own) if how.relative else None,
             how,
-            HeadLimit(face.own, driver.stats.hold) if limited else None,
+            limit_of(predictor, face.own, how, driver.stats) if pasted else None,
         )
         for face, driver in zip(faces, drivers, strict=True)
     ]
@@ -223,12 +235,11 @@ def _moved(
     reference: Motion | None,
     how: Retarget,
     limit: HeadLimit | None,
-) -> Iterator[tuple[np.ndarray, Pose]]:
+) -> Crops:
     poses, shown = tee(poses)
-    return zip(predictor.animate(face.source, poses, reference, how, limit), shown, strict=True)
-
-
-Crops = Iterator[tuple[np.ndarray, Pose]]
+    moved = predictor.animate(face.source, poses, reference, how, limit)
+    for (crop, distance), pose in zip(moved, shown, strict=True):
+        yield Shown(crop, pose, leaving(distance))
 
 
 def in_photo(
@@ -244,8 +255,8 @@ def in_photo(
     """
     move = paster(predictor, source, faces, paste)
 
-    def pasted(moved: tuple[tuple[np.ndarray, Pose], ...]) -> np.ndarray:
-        return move([crop for crop, _ in moved])
+    def pasted(moved: tuple[Shown, ...]) -> np.ndarray:
+        return move([shown.crop for shown in moved], [shown.leaving for shown in moved])
 
     yield from map_in_order(pasted, zip(*crops, strict=False), predictor.threads)
 
@@ -269,7 +280,7 @@ def as_tiles(crops: Sequence[Crops], columns: int | None) -> Iterator[np.ndarray
     """The crops in rows of `columns`; None makes about as many columns as rows."""
     across = min(columns or math.ceil(math.sqrt(len(crops))), len(crops))
     for moved in zip(*crops, strict=False):
-        yield tiled([crop for crop, _ in moved], across)
+        yield tiled([shown.crop for shown in moved], across)
 
 
 def compared(
@@ -279,7 +290,7 @@ def compared(
 
     Raises AnimateError for a driver without pictures: a template, or a clip played again.
     """
-    for crop, pose in crops:
+    for crop, pose, _ in crops:
         if pose.crop is None:
             raise AnimateError(
                 "--compare has no picture of the driver to show: use a video, and clip.times=1 "
@@ -303,17 +314,16 @@ def on_video(
     """The frames of a source video whose person is animated; with `paste=crop` only the crops.
 
     With retarget.head=0 the person keeps their own head movement and takes only the expression.
-    Otherwise the driver's head movement replaces theirs, limited to REACH from their own pose,
+    Otherwise the driver's head movement replaces theirs, within a `HeadLimit` of their own pose,
     because neck and shoulders stay as filmed. Frames without a face, or whose pose can't be
     trusted, stay unchanged; `stats` counts them and the limited ones. A video that was turned
     upright for reading is turned back. Ends with the shorter of video and driver.
     """
     how, paste = options.retarget.of_video("head" in predictor.model.regions), options.paste
     keeps = how.keeps_head
-    still = replace(how, relative=True, head=0)
     locator = photo_locator(options.faces, predictor.model.framing)
 
-    def moves() -> Iterator[tuple[TrackedFrame, SourceFace | None, Motion | None]]:
+    def moves() -> Iterator[tuple[TrackedFrame, SourceFace | None, Motion | None, float]]:
         poses = resample(driver.poses(predictor), driver.rate, clip.rate)
         start: SourceFace | None = None
         references = References(None)
@@ -324,7 +334,7 @@ def on_video(
             if face is None:
                 if tracked.found:
                     stats.doubt(stats.frames - 1)
-                yield tracked, None, None
+                yield tracked, None, None, 0.0
                 continue
             if start is None:
                 references = References(
@@ -335,26 +345,26 @@ def on_video(
             reference = references.of(pose)
             own = (face if keeps else start).source
             motion = predictor.retarget(own, pose.motion, reference, how)
-            far = 0.0 if keeps else predictor.head_distance(face.own, motion)
-            if far > REACH:
-                stats.hold(1)
-                kept = face.own
-                if "head" in predictor.model.regions:
-                    kept = predictor.retarget(face.source, pose.motion, reference, still)
-                motion = kept.toward(motion, REACH / far)
-            elif how.relative and not keeps:
-                motion = face.own.toward(motion, 1)  # with the pictures of the current frame
-            yield tracked, face, motion
+            distance = 0.0
+            if not keeps:
+                limit = HeadLimit(face.own, stats.hold)
+                motion, [distance] = limit.held(
+                    predictor, face.source, motion, pose.motion, reference, how
+                )
+                limit.seen(distance)
+                if how.relative:
+                    motion = face.own.toward(motion, 1)  # with the pictures of the current frame
+            yield tracked, face, motion, leaving(distance)
 
-    def shown(move: tuple[TrackedFrame, SourceFace | None, Motion | None]) -> np.ndarray:
-        tracked, face, motion = move
+    def shown(move: tuple[TrackedFrame, SourceFace | None, Motion | None, float]) -> np.ndarray:
+        tracked, face, motion, far = move
         frame = tracked.frame
         if face is None or motion is None:
             return frame if paste.name == "photo" else cut(frame, tracked.box, predictor.model.size)
         still, crop = predictor.render(face.source, together([face.own, motion]))
         if paste.name == "crop":
             return crop
-        return Paster([Spot(face.box, still, frame.shape, paste)], frame)([crop])
+        return Paster([Spot(face.box, still, frame.shape, paste)], frame)([crop], [far])
 
     for frame in map_in_order(shown, moves(), predictor.threads):
         yield np.ascontiguousarray(np.rot90(frame, -clip.turns))

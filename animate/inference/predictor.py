@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -12,15 +11,13 @@ import numpy as np
 import torch
 
 from animate.errors import AnimateError
+from animate.inference.heads import HeadLimit
 from animate.models.contract import Insight, Motion, MotionModel, together
 from animate.options import Retarget
 from animate.system.device import find_precision
 from animate.system.parallel import SINGLE_THREADED, chunks, map_in_order
 
 BATCH = 4  # frames in every batch, padded if need be: rounding depends on the batch size
-# How far a pasted head may go from its place in the photo, in half crops: up to FREE as far as the
-# driver's, then ever less, never as far as FULL. From 0.25 on hair is cut off at the crop's edge.
-FREE, FULL = 0.15, 0.22
 
 
 @dataclass(frozen=True)
@@ -33,20 +30,6 @@ class Pose:
     crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was tracked in
     doubt: float = 0.0  # `MotionModel.doubt`, from 0; from 1 on it is not a face's pose
     fade: int = 0  # where a scene starts after a fade: how many frames before belong to that
-
-
-@dataclass(frozen=True)
-class HeadLimit:
-    """Limits how far a pasted head moves from its place in the photo."""
-
-    own: Motion  # the photo's pose
-    count: Callable[[int], None] | None = None  # called with numbers of limited poses
-
-    def allowed(self, distance: float) -> float:
-        """The distance that a pasted head moves where the driver's moves `distance`, in half
-        crops."""
-        room = FULL - FREE
-        return min(distance, FREE) + room * (1 - math.exp(-max(distance - FREE, 0.0) / room))
 
 
 class References:
@@ -130,7 +113,8 @@ class Predictor:
         self, source: Any, driving: Iterable[np.ndarray], first: Motion | None, **retarget: Any
     ) -> Iterator[np.ndarray]:
         """The photo moved like each driving frame, relative to `first`, or to frame 0 if None."""
-        return self.animate(source, self.poses(driving), first, Retarget(**retarget))
+        for frame, _ in self.animate(source, self.poses(driving), first, Retarget(**retarget)):
+            yield frame
 
     def animate(
         self,
@@ -139,8 +123,8 @@ class Predictor:
         reference: Motion | None,
         how: Retarget,
         limit: HeadLimit | None = None,
-    ) -> Iterator[np.ndarray]:
-        """Render the photo in each pose.
+    ) -> Iterator[tuple[np.ndarray, float]]:
+        """Render the photo in each pose, and say how far that moves the head (`HeadLimit.held`).
 
         Motion is relative to `reference` in the driver's first scene. In the others, or where it is
         None, it is relative to the scene's first pose. `limit` keeps the head near its place.
@@ -150,23 +134,27 @@ class Predictor:
         def with_reference(pose: Pose) -> tuple[Motion, Motion]:
             return references.of(pose), pose.motion
 
-        def rendered(batch: list[tuple[Motion, Motion]]) -> tuple[np.ndarray, int]:
+        def rendered(
+            batch: list[tuple[Motion, Motion]],
+        ) -> list[tuple[np.ndarray, float]]:
             full = batch + batch[-1:] * (BATCH - len(batch))
             scenes = [list(scene) for _, scene in groupby(full, key=lambda pair: id(pair[0]))]
-            moved, held = [], []
+            moved, away = [], []
             for scene in scenes:
                 motion = together([pose for _, pose in scene])
-                carried, far = self.carry(source, motion, scene[0][0], how, limit)
+                carried, distances = self.carry(source, motion, scene[0][0], how, limit)
                 moved.append(carried)
-                held += far
-            return self.render(source, together(moved))[: len(batch)], sum(held[: len(batch)])
+                away += distances
+            frames = self.render(source, together(moved))[: len(batch)]
+            return list(zip(frames, away, strict=False))
 
-        for frames, held in map_in_order(
+        for batch in map_in_order(
             rendered, chunks(map(with_reference, poses), BATCH), self.threads
         ):
-            if limit is not None and limit.count and held:
-                limit.count(held)
-            yield from frames
+            for frame, distance in batch:
+                if limit is not None:
+                    limit.seen(distance)
+                yield frame, distance
 
     def carry(
         self,
@@ -175,36 +163,15 @@ class Predictor:
         reference: Motion,
         how: Retarget,
         limit: HeadLimit | None = None,
-    ) -> tuple[Motion, list[bool]]:
-        """Retargeted poses with heads within `limit`, and which of them were beyond it before."""
+    ) -> tuple[Motion, list[float]]:
+        """Poses carried over to the photo, their heads within `limit`, and how far they would go.
+
+        Distances are those of `HeadLimit.held`; 0 without a limit.
+        """
         moved = self.retarget(source, motion, reference, how)
         if limit is None:
-            return moved, [False] * len(motion)
-        return self._limited(source, moved, motion, reference, how, limit)
-
-    def _limited(
-        self,
-        source: Any,
-        moved: Motion,
-        motion: Motion,
-        reference: Motion,
-        how: Retarget,
-        limit: HeadLimit,
-    ) -> tuple[Motion, list[bool]]:
-        """As `carry`, for poses that are retargeted already."""
-        with torch.inference_mode():
-            distances = self.model.head_distance(limit.own, moved).tolist()
-        far = [distance > FREE for distance in distances]
-        if not any(far):
-            return moved, far
-        still = self.retarget(source, motion, reference, replace(how, head=0))
-        near = [
-            still[i : i + 1].toward(moved[i : i + 1], limit.allowed(distance) / distance)
-            if far[i]
-            else moved[i : i + 1]
-            for i, distance in enumerate(distances)
-        ]
-        return together(near), far
+            return moved, [0.0] * len(motion)
+        return limit.held(self, source, moved, motion, reference, how)
 
     def retarget(self, source: Any, motion: Motion, reference: Motion, how: Retarget) -> Motion:
         """Carry poses over to the photo, relative to the single pose `reference`.

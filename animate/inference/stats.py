@@ -22,6 +22,7 @@ class DriverStats:
     turns: int = 0  # quarter turns to the left that make it upright
     combed: bool = False  # interlaced, though its file doesn't say so
     held: int = 0  # frames whose head movement was limited
+    strayed: int = 0  # frames whose head movement was not, but is too far for the photo
     distance: float = 0.0  # from the reference pose to the photo's, where one was searched
 
     @classmethod
@@ -47,6 +48,10 @@ class DriverStats:
     def hold(self, frames: int) -> None:
         """Count frames whose head movement was limited."""
         self.held += frames
+
+    def stray(self, frames: int) -> None:
+        """Count frames whose head goes further than its photo can show, as the user asked."""
+        self.strayed += frames
 
     def words(self, whose: str = "clip", *, turned_back: bool = False) -> list[str]:
         """Notes for the user about `whose` video ("clip", "source video").
@@ -79,6 +84,11 @@ class DriverStats:
             found.append(
                 f"{self.held} of the {whose}'s {self.frames} frames with limited head movement, "
                 "which would cut off hair or tear the neck"
+            )
+        if self.strayed:
+            found.append(
+                f"{self.strayed} of the {whose}'s {self.frames} frames move the head so far that "
+                "hair may be cut off or the neck torn: retarget.head=auto limits that"
             )
         if self.cuts:
             found.append(f"{self.cuts} scene cut" + "s" * (self.cuts > 1))

@@ -175,8 +175,8 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
         return None
 
     def head_distance(self, own: M, motion: M) -> Tensor:
-        """Distance of the heads of T poses from that of the single pose `own`, (T,), in half
-        crops; 0 if the model has no keypoints."""
+        """How far the heads of T poses are from that of the single pose `own`, (T,), in half
+        crops: where hair and neck go. 0 if the model has no keypoints."""
         home, points = self.points(own), self.points(motion)
         if home is None or points is None:
             return torch.zeros(len(motion))

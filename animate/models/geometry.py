@@ -264,3 +264,19 @@ def shape_distance(own: Tensor, point: Tensor) -> Tensor:
     """
     matrix, centre, middle = fit_similarity(point, own.expand_as(point))
     return (middle + (point - centre) @ matrix.mT - own).square().sum(-1).mean(-1).sqrt()
+
+
+@exact
+def outline_distance(own: Tensor, point: Tensor, reach: float, turned: float) -> Tensor:
+    """RMS distance (T,) that the outline of points (T, K, 2) moved from one set (1, K, 2).
+
+    The outline lies `reach` times as far from the middle as the points: their shift moves it alike,
+    roll and growth `reach` times as far. What is left, a turn, counts `turned` times. In the units
+    of the points.
+    """
+    matrix, centre, home = fit_similarity(own, point)
+    start = own - centre
+    similar = start @ matrix.mT
+    shift, swing, turn = home - centre, similar - start, point - home - similar
+    parts = torch.stack([shift.expand_as(turn), reach * swing, turned * turn])
+    return parts.square().sum(-1).mean(-1).sum(0).sqrt()

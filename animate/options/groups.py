@@ -174,7 +174,7 @@ class Retarget(Group):
     @property
     def limits_head(self) -> bool:
         """Whether a photo's head movement is limited so that nothing is cut off."""
-        return self.relative and self.head == "auto"
+        return self.head == "auto"
 
     @property
     def keeps_head(self) -> bool:
@@ -200,7 +200,8 @@ class Paste(Group):
     )
     mask: str = setting(
         "square",
-        "region of the photo that may change: the square around the face, or the oval in it",
+        "region of the photo that may change: the square around the face, and above it the hair of "
+        "a head that moves far, or the oval in the square",
         words=("square", "oval"),
     )
     margin: float = setting(

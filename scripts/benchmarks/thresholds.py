@@ -20,7 +20,8 @@ import torch
 from animate import checkpoints
 from animate.faces import Box, clip_locator, cut
 from animate.inference.doubt import DOUBTFUL, LOST
-from animate.inference.predictor import FREE, FULL, Predictor
+from animate.inference.heads import FREE, FULL
+from animate.inference.predictor import Predictor
 from animate.media import clips, files
 from animate.media.photos import read_photo
 from animate.options import Faces

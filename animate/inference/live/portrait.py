@@ -11,7 +11,8 @@ from animate.errors import AnimateError
 from animate.faces import Box
 from animate.faces.paste import Paster
 from animate.inference.compose import SourceFace, SourcePhoto, paster
-from animate.inference.predictor import HeadLimit, Predictor
+from animate.inference.heads import leaving, limit_of
+from animate.inference.predictor import Predictor
 from animate.models.contract import Motion
 from animate.options import Options, Retarget
 from animate.publish.live import Marker
@@ -49,16 +50,18 @@ class Portrait:
 
     def moved(self, motion: Motion, reference: Motion, how: Retarget) -> np.ndarray:
         """The picture in a driver's pose, not yet marked; all faces move alike."""
-        crops = [self._crop(face, motion, reference, how) for face in self.faces]
-        return crops[0] if self.pasting is None else self.pasting(crops)
+        moved = [self._crop(face, motion, reference, how) for face in self.faces]
+        if self.pasting is None:
+            return moved[0][0]
+        return self.pasting([crop for crop, _ in moved], [far for _, far in moved])
 
     def _crop(
         self, face: SourceFace, motion: Motion, reference: Motion, how: Retarget
-    ) -> np.ndarray:
-        limited = self.pasting is not None and how.limits_head
-        limit = HeadLimit(face.own) if limited and "head" in self.predictor.model.regions else None
-        moved, _ = self.predictor.carry(face.source, motion, reference, how, limit)
-        return self.predictor.render(face.source, moved)[0]
+    ) -> tuple[np.ndarray, float]:
+        """The face's moved crop, and how far its head may leave the square."""
+        limit = limit_of(self.predictor, face.own, how) if self.pasting is not None else None
+        moved, [distance] = self.predictor.carry(face.source, motion, reference, how, limit)
+        return self.predictor.render(face.source, moved)[0], leaving(distance)
 
 
 def size_of(source: SourcePhoto, longest: int) -> Size:
