@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh dev
+unset PYTHONDONTWRITEBYTECODE # else each of the tests' processes would compile torch's sources again
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy &

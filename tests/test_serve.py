@@ -32,6 +32,7 @@ from animate.serve.live import Line
 from animate.serve.messages import packed, unpacked
 from animate.serve.server import address, chosen_token, listening, private_folder
 from animate.serve.uploads import shown_name
+from animate.verification.names import SCHEMA
 from animate.verification.verify import verify
 
 HERE = "http://127.0.0.1:8765"
@@ -319,7 +320,7 @@ def test_verify_answers_the_documented_json(server: TestClient, tmp_path: Path) 
         data={"evidence": "true"},
     ).json()
     marked, other = found["files"]
-    assert (found["schema"], found["unreadable"]) == ("animate.verify/1", 1)
+    assert (found["schema"], found["unreadable"]) == (SCHEMA, 1)
     assert (marked["path"], marked["verdict"]) == ("r.jpg", "marked")
     assert {"mark", "signature", "claim", "labels", "ledger", "reasons"} <= set(marked)
     assert other["verdict"] == "unreadable"

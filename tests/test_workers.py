@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from animate.cli import main
 from animate.errors import AnimateError
 from animate.verification import pool
+from animate.verification.names import SCHEMA
 from animate.verification.pool import verify_all
 from animate.watermark import Claim, Embedder, Mark, Payload
 
@@ -113,7 +114,7 @@ def test_a_folder_is_read_with_all_odd_names(
     files = [*sorted([*ODD, "file.png"]), "sub/deeper/b.png"]
     assert main(["verify", "--json", "--jobs", "2", str(folder)]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "animate.verify/1"
+    assert told["schema"] == SCHEMA
     assert [item["path"] for item in told["files"]] == [str(folder / name) for name in files]
     assert {item["verdict"] for item in told["files"]} == {"marked"}
 

@@ -72,6 +72,7 @@ def register(commands: Any) -> None:
 
 def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import run_options
+    from animate.media.pipes import check_given
 
     given = overrides(arguments, others)
     stray = next((text for text in given if "=" not in text), None)
@@ -80,6 +81,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
             f"{stray!r} is not a setting (key=value), and photo and clip are already given: add "
             "more photos with --tile, more clips with --also"
         )
+    check_given([arguments.photo, *arguments.tile, arguments.clip, *arguments.also])
     options = run_options(given).changed(compare=arguments.compare, columns=arguments.columns)
     from animate.cli.terminal import Terminal
     from animate.inference.portrait import portrait

@@ -18,8 +18,6 @@ from animate.media.files import is_media
 from animate.media.pipes import Spool, spooling
 from animate.system.text import safe
 
-MARKED = ("authentic", "marked")  # verdicts that count as marked
-
 
 def register(commands: Any) -> None:
     verify = command(commands, "verify", call, "check whether files were made by this toolkit")
@@ -68,6 +66,7 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         explain(paths[0], arguments.explain)
     from animate.cli.terminal import Terminal
     from animate.verification.describe import describe, plain
+    from animate.verification.names import MARKED, SCHEMA
     from animate.verification.pool import verify_all
 
     outcomes: list[dict[str, Any]] = []
@@ -94,7 +93,7 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
     unnamed = [each for each in unreadable if each["path"] not in given]
     count = len(unreadable)
     if arguments.json:
-        document = {"schema": "animate.verify/1", "files": outcomes, "unreadable": count}
+        document = {"schema": SCHEMA, "files": outcomes, "unreadable": count}
         print(json.dumps(document, indent=2))
     elif unnamed:
         print(f"animate: {count} of {len(outcomes)} files could not be read", file=sys.stderr)

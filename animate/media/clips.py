@@ -123,6 +123,12 @@ def open_clip(path: Path, *, truncated: str = "error", rate: Fraction | None = N
         return Clip(path, width, height, pace, length, reader.sound is not None, truncated)
 
 
+def further(path: Path) -> int:
+    """How many more video tracks a clip has than the one that is read; covers don't count."""
+    with reading(path) as reader:
+        return reader.further
+
+
 def _video(clip: Clip) -> Iterator[np.ndarray]:
     half, held, ends = Fraction(1, 2), None, 0
     count, stop = 0, clip.stop  # count: of frames of the whole clip

@@ -41,6 +41,7 @@ class Moving:
         self.apart = bool(getattr(picture, "default_image", False))
         self.coded = coded_in(path)
         self.sound = None
+        self.further = 0  # tracks that are not read
         self.decoded = 0
 
     @classmethod

@@ -10,12 +10,13 @@ import select
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from animate.errors import AnimateError
+from animate.media.files import existing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +86,13 @@ def spooling() -> Iterator[Spool]:
     finally:
         if spool.folder is not None:
             shutil.rmtree(spool.folder, ignore_errors=True)
+
+
+def check_given(paths: Iterable[Path]) -> None:
+    """Raise AnimateError for a path that nothing can be read from, before slow imports."""
+    for path in paths:
+        if not _needs_copy(path):
+            existing(path)
 
 
 def through_pipes(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -40,6 +40,9 @@ class Reader:
         if self.stream.codec_context is None:
             raise AnimateError(f"{path} has video of an unknown codec: convert it to MP4 first")
         check_size(path, self.stream.width, self.stream.height)
+        cover = self.stream.disposition.attached_pic
+        shown = [track for track in container.streams.video if not track.disposition & cover]
+        self.further = len(shown) - 1  # video tracks that are not read
         self.stream.thread_type = "AUTO"
         self.colours = FrameColours()
         self.origin: Fraction | None = None  # seconds, the time stamp of the first frame

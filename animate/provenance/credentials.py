@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from animate.errors import AnimateError
 from animate.provenance import findings, identity, keys
 from animate.provenance.certificates import fingerprint
+from animate.provenance.exclusions import is_exact
 from animate.provenance.findings import RECORD, UNTRUSTED, Findings
 from animate.provenance.identity import Public
 from animate.provenance.kinds import kind_of
@@ -203,7 +204,8 @@ def _read(
             label = str(whole.get("active_manifest"))
             found = findings.of(whole)
             if found is not None and check:
-                return replace(found, chain=_chain(reader, label))
+                exact = kind == BESIDE or is_exact(stream, kind, json.loads(reader.detailed_json()))
+                return replace(found, chain=_chain(reader, label), exact=exact)
     except c2pa.C2paError as error:
         missing = "ManifestNotFound" in type(error).__name__ or "ManifestNotFound" in str(error)
         return None if missing else _unread(str(error)[:200], source, store)

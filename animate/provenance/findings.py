@@ -37,6 +37,7 @@ ASIDE = ("signingCredential.", "timeStamp.", "cawg.", "algorithm.", "claimSignat
 UNSEEN = {"manifest.inaccessible", "assertion.inaccessible", "ingredient.unknownProvenance",
           "general.error"}  # fmt: skip
 CODE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,79}")
+MORE = "its hash leaves out more bytes than the manifest: others can have written those"
 MOST = 50  # source types and ingredient faults kept
 LONGEST = 200  # characters kept of another maker's text
 
@@ -69,6 +70,7 @@ class Findings:
     sources: tuple[str, ...] = ()  # IPTC source types in the active manifest
     earlier: tuple[str, ...] = ()  # IPTC source types in its ingredients' manifests
     chain: tuple[x509.Certificate, ...] = ()  # of the signer, leaf first; () where it is unclear
+    exact: bool = True  # the file's hash leaves out the manifest and nothing else
 
     @property
     def ours(self) -> bool:
@@ -202,7 +204,8 @@ def standing(found: Findings) -> str:
     matched = bool(found.passed & MATCHED)
     if failed & CHANGED and not matched:
         return "changed"
-    return "bound" if matched and not failed & (CHANGED | {"general.error"}) else "unchecked"
+    doubted = failed & (CHANGED | {"general.error"}) or not found.exact
+    return "bound" if matched and not doubted else "unchecked"
 
 
 def _standing_of_ours(found: Findings, failed: set[str]) -> str:
@@ -213,7 +216,7 @@ def _standing_of_ours(found: Findings, failed: set[str]) -> str:
     explained = found.valid or failed or found.ingredients
     if "claimSignature.validated" not in found.passed or not explained:
         return "invalid"
-    return "changed" if failed & CHANGED else "bound"
+    return "changed" if failed & CHANGED or not found.exact else "bound"
 
 
 def _aside(code: str) -> bool:
@@ -235,6 +238,7 @@ def notes(found: Findings, state: str) -> tuple[str, ...]:
         rest = [c for c in rest if c not in codes]
         out += [f"{words}: {', '.join(codes)}"] if codes else []
     out += [f"C2PA reports {', '.join(rest)}"] if rest else []
+    out += [] if found.exact else [MORE]
     out += list(_unbound(found)) if state == "unchecked" else []
     out += _of_ingredients(found)
     return tuple(out)
@@ -264,5 +268,5 @@ def _unbound(found: Findings) -> Iterator[str]:
         yield f"C2PA reports {', '.join(mismatch)} ({why}), {but}"
     elif "claimSignature.validated" not in found.passed:
         yield "its signature could not be checked"
-    else:
+    elif not found.passed & MATCHED:
         yield "it holds no hash of the file that could be checked"

@@ -19,8 +19,8 @@ from animate.watermark.label import FONTS
 WIDTH, HEIGHT, MARGIN = 960, 600, 32
 MAP = 192  # pixels a side of the correlation's map
 SHOWN = 8  # frames
-COLOURS = {"authentic": (0, 110, 60), "marked": (0, 90, 140), "tampered": (170, 30, 30),
-           "not found": (90, 90, 90)}  # fmt: skip
+COLOURS = {"authentic": (0, 110, 60), "traced": (0, 100, 100), "marked": (0, 90, 140),
+           "tampered": (170, 30, 30), "not found": (90, 90, 90)}  # fmt: skip
 BLACK, GREY, PALE = (20, 20, 20), (120, 120, 120), (225, 225, 225)
 
 

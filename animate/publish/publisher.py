@@ -31,6 +31,7 @@ from animate.publish.spool import Spool
 from animate.publish.still import encode_still
 from animate.publish.tags import Texts
 from animate.publish.video import encode_video
+from animate.verification.names import MARKED
 from animate.verification.verify import Report, verify
 from animate.watermark import Claim, Embedder, Mark
 from animate.watermark.label import Label, Labeller
@@ -282,7 +283,7 @@ def _read_back(draft: Path, out: Path, mark: Mark, claim: Claim, manifest: bytes
         )
     if report.tags.comments != (claim.json(),) or len(report.tags.aigc) != 1 or not report.aigc:
         raise VerificationError(f"{out} was not published, its tags lost the claim: use .mp4")
-    if report.verdict not in ("authentic", "marked") or report.signature.state not in SIGNED:
+    if report.verdict not in MARKED or report.signature.state not in SIGNED:
         why = ", ".join([*report.reasons, *report.signature.problems])
         raise VerificationError(f"{out} was not published, its signature does not hold: {why}")
     return report

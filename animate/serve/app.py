@@ -29,6 +29,7 @@ from animate.serve.openapi import description
 from animate.serve.uploads import BusyError, Upload
 from animate.serve.workers import Pool, Worker
 from animate.system.paths import folder
+from animate.verification.names import SCHEMA
 
 PAGE = Path(__file__).parent / "page"
 LOOKERS, LOOKS = 2, 8  # processes that look at files, files that may wait for them
@@ -222,7 +223,7 @@ async def verify(request: Request) -> Response:
             wants = uploads.texts(data).get("evidence") == "true"
             found = [await _verified(house, upload, wants) for upload in await _kept(parts, place)]
     unreadable = sum(each["verdict"] == "unreadable" for each in found)
-    return JSONResponse({"schema": "animate.verify/1", "files": found, "unreadable": unreadable})
+    return JSONResponse({"schema": SCHEMA, "files": found, "unreadable": unreadable})
 
 
 async def _kept(parts: Sequence[Any], place: Path) -> list[Upload]:

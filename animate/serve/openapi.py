@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
+
+from animate.verification.names import SCHEMA, Verdict
 
 FILE = {"type": "string", "format": "binary"}
 ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -47,7 +49,7 @@ def _about() -> dict[str, Any]:
                     {
                         "type": "object",
                         "properties": {
-                            "schema": {"const": "animate.verify/1"},
+                            "schema": {"const": SCHEMA},
                             "files": {"type": "array", "items": _ref("Report")},
                             "unreadable": {"type": "integer"},
                         },
@@ -132,7 +134,7 @@ def _report() -> dict[str, Any]:
         "properties": {
             "path": {"type": "string", "description": "the name that was sent"},
             "verdict": {
-                "enum": ["authentic", "marked", "tampered", "not found", "unreadable"],
+                "enum": [*get_args(Verdict), "unreadable"],
             },
             "words": {"type": "string", "description": "the report as a paragraph"},
             "evidence": {"type": "string", "description": "a drawing, as a data URL"},

@@ -26,6 +26,7 @@ SIGNATURE = {
     "revoked": "It is signed by {name} with a key that was revoked.",
     "trusted": "It is signed by {name}, an identity you trust, and unchanged since.",
 }
+MADE = {"authentic": "Made", "traced": "The published file was made"}  # of verdicts that prove it
 
 
 def describe(report: Report) -> str:
@@ -39,9 +40,9 @@ def describe(report: Report) -> str:
     parts.append(_signature(report.signature))
     if report.claim is not None:
         claim = report.claim
-        doubt = "" if report.verdict == "authentic" else " (unproven)"
+        made = MADE.get(report.verdict, "Made (unproven)")
         parts.append(
-            f"Made{doubt} by {named(claim.generator)} with {named(claim.model)} on "
+            f"{made} by {named(claim.generator)} with {named(claim.model)} on "
             f"{named(claim.created)}, according to the {report.source}; consent: "
             f"{quoted(claim.consent)}."
         )

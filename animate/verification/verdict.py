@@ -1,12 +1,13 @@
 """Judge evidence: the verdict that pixels, signature, tags and ledger prove together.
 
 "tampered": two layers contradict each other, or one contradicts itself.
-"authentic": no contradiction, and one of two proofs:
-    by signature - a trusted identity signed these very bytes, together with the claim;
-    by the mark - the pixels carry the secret mark of a trusted identity, with a correct
-    authentication code; the manifest that this identity signed for the payload is available
-    (ledger, or beside the file); and the pictures match its thumbnails. So a mark copied onto other
-    pictures proves nothing. The toolkit's key never counts: everybody has it.
+"authentic": no contradiction, and a trusted identity signed these very bytes, with the claim.
+"traced": no contradiction, and the mark leads to a file that a trusted identity published: the
+    pixels carry its secret mark, with a correct authentication code; the manifest that it signed
+    for the payload is available (ledger, or beside the file); and the pictures resemble its
+    thumbnails. What was changed since can't be told: small things in the pictures, what is between
+    two thumbnails, and the sound. So a mark copied onto unlike pictures proves nothing. The
+    toolkit's key never counts: everybody has it.
 "marked": there is a mark (p <= 1e-6), but neither of the above holds.
 "not found": no mark. The file may still come from this toolkit: a mark can be destroyed.
 """
@@ -15,14 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from animate.provenance.credentials import Signature
 from animate.provenance.findings import is_ours
 from animate.provenance.identity import Public
+from animate.verification.names import Verdict
 from animate.watermark import Claim, Detection
 
-Verdict = Literal["authentic", "marked", "tampered", "not found"]
 UNSURE = {  # states that leave open whether the file was changed
     "remote": "its manifest is kept elsewhere and was not fetched",
     "unchecked": "its manifest could not be checked here",
@@ -50,9 +50,11 @@ def judge(e: Evidence) -> tuple[Verdict, list[str]]:
     against = list(_contradictions(e))
     if against:
         return "tampered", against
-    signature, mark = _by_signature(e), _by_mark(e)
-    if signature or mark:
-        return "authentic", [words for words in (signature, mark) if words]
+    if e.signature.state == "trusted" and e.signature.record is not None:
+        name = e.signature.name
+        return "authentic", [f"signed by {name!r}, a trusted identity, and unchanged since"]
+    if is_traced(e):
+        return "traced", list(_traces(e))
     if e.detection.marked:
         return "marked", list(_shortcomings(e))
     return "not found", list(_absences(e))
@@ -61,6 +63,7 @@ def judge(e: Evidence) -> tuple[Verdict, list[str]]:
 def _contradictions(e: Evidence) -> Iterator[str]:
     found, signed = e.detection, e.signature
     record = None if signed.state in ("none", "invalid", *UNSURE) else signed.record
+    kept = e.restored.record if e.restored else None
     payload = found.payload
     if payload is not None and not found.authentic:
         yield "the payload in the pixels fails the authentication code of its key"
@@ -69,6 +72,8 @@ def _contradictions(e: Evidence) -> Iterator[str]:
     if record is None:
         if payload and e.claim and e.claim.content_id() != payload.content_id:
             yield "the tags state another claim than the one that the pixels identify"
+        elif e.claim and kept and e.claim != kept.claim:
+            yield "the tags state another claim than the ledger's entry that the pixels identify"
         return
     if signed.state == "changed" and not signed.beside:
         yield "the file was changed after it was signed"
@@ -84,32 +89,31 @@ def _contradictions(e: Evidence) -> Iterator[str]:
         yield "it was signed as marked, but its pixels carry no mark"
 
 
-def _by_signature(e: Evidence) -> str | None:
-    if e.signature.state == "trusted" and e.signature.record is not None:
-        return f"signed by {e.signature.name!r}, a trusted identity, and unchanged since"
-    return None
-
-
-def _by_mark(e: Evidence) -> str | None:
-    """The proof that survives re-encoding; checks every condition of the module's docstring."""
+def is_traced(e: Evidence) -> bool:
+    """Whether the mark leads to a published file; all conditions of the module's docstring."""
     found, manifest = e.detection, e.restored or e.signature
     if not (found.marked and found.authentic and found.payload is not None and e.alike):
-        return None
+        return False
     if e.owner is None or e.public or e.owner.revoked is not None:
-        return None
+        return False
     record = manifest.record
     if record is None or manifest.trust != "trusted" or manifest.key != e.owner.id:
-        return None
-    if record.payload != str(found.payload):
-        return None
-    turned = found.place.orientation if found.place else ""
-    since = f", {turned} since" if turned else ""
-    return (f"the pixels carry the secret mark of {e.owner.name!r} and match those that were "
-            f"published{since}")  # fmt: skip
+        return False
+    return record.payload == str(found.payload)
+
+
+def _traces(e: Evidence) -> Iterator[str]:
+    """What the mark of a traced file says, and what it leaves open."""
+    owner, place = e.owner, e.detection.place
+    assert owner is not None
+    turned = f"; the copy is {place.orientation}" if place and place.orientation else ""
+    yield (f"the pixels carry the mark of a file that {owner.name!r} published, and the pictures "
+           f"resemble it{turned}")  # fmt: skip
+    yield "what was changed since, sound included, can't be told"
 
 
 def _shortcomings(e: Evidence) -> Iterator[str]:
-    """Why a marked file is not authentic."""
+    """Why a marked file is neither authentic nor traced."""
     if e.public:
         yield "the mark uses the toolkit's public key: made with this toolkit, or by an imitator"
     elif e.detection.payload is None:

@@ -23,7 +23,8 @@ from animate.provenance.identity import Public, toolkit
 from animate.provenance.keys import trusted
 from animate.provenance.tags import Tags
 from animate.system.text import named
-from animate.verification.verdict import Evidence, Verdict, judge
+from animate.verification.names import Verdict
+from animate.verification.verdict import Evidence, judge
 from animate.watermark import Claim, Detection, detect
 from animate.watermark.payload import key_id
 
@@ -38,7 +39,7 @@ class Report:
     detection: Detection
     owner: Public | None  # identity whose key made the payload, the toolkit's public one included
     signature: Signature
-    claim: Claim | None  # unproven text, unless the verdict is "authentic"
+    claim: Claim | None  # unproven text, unless the verdict is "authentic" or "traced"
     source: str | None  # of the claim: "manifest", "tags" or "ledger"
     agrees: bool | None  # whether claim and payload have one content id; None if either is missing
     alike: bool | None  # whether the pictures match the manifest's thumbnails; None if unknown
@@ -85,7 +86,7 @@ def verify(
     if signature.state == "none" and tags.manifest is not None:
         signature = Signature("remote", remote=tags.manifest)
     entry, restored = _look_up(path, detection, signature, fingerprint)
-    record = signature.record or (restored.record if restored else None)
+    record = (restored or signature).record
     evidence = Evidence(
         detection=detection,
         owner=owner,
@@ -99,9 +100,7 @@ def verify(
         else matches(record.fingerprint, fingerprint),
     )
     verdict, reasons = judge(evidence)
-    others = photos.further(path)
-    if others:
-        reasons = [*reasons, f"only its first picture was checked, not the {others} after it"]
+    reasons += _unseen(path)
     claim, source = _reported(evidence)
     payload = detection.payload
     agrees = claim.content_id() == payload.content_id if claim and payload else None
@@ -154,6 +153,17 @@ def frames_of(path: Path) -> tuple[Iterator[np.ndarray], float]:
     return clip.frames(), float(clip.rate)
 
 
+def _unseen(path: Path) -> list[str]:
+    """What a player may show of a file that was not looked at, as a sentence."""
+    still = metadata.is_still(path)
+    more, kind = (
+        (photos.further(path), "picture") if still else (clips.further(path), "video track")
+    )
+    if not more:
+        return []
+    return [f"{more} other {kind}{' was' if more == 1 else 's were'} not checked"]
+
+
 def _look_up(
     path: Path, detection: Detection, signature: Signature, fingerprint: Fingerprint
 ) -> tuple[ledger.Entry | None, Signature | None]:
@@ -195,11 +205,12 @@ def _aigc(tags: Tags) -> Aigc | None:
 
 
 def _reported(e: Evidence) -> tuple[Claim | None, str | None]:
-    """The claim to report and its source; the file's signed one takes precedence."""
-    if e.signature.record is not None:
-        return e.signature.record.claim, "manifest"
-    if e.claim is not None:
-        return e.claim, "tags"
-    if e.restored is not None and e.restored.record is not None:
-        return e.restored.record.claim, "ledger"
-    return None, None
+    """The claim to report and its source: one signed by a trusted identity, else a signed one."""
+    signed = [
+        (manifest.trust == "trusted", manifest.record.claim, source)
+        for manifest, source in ((e.signature, "manifest"), (e.restored, "ledger"))
+        if manifest is not None and manifest.record is not None
+    ]
+    for _, claim, source in sorted(signed, key=lambda each: not each[0]):
+        return claim, source
+    return (e.claim, "tags") if e.claim is not None else (None, None)

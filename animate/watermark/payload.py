@@ -131,14 +131,25 @@ def encode(payload: Payload) -> tuple[np.ndarray, np.ndarray]:
 
 def tag_signs(key: int, nonce: int) -> np.ndarray:
     """(80,) code signs +-1 of a tag."""
-    return code_signs(np.append(unpacked(key, 12), unpacked(nonce, NONCE_BITS)))
+    return code_signs(_tag(key, nonce))
+
+
+def every_tag_signs(key: int) -> np.ndarray:
+    """(256, 80) `tag_signs` of a key with every nonce."""
+    return code_signs(np.stack([_tag(key, nonce) for nonce in range(1 << NONCE_BITS)]))
+
+
+def _tag(key: int, nonce: int) -> np.ndarray:
+    return np.append(unpacked(key, 12), unpacked(nonce, NONCE_BITS))
 
 
 def code_signs(message: np.ndarray) -> np.ndarray:
-    """(4 n,) code signs +-1 of n message bits."""
-    window = np.stack([np.roll(message, i) for i in range(MEMORY + 1)]).astype(int)  # newest first
-    taps = np.array([[g >> MEMORY - i & 1 for i in range(MEMORY + 1)] for g in GENERATORS])
-    return (1.0 - 2.0 * (taps @ window % 2)).T.reshape(-1)
+    """(..., 4 n) code signs +-1 of (..., n) message bits."""
+    length = message.shape[-1]
+    newest_first = (np.arange(length)[:, None] - np.arange(MEMORY + 1)) % length
+    taps = np.array([[g >> MEMORY - i & 1 for g in GENERATORS] for i in range(MEMORY + 1)])
+    ones = message[..., newest_first].astype(int) @ taps  # (..., n, 4)
+    return (1.0 - 2.0 * (ones % 2)).reshape(*message.shape[:-1], RATE * length)
 
 
 def decode(soft: np.ndarray) -> np.ndarray:

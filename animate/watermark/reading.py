@@ -62,11 +62,8 @@ def loudest_word(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVers
         for nonce in _nonces(a, key, version):
             soft.append(_soft(a, waves, signs(seed(key, f"body {nonce}", version), waves)))
             norms.append(_norm(a, waves) + TINY)
-    words = bits.decode_each(np.stack(soft))
-    return max(
-        float(s @ bits.code_signs(word) / norm)
-        for s, word, norm in zip(soft, words, norms, strict=True)
-    )
+    words = bits.code_signs(bits.decode_each(np.stack(soft)))
+    return max(float(s @ word / norm) for s, word, norm in zip(soft, words, norms, strict=True))
 
 
 def _nonces(a: np.ndarray, key: bytes, version: MarkVersion) -> np.ndarray:
@@ -95,7 +92,7 @@ def read_key_id(weighings: np.ndarray, keys: Sequence[bytes], version: MarkVersi
 @lru_cache(64)
 def _tag_words(owner: int) -> np.ndarray:
     """(256, 80) code signs of a key id with every nonce."""
-    return np.stack([bits.tag_signs(owner, nonce) for nonce in range(1 << bits.NONCE_BITS)])
+    return bits.every_tag_signs(owner)
 
 
 @cache

@@ -4,7 +4,8 @@ import { h } from "./dom.js";
 
 // docs/threat-model.md has the same in full.
 export const MEANS = {
-  authentic: ["good", "Authentic", "Somebody whom this server trusts published it and stated the claim below. That does not make the claim true: what is shown is synthetic."],
+  authentic: ["good", "Authentic", "Somebody whom this server trusts signed these very bytes and stated the claim below. That does not make the claim true: what is shown is synthetic."],
+  traced: ["good", "Traced", "It carries the mark of a file that somebody whom this server trusts published, and its pictures resemble that file's. What was changed since, sound included, can't be told."],
   marked: ["good", "Marked", "It was made with this toolkit, or by somebody who imitates its mark. Who made it is not proven."],
   tampered: ["bad", "Tampered with", "Two of its layers contradict each other; the reasons say which."],
   "not found": ["warn", "No mark found", "No mark of this toolkit was found. That does not mean that it is real: marks can be destroyed, and there are other tools."],
