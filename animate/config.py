@@ -110,9 +110,21 @@ def settings(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     missing = [place for place, value in leaves.items() if value == REQUIRED]
     if missing:
         raise AnimateError(f"`animate {name}` needs {missing[0]}: add {missing[0]}=VALUE")
+    _refuse_unknown_in_files(name, own, leaves)
     _check_groups(own, leaves)
     _check_kinds({place: value for place, value in usual.items() if place not in own}, leaves)
     return tree
+
+
+def _refuse_unknown_in_files(
+    command: str, own: Mapping[str, Setting], leaves: Collection[str]
+) -> None:
+    """Raise AnimateError for a name in a YAML file that is no setting of its group."""
+    groups = tuple({group.prefix for group, _ in own.values()} - {""})
+    for place in leaves:
+        if place.startswith(groups) and place not in own:
+            hint = INSTEAD.get(command, {}).get(place) or _suggest(place, own)
+            raise AnimateError(f"a file in configs/ sets {place}, which is no setting: {hint}")
 
 
 def _check_groups(own: Mapping[str, Setting], leaves: Mapping[str, Any]) -> None:

@@ -68,8 +68,8 @@ MISTAKES = (
     "train",
 )
 COMMANDS = (
-    "", "run", "batch", "motion", "motion save", "inspect", "verify", "keys", "ledger", "prepare",
-    "train", "evaluate", "checkpoint", "checkpoint import",
+    "", "run", "batch", "template", "template save", "inspect", "verify", "keys", "ledger",
+    "prepare", "train", "evaluate", "checkpoint", "checkpoint import",
 )  # fmt: skip
 
 
@@ -82,6 +82,8 @@ class Tree:
 
     def animate(self, line: str) -> tuple[str, float, float]:
         """What `animate LINE` printed, with its exit code; peak MiB; seconds of the processor."""
+        if (self.root / "animate/cli/motion.py").exists():  # until version 0.2
+            line = re.sub("^template", "motion", line)
         environment = os.environ | {
             "PYTHONPATH": str(self.root),
             "ANIMATE_HOME": str(self.folder / "home"),
@@ -157,7 +159,7 @@ def verdict(said: str) -> Any:
 def lines() -> list[tuple[str, str | None]]:
     """Command lines in their order, each with the result that it makes, if it makes one."""
     found: list[tuple[str, str | None]] = [
-        (f"motion save clip.mp4 -o motion.npz {SHORT}", "motion.npz")
+        (f"template save clip.mp4 -o motion.npz {SHORT}", "motion.npz")
     ]
     found += [(f"run {line} -o out/{name}", f"out/{name}") for name, line in RUNS.items()]
     found += [(f"inspect photo.jpg clip.mp4 -o out/look.png {SHORT}", "out/look.png")]

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
+from animate.provenance import keys
+from animate.provenance.identity import Public
 from animate.system.device import quick_at_int8
+from animate.system.observer import Notes
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = "30000/1001"
+Item = TypeVar("Item")
 HAIR, SKIN = (60, 40, 30), (220, 180, 150)
 
 needs_vnni = pytest.mark.skipif(
     not quick_at_int8(getattr(torch.cpu, "get_capabilities", dict)()),
     reason="products of bytes need a processor with VNNI",
 )
+
+
+class Recorder(Notes):
+    """An observer that remembers notes, and of all it watched the unit, the total and the count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: list[tuple[str, int | None, int]] = []
+
+    def watch(
+        self, items: Iterable[Item], total: int | None = None, unit: str = "frame"
+    ) -> Generator[Item, None, None]:
+        count = 0
+        for item in items:
+            count += 1
+            yield item
+        self.watched.append((unit, total, count))
 
 
 def draw_face(side: int = 128, turn: float = 0.0, open_mouth: float = 0.3) -> np.ndarray:
@@ -172,3 +193,64 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
         return NOTHING
 
     monkeypatch.setattr("animate.verification.verify.detect", detect)
+
+
+@pytest.fixture(scope="module")
+def scene() -> list[np.ndarray]:
+    """A second of a face that moves before a soft ground, 256 x 256."""
+    y, x = np.mgrid[:256, :256] / 256
+    ground = 90 + 60 * np.stack([x, y, 0.5 * np.sin(9 * x + 4 * y)], -1)
+    faces = draw_frames(25, 256)
+    skin = [np.abs(f.astype(int) - (220, 180, 150)).sum(-1, keepdims=True) < 60 for f in faces]
+    noise = np.random.default_rng(1).normal(0, 2, (256, 256, 3))
+    return [
+        np.clip(np.where(s, f, ground) + noise, 0, 255).astype(np.uint8)
+        for s, f in zip(skin, faces, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+    """Two photos of different shapes, and the globe, which moves as far as faces do, beside them.
+
+    The photos are known to have no mark.
+    """
+    from test_third_model import Globe
+
+    from animate import checkpoints, models
+    from animate.models.registry import Model
+
+    folder = tmp_path_factory.mktemp("live")
+    Image.fromarray(draw_face(160)).save(folder / "photo.png")
+    wide = np.pad(draw_face(240, 0.05), ((0, 0), (60, 0), (0, 0)), "edge")[:, :, ::-1]
+    Image.fromarray(wide).save(folder / "wide.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(models.REGISTRY, "globe", Model("test_third_model:Globe"))
+        checkpoints.save(folder / "globe.safetensors", Globe(), arguments={"size": 64})
+        patch.setattr("animate.inference.portrait.history", lambda path: "")
+        yield [folder / "photo.png", folder / "wide.png"]
+
+
+@pytest.fixture
+def begin(photos: list[Path]) -> Iterator[Callable[..., Any]]:
+    """Opens sessions, and closes them."""
+    from animate.inference.live import LiveSession
+    from animate.options import Live, Options
+
+    opened: list[LiveSession] = []
+
+    def make(count: int = 1, live: Live | None = None, **settings: Any) -> LiveSession:
+        given = {"checkpoint": str(photos[0].with_name("globe.safetensors")), "threads": 1}
+        chosen = Options().changed(**{**given, **settings})
+        opened.append(LiveSession(photos[:count], chosen, live or Live()))
+        return opened[-1]
+
+    yield make
+    for session in opened:
+        session.close()
+
+
+@pytest.fixture
+def ada(own_home: Path) -> Public:
+    """The only key here."""
+    return keys.init("Ada Example")

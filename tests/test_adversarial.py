@@ -15,13 +15,13 @@ from animate.training.losses.adversarial import KINDS, Adversary
 
 
 def test_the_two_kinds_on_scores_worked_out_by_hand() -> None:
-    true, painted = torch.tensor([2.0, 0.0]), torch.tensor([-2.0, 1.0])
-    judging, painting = KINDS["least_squares"]
-    assert judging(true, painted) == 1 + 2.5  # ((-1)^2 + 1) / 2, (4 + 1) / 2
-    assert painting(painted) == 4.5  # (9 + 0) / 2
-    judging, painting = KINDS["hinge"]
-    assert judging(true, painted) == 0.5 + 1  # (0 + 1) / 2, (0 + 2) / 2
-    assert painting(painted) == 0.5
+    true, generated = torch.tensor([2.0, 0.0]), torch.tensor([-2.0, 1.0])
+    of_discriminator, of_generator = KINDS["least_squares"]
+    assert of_discriminator(true, generated) == 1 + 2.5  # ((-1)^2 + 1) / 2, (4 + 1) / 2
+    assert of_generator(generated) == 4.5  # (9 + 0) / 2
+    of_discriminator, of_generator = KINDS["hinge"]
+    assert of_discriminator(true, generated) == 0.5 + 1  # (0 + 1) / 2, (0 + 2) / 2
+    assert of_generator(generated) == 0.5
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -35,16 +35,16 @@ def test_nothing_tells_a_true_picture_from_itself(kind: str) -> None:
 def test_who_judges_does_not_teach_the_painter() -> None:
     adversary = Adversary("hinge", 1.0, 10.0, {"width": 4, "levels": 2, "conditioned": True})
     drawn = torch.Generator().manual_seed(0)
-    painted = torch.rand(1, 3, 32, 32, generator=drawn, requires_grad=True)
+    generated = torch.rand(1, 3, 32, 32, generator=drawn, requires_grad=True)
     point = torch.zeros(1, 10, 2, requires_grad=True)
     true = torch.rand(1, 3, 32, 32, generator=drawn)
-    adversary.discriminator_loss(adversary.discriminator, painted, true, point)[
+    adversary.discriminator_loss(adversary.discriminator, generated, true, point)[
         "discriminator"
     ].backward()
-    assert painted.grad is None
+    assert generated.grad is None
     assert point.grad is None
-    sum(adversary.terms(painted, true, point).values()).backward()  # type: ignore[union-attr]
-    assert painted.grad is not None
+    sum(adversary.terms(generated, true, point).values()).backward()  # type: ignore[union-attr]
+    assert generated.grad is not None
     assert point.grad is None  # keypoints don't move to please it
 
 

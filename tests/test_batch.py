@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Recorder
+from PIL import Image
 
 from animate import checkpoints
 from animate.cli import main
@@ -147,6 +149,25 @@ def test_workers_run_side_by_side(world: Path, tmp_path: Path) -> None:
     good, bad = run_jobs(given, out, workers=2)
     assert (good.frames, good.verdict, good.error) == (3, "marked", "")
     assert "there is no" in bad.error
+
+
+def test_an_observer_sees_each_outcome_and_the_notes_of_each_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(job: Job, *_: object) -> batch.Outcome:
+        return batch.Outcome(job.key, str(job.photo), "", "", notes=("it is small",))
+
+    monkeypatch.setattr(batch, "work", work)
+    black, red = (Image.new("RGB", (8, 8), colour) for colour in ("black", "red"))
+    black.save(tmp_path / "a.png")
+    black.save(tmp_path / "b.gif", save_all=True, append_images=[red])
+    seen = Recorder()
+    jobs = read_jobs(tmp_path, tmp_path / "out", tmp_path / "clip.mp4", observer=seen)
+    run_jobs(jobs, tmp_path / "out", observer=seen)
+    assert seen.watched == [("photo", 1, 1)]
+    first, second = seen.notes
+    assert "b.gif" in first
+    assert second == f"{tmp_path / 'a.png'}: it is small"
 
 
 def test_a_folder_of_photos_needs_a_clip(world: Path, tmp_path: Path) -> None:

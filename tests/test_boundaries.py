@@ -74,6 +74,16 @@ def test_imports_go_down_only(path: Path) -> None:
         assert not wrong_imports(path.read_text(), part(path))
 
 
+def test_packages_hand_names_on_and_hold_no_code() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        words, *rest = ast.parse(path.read_text()).body
+        assert isinstance(words, ast.Expr), f"{path} needs a docstring"
+        names = [ast.unparse(one.targets[0]) for one in rest if isinstance(one, ast.Assign)]
+        handing = [one for one in rest if isinstance(one, ast.ImportFrom)]
+        lazy = path.parent == PACKAGE  # imports its names on first use
+        assert lazy or (len(handing) + len(names) == len(rest) and names in ([], ["__all__"])), path
+
+
 def test_evaluation_and_training_know_nothing_of_each_other() -> None:
     for one, other in (("evaluation", "training"), ("training", "evaluation")):
         for path in modules(PACKAGE / one):

@@ -16,8 +16,9 @@ from conftest import ROOT, draw_frames, write_clip
 from PIL import Image
 
 from animate import checkpoints
-from animate.cli import main, parser
+from animate.cli import main
 from animate.cli.arguments import some_path
+from animate.cli.entry import parser
 from animate.options import settings_of
 
 HEAVY = {"torch", "hydra", "omegaconf", "numpy", "av", "PIL", "tqdm", "yaml"}
@@ -30,7 +31,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("code", ["import animate", "import animate.cli as c; c.parser()"])
+@pytest.mark.parametrize("code", ["import animate", "import animate.cli.entry as c; c.parser()"])
 def test_importing_loads_nothing_heavy(code: str) -> None:
     shown = python("-c", f"{code}; import sys; print(*sys.modules)").stdout
     assert "animate" in shown
@@ -58,6 +59,11 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
         main([*command, "--help"])
     assert stopped.value.code == 0
     assert "usage: animate" in capsys.readouterr().out
+
+
+def test_a_former_command_says_what_it_is_called_now(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["motion", "save", "a.mp4", "-o", "a.npz"]) == 2
+    assert "`animate motion` is called `animate template` now" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

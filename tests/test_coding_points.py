@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 from test_colours import FLAT, GOOD, P3, coded, film, off, pq_patches, to
 
 from animate.media import clips, colours
-from animate.media.coding_points import coded_in
+from animate.media.coding_points import coded_in, premultiplied
 
 
 def avif(path: Path, picture: np.ndarray, primaries: int, transfer: int, **more: Any) -> Path:
@@ -26,18 +26,54 @@ def avif(path: Path, picture: np.ndarray, primaries: int, transfer: int, **more:
     return path
 
 
-@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "span", "most"),
+    [
+        ("2020", "smpte2084", "pc", 3),
+        ("2020", "arib-std-b67", "pc", 3),
+        ("smpte432", "iec61966-2-1", "pc", 1),
+        ("smpte432", "iec61966-2-1", "tv", 1),
+    ],
+)
 @pytest.mark.parametrize("width", [FLAT.shape[1], FLAT.shape[1] - 1])
-def test_an_hdr_avif_is_converted_with_all_its_bits(
-    tmp_path: Path, transfer: str, width: int
+def test_an_avif_is_converted_with_all_its_bits(
+    tmp_path: Path, primaries: str, transfer: str, span: str, most: int, width: int
 ) -> None:
     """Of 8 bits, as Pillow reads them, patches are tinted by up to 5 levels."""
     change = "setparams=color_trc=iec61966-2-1,trim=end_frame=1,"
-    change += to("2020", transfer, "2020_ncl", "pc", "yuv444p10le")
+    change += to(primaries, transfer, "2020_ncl", span, "yuv444p10le")
     codec = ("-c:v", "libaom-av1", "-still-picture", "1", "-crf", "4", "-cpu-used", "8",
              "-pix_fmt", "yuv420p10le")  # fmt: skip
     path = film(tmp_path / "p.avif", FLAT[:, :width], change, *codec)
-    assert off(clips.read_photo(path)) <= 3
+    assert off(clips.read_photo(path)) <= most
+
+
+@pytest.mark.parametrize("pixels", ["yuv444p", "yuv420p10le"])
+def test_an_avif_of_limited_range_keeps_its_blue(tmp_path: Path, pixels: str) -> None:
+    """Pillow's decoder makes it up to 11 levels darker."""
+    blue = np.full((64, 64, 3), (30, 17, 214), np.uint8)
+    change = f"trim=end_frame=1,scale=out_color_matrix=bt709:out_range=tv,format={pixels}"
+    codec = ("-c:v", "libaom-av1", "-still-picture", "1", "-crf", "1", "-cpu-used", "8")
+    seen = clips.read_photo(film(tmp_path / "p.avif", blue, change, *codec))
+    assert np.abs(seen.astype(int) - blue).max() <= 2
+
+
+TURNED = Image.Exif()
+TURNED[274] = 6  # Orientation
+
+
+@pytest.mark.parametrize("more", [{}, {"icc_profile": GOOD}, {"exif": TURNED.tobytes()}])
+def test_an_avif_of_limited_range_shows_what_one_of_full_range_does(
+    tmp_path: Path, more: dict[str, bytes]
+) -> None:
+    picture = np.dstack([FLAT, np.full(FLAT.shape[:2], 255, np.uint8)])
+    picture[:20, ..., 3] = 0
+    for span in ("limited", "full"):
+        path = tmp_path / f"{span}.avif"
+        how = {"quality": 100, "subsampling": "4:4:4", "range": span}
+        Image.fromarray(picture).save(path, **how, **more)
+    limited, full = (clips.read_photo(tmp_path / f"{s}.avif") for s in ("limited", "full"))
+    assert np.abs(limited.astype(int) - full).max() <= 7
 
 
 def p3_patches() -> np.ndarray:
@@ -91,6 +127,13 @@ def heic(wide: bool, *properties: bytes, of_primary: list[int]) -> bytes:
     ]
     start = box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"free", bytes(40))
     return start + box(b"meta", bytes(4), *inside)
+
+
+@pytest.mark.parametrize("kind", [b"prem", b"auxl"])
+def test_colours_multiplied_by_alpha_are_known(tmp_path: Path, kind: bytes) -> None:
+    told = box(b"iref", bytes(4), box(kind, struct.pack(">HHH", 1, 1, 2)))
+    (tmp_path / "p.avif").write_bytes(box(b"ftyp", b"avif") + box(b"meta", bytes(4), told))
+    assert premultiplied(tmp_path / "p.avif") == (kind == b"prem")
 
 
 def nclx(primaries: int, transfer: int) -> bytes:

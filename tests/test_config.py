@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
 from animate.config import GROUPS, choices, run_options, settings, sweep
 from animate.errors import AnimateError
-from animate.options import Compute, Evaluation, MotionModel, Options, Retarget, settings_of
+from animate.options import (
+    Compute,
+    Evaluation,
+    MotionModel,
+    Options,
+    Recipe,
+    Retarget,
+    settings_of,
+)
 
 
 def test_the_yaml_changes_no_default() -> None:
@@ -168,9 +178,27 @@ def test_the_yaml_of_an_evaluation_holds_the_defaults_of_its_options() -> None:
 
 
 def test_numbers_and_choices_of_the_other_commands_are_none() -> None:
-    tree = settings("train", ["out=x", "data=drawn", "hours=0.5", "start=null", "optim.rate=4e-4"])
+    tree = settings("train", ["out=x", "data=drawn", "hours=0.5", "start=null", "optim.lr=4e-4"])
     assert (tree["data"]["clips"], tree["hours"], tree["start"]) == ("drawn", 0.5, None)
-    assert tree["optim"]["rate"] == 4e-4
+    assert tree["optim"]["lr"] == 4e-4
+
+
+def test_a_recipe_recorded_by_an_earlier_version_is_read() -> None:
+    tree = settings("train", ["out=x", "data=drawn", "optim.lr=1e-3"])
+    tree["optim"]["rate"] = tree["optim"].pop("lr")
+    assert Recipe.of(tree).optim.lr == 1e-3
+
+
+def test_a_file_that_sets_what_is_no_setting_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.setattr("animate.config.folder", lambda name: tmp_path / name)
+    path = tmp_path / "configs/experiment/mine.yaml"
+    for key, hint in (("rate", r"use optim\.lr"), ("stpes", r"did you mean optim\.steps=")):
+        path.write_text(f"# @package _global_\noptim:\n  {key}: 1\n")
+        with pytest.raises(AnimateError, match=rf"optim\.{key}, which is no setting: {hint}"):
+            settings("train", ["out=x", "data=drawn", "experiment=mine"])
 
 
 def test_texts_of_a_sweep_stay_as_they_are(tmp_path: Path) -> None:

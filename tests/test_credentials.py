@@ -16,7 +16,7 @@ from PIL import Image, features
 from animate.cli import main
 from animate.errors import AnimateError
 from animate.provenance import findings, identity, keys, tags, xmp
-from animate.provenance.credentials import Signature, judged, read
+from animate.provenance.credentials import Signature, read, signature_of
 from animate.provenance.kinds import kind_of
 from animate.provenance.manifest import beside, settings
 from animate.verification.describe import describe
@@ -61,7 +61,7 @@ def told(
 def signature(**arguments: Any) -> Signature:
     found = findings.of(told(*arguments.pop("failed", ()), **arguments))
     assert found is not None
-    return judged(found, None)
+    return signature_of(found, None)
 
 
 UNBOUND = BOUND[:2]

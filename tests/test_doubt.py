@@ -20,7 +20,7 @@ from animate.checkpoints import load
 from animate.faces import mesh
 from animate.faces.scenes import LONGEST
 from animate.inference.compose import on_video
-from animate.inference.doubt import EDGE, MARGIN, Seen, judged, mended
+from animate.inference.doubt import EDGE, MARGIN, Sample, fill_gaps, with_trust
 from animate.inference.driver import Driver, open_driver
 from animate.inference.predictor import Pose, Predictor
 from animate.inference.source_face import people_in
@@ -44,10 +44,10 @@ def pose(number: float, scene_start: bool = False) -> Pose:
 
 def trusted(doubts: list[float], scene_start: tuple[int, ...] = (), passage: int = 0) -> str:
     stream = (
-        Seen(i, doubt, i in scene_start, passage * (i in scene_start))
+        Sample(i, doubt, i in scene_start, passage * (i in scene_start))
         for i, doubt in enumerate(doubts)
     )
-    found = list(judged(stream, RATE))
+    found = list(with_trust(stream, RATE))
     assert [seen.item for seen, _ in found] == list(range(len(doubts)))
     return "".join("x" if sure else "-" for _, sure in found)
 
@@ -58,7 +58,7 @@ def played(line: str, longest: int = 5) -> list[float | None]:
         (None if c == "." else pose(i, c in "XO"), c in "xX")
         for i, c in enumerate(line.replace("o", "-").replace("-", "o"))
     ]
-    return [None if p is None else number(p) for p in mended(iter(poses), longest)]
+    return [None if p is None else number(p) for p in fill_gaps(iter(poses), longest)]
 
 
 def number(one: Pose) -> float:
@@ -101,8 +101,8 @@ def test_no_pose_of_a_fade_is_trusted_however_sure() -> None:
 
 
 def test_no_scene_starts_within_a_transition() -> None:
-    stream = (Seen(i, 0.3, i in (3, 6, 7, 9), 4 * (i == 9)) for i in range(12))
-    assert [seen.item for seen, _ in judged(stream, RATE) if seen.scene_start] == [3, 9]
+    stream = (Sample(i, 0.3, i in (3, 6, 7, 9), 4 * (i == 9)) for i in range(12))
+    assert [seen.item for seen, _ in with_trust(stream, RATE) if seen.scene_start] == [3, 9]
 
 
 @given(st.lists(st.sampled_from([0.3, 0.45, 0.6, 0.9, 1.5, float("inf")]), max_size=80))
@@ -119,16 +119,16 @@ def test_few_wait_for_what_comes() -> None:
     """A stream goes on while it is judged, however long its doubts last."""
     taken = 0
 
-    def endless() -> Iterator[Seen[int]]:
+    def endless() -> Iterator[Sample[int]]:
         nonlocal taken
         for taken in range(10**9):
-            yield Seen(taken, 0.3 if taken < 3 else 0.4 + 0.4 * (taken > 3))
+            yield Sample(taken, 0.3 if taken < 3 else 0.4 + 0.4 * (taken > 3))
 
-    for count, _ in enumerate(islice(judged(endless(), RATE), 200)):
+    for count, _ in enumerate(islice(with_trust(endless(), RATE), 200)):
         assert taken <= count + round((EDGE + MARGIN + LONGEST) * RATE)
     longest = 5
     stream = ((pose(i), i < 3) for i in range(10**9))
-    assert len(list(islice(mended(stream, longest), 300))) == 300
+    assert len(list(islice(fill_gaps(stream, longest), 300))) == 300
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_good_poses_take_the_place_of_others(line: str, expected: list[float | N
 def test_a_scene_begins_once_and_with_a_good_pose() -> None:
     def starts(line: str) -> list[int]:
         poses = ((pose(i, c in "XO"), c in "xX") for i, c in enumerate(line))
-        return [i for i, p in enumerate(mended(poses, 3)) if p and p.scene_start]
+        return [i for i, p in enumerate(fill_gaps(poses, 3)) if p and p.scene_start]
 
     assert starts("xxXxx") == [2]
     assert starts("xxOoxx") == [2]  # from where it begins on, the pose of its first good frame
@@ -164,7 +164,7 @@ def test_a_scene_begins_once_and_with_a_good_pose() -> None:
 
 def test_what_is_good_passes_as_it_is() -> None:
     poses = [pose(i) for i in range(5)]
-    found = list(mended(((p, True) for p in poses), 5))
+    found = list(fill_gaps(((p, True) for p in poses), 5))
     assert all(a is b for a, b in zip(found, poses, strict=True))
 
 

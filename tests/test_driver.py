@@ -18,6 +18,7 @@ from PIL import Image
 
 from animate.checkpoints import load
 from animate.errors import AnimateError
+from animate.inference.doubt import drop_beside_gaps
 from animate.inference.driver import (
     Driver,
     DriverStats,
@@ -25,7 +26,6 @@ from animate.inference.driver import (
     open_driver,
     play,
     resample,
-    trusted,
 )
 from animate.inference.portrait import voice
 from animate.inference.predictor import Pose, Predictor, References
@@ -136,9 +136,11 @@ def test_a_face_half_covered_is_not_held(found: str, expected: str) -> None:
     poses = [
         None if c == "-" else replace(next(walk([ord(c)])), scene_start=c.isupper()) for c in found
     ]
-    kept = ["-" if p is None else chr(int(numbers(iter([p]))[0])) for p in trusted(poses, 2)]
+    kept = [
+        "-" if p is None else chr(int(numbers(iter([p]))[0])) for p in drop_beside_gaps(poses, 2)
+    ]
     assert "".join(kept) == expected
-    assert len(list(trusted(poses, 0))) == len(found)
+    assert len(list(drop_beside_gaps(poses, 0))) == len(found)
 
 
 def test_a_clip_without_any_face_names_the_ways_out(tmp_path: Path, predictor: Predictor) -> None:
@@ -163,7 +165,7 @@ def test_drivers_are_played_again_and_back(times: int, pingpong: bool, expected:
 
 
 @dataclass(frozen=True)
-class Seen(Motion):
+class WithPicture(Motion):
     """A pose with a picture of its frame."""
 
     at: torch.Tensor  # (T, 1)
@@ -173,7 +175,7 @@ class Seen(Motion):
 def test_scenes_and_pictures_come_back_when_a_driver_is_played_again() -> None:
     cut = [0, 0, 1, 1, 1]  # the scene of each pose
     poses = [
-        Pose(Seen(torch.tensor([[float(i)]]), torch.full((1, 2), i, dtype=torch.uint8)),
+        Pose(WithPicture(torch.tensor([[float(i)]]), torch.full((1, 2), i, dtype=torch.uint8)),
              scene_start=bool(i and cut[i] > cut[i - 1]))
         for i in range(5)
     ]  # fmt: skip
@@ -187,7 +189,7 @@ def test_scenes_and_pictures_come_back_when_a_driver_is_played_again() -> None:
 
 
 def test_the_first_scene_keeps_the_reference_that_was_searched_for_it() -> None:
-    wanted = Seen(torch.tensor([[7.0]]), torch.zeros(1, 2, dtype=torch.uint8))
+    wanted = WithPicture(torch.tensor([[7.0]]), torch.zeros(1, 2, dtype=torch.uint8))
     references = References(wanted)
     assert references.of(Pose(replace(wanted, at=torch.tensor([[1.0]])), scene=0)) is wanted
     second = replace(wanted, at=torch.tensor([[2.0]]))

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_verification import ada, published
+from test_verification import published
 
 from animate.provenance.exclusions import EMBEDDINGS
 from animate.provenance.identity import Public
 from animate.verification.verify import verify
-
-__all__ = ["ada"]  # a fixture
 
 
 def segment(marker: int, body: bytes) -> bytes:

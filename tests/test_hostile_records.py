@@ -190,7 +190,7 @@ def test_a_serial_number_of_any_length_is_read() -> None:
 def test_a_record_that_nobody_can_read_is_no_sound_manifest() -> None:
     """Signed by a stranger over marked pixels of somebody else: it must not be passed over."""
     from animate.provenance.credentials import RECORD as LABEL
-    from animate.provenance.credentials import judged
+    from animate.provenance.credentials import signature_of
 
     for place, value in HOSTILE[::9]:
         data = changed(RECORD.plain(), *place, to=value)
@@ -201,7 +201,7 @@ def test_a_record_that_nobody_can_read_is_no_sound_manifest() -> None:
             failed=("signingCredential.untrusted",),
             passed=frozenset({"claimSignature.validated", "assertion.dataHash.match"}),
         )  # fmt: skip
-        signature = judged(found, None)
+        signature = signature_of(found, None)
         assert signature.state == "invalid"
         marked = replace(NOTHING, marked=True)
         said, reasons = judge(Evidence(marked, None, False, frozenset(), signature))

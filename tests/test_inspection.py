@@ -7,22 +7,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import Recorder
 from PIL import Image
 
 from animate.cli import main
+from animate.cli.terminal import Terminal
 from animate.errors import AnimateError
 from animate.inference.inspect import SIDE, deformed, inspect, shares
 from animate.models.geometry import grid
 
 
-def test_the_picture_has_a_row_for_each_frame(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_picture_has_a_row_for_each_frame_and_its_observer_sees_warnings_and_progress(
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    seen = Recorder()
+    for name in ("note", "watch"):
+        monkeypatch.setattr(Terminal, name, getattr(seen, name))
+    photo = np.asarray(Image.open(world / "photo.png").convert("RGB"))
+    Image.fromarray(np.hstack([photo, photo])).save(tmp_path / "pair.png")
     out = tmp_path / "look.png"
-    files = [str(world / "photo.png"), str(world / "clip.mp4"), "-o", str(out)]
+    files = [str(tmp_path / "pair.png"), str(world / "clip.mp4"), "-o", str(out)]
     weights = f"motion.checkpoint={world / 'tiny.safetensors'}"
-    assert main(["inspect", *files, "--frames", "2", weights]) == 0
+    assert main(["inspect", *files, "--frames", "2", weights, "clip.end=0.2"]) == 0
     assert "verified: marked" in capsys.readouterr().out
+    assert any("2 faces" in line for line in seen.notes)
+    assert seen.watched == [("frame", 6, 6)]
     width, height = Image.open(out).size
     assert width == 6 * SIDE
     assert 2 * SIDE < height < 3 * SIDE

@@ -12,7 +12,9 @@ import pytest
 from test_colours import FLAT, PRORES, film, off, shown, to
 
 from animate.data.folders import as_stored
+from animate.inference.stats import DriverStats
 from animate.media import clips
+from animate.media.combs import unsaid_order
 from animate.media.interlaced import deinterlaced
 from animate.media.reader import Reader
 
@@ -27,10 +29,10 @@ def bar(at: float) -> np.ndarray:
     return grey[None, :, None].repeat(HEIGHT, 0).repeat(3, 2)
 
 
-def woven(first: int) -> list[np.ndarray]:
+def woven(first: int, count: int = COUNT) -> list[np.ndarray]:
     """A bar that walks, each frame of two fields of their own times; `first` is the earlier one."""
     frames = []
-    for index in range(COUNT):
+    for index in range(count):
         frame = bar(STEP * (2 * index + 1)).copy()
         frame[first::2] = bar(STEP * 2 * index)[first::2]
         frames.append(frame)
@@ -89,6 +91,40 @@ def test_progressive_frames_are_left_alone(tmp_path: Path) -> None:
             assert (start * 25).denominator == 1
             assert end > start
             assert combs(reader.picture(frame)) > 100
+
+
+def test_combs_are_found_and_taken_out_of_a_clip_that_does_not_say_it_is_interlaced(
+    tmp_path: Path,
+) -> None:
+    still = [bar(0)] * 5
+    frames = [*still, *woven(1, 16)]
+    clip = clips.open_clip(encoded(tmp_path / "c.mkv", frames, "null", "-c:v", "ffv1"))
+    whole = clip.without_combs()
+    assert (clip.order, whole.order) == (None, "bff")
+    assert max(map(combs, list(whole.frames())[6:-1])) < 40
+    assert DriverStats.of(whole).words() == [
+        "the clip is interlaced, which it doesn't say, and was deinterlaced"
+    ]
+    assert DriverStats.of(clip).words() == []
+
+
+def without_fields(kind: str) -> list[np.ndarray]:
+    """Frames that have no order of fields: a bar, stripes, noise, both orders by turns."""
+    if kind == "noise":
+        noise = np.random.default_rng(0)
+        return [noise.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(30)]
+    if kind == "mixed":
+        return [f for pair in zip(woven(0, 15), woven(1, 15), strict=True) for f in pair]
+    speed = {"walks": 4, "stands": 0, "stripes": 4}[kind]
+    frames = [bar(speed * index) for index in range(30)]
+    if kind == "stripes":
+        frames = [np.where(np.arange(HEIGHT)[:, None, None] % 2, f, 255 - f) for f in frames]
+    return frames
+
+
+@pytest.mark.parametrize("kind", ["walks", "stands", "stripes", "noise", "mixed"])
+def test_combs_are_not_seen_where_there_are_none(kind: str) -> None:
+    assert unsaid_order(flagged(picture, "prog") for picture in without_fields(kind)) is None
 
 
 def flagged(picture: np.ndarray, field: str) -> Any:

@@ -10,9 +10,11 @@ import pytest
 
 from animate.config import choices, run_options
 from animate.errors import AnimateError
+from animate.inference.advice import of_label
 from animate.options import Label
+from animate.publish.publisher import _with_room
 from animate.system.settings import rule
-from animate.watermark.label import FONTS, Labeller, apart, label_patch
+from animate.watermark.label import FONTS, Labeller, apart, fitting, label_patch
 
 POSITIONS = rule(Label, "position")["words"]
 
@@ -124,6 +126,36 @@ def test_a_script_that_no_font_here_has_asks_for_a_font() -> None:
 def test_a_text_too_long_for_the_picture_says_so() -> None:
     with pytest.raises(AnimateError, match="shorter"):
         label_patch(Label("made by a machine, all of it"), 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "side", "says"),
+    [
+        ("AI-generated", 256, "AI-generated"),
+        ("AI-generated", 74, "AI-generated"),
+        ("AI-generated", 73, "AI"),
+        ("AI-generated", 32, "AI"),
+        ("made by a machine", 64, "made by a machine"),
+    ],
+)
+def test_words_without_room_have_a_short_form_if_they_are_the_usual_ones(
+    text: str, side: int, says: str
+) -> None:
+    label = fitting(Label(text), side, side)
+    assert label.text == says
+    assert bool(of_label(Label(text), label)) == (text != says)
+    if text != "made by a machine":
+        assert ink(label, np.full((side, side, 3), 128, np.uint8)).any()
+
+
+@pytest.mark.parametrize(("side", "even", "says"), [(73, True, "AI-generated"), (73, False, "AI")])
+def test_no_frame_is_lost_by_choosing_the_words(side: int, even: bool, says: str) -> None:
+    given = [np.full((side, side, 3), level, np.uint8) for level in range(3)]
+    frames, label = _with_room(iter(given), Label(), even)
+    assert label is not None
+    assert label.text == says
+    assert all(a is b for a, b in zip(frames, given, strict=True))
+    assert list(_with_room([], Label(), even)[0]) == []
 
 
 def test_the_floor_is_the_laws() -> None:

@@ -75,9 +75,9 @@ def test_a_lamps_colour_is_found_on_the_skin(name: str) -> None:
     assert light is not None
     torch.testing.assert_close(light.gain / light.gain.max(), gain / gain.max(), atol=0.12, rtol=0)
     torch.testing.assert_close(light.black, black, atol=0.06, rtol=0)
-    plain = light.taken(shot)
-    torch.testing.assert_close(light.given(plain, plain), shot, atol=1e-5, rtol=0)
-    white = light.given(torch.ones_like(plain), plain)  # no whiter than a white thing in the photo
+    plain = light.to_ordinary(shot)
+    torch.testing.assert_close(light.to_photo(plain, plain), shot, atol=1e-5, rtol=0)
+    white = light.to_photo(torch.ones_like(plain), plain)  # no whiter than white in the photo
     assert (white[0, :, 0, 0] < (gain + black).flatten() + 0.15).all()
 
 
@@ -113,10 +113,10 @@ def test_a_photo_of_one_ink_is_painted_with_that_ink(name: str) -> None:
     light = Light.of(shot, point)
     assert light is not None
     assert light.ink is not None
-    plain = light.taken(shot)
+    plain = light.to_ordinary(shot)
     paint = torch.rand(photo.shape, generator=torch.Generator().manual_seed(5))
     face = inside(point[:, list(mesh.RIM)], SIDE, SIDE) > 0
-    image = light.given(torch.lerp(plain, paint, 0.5 * face), plain)
+    image = light.to_photo(torch.lerp(plain, paint, 0.5 * face), plain)
     levels = torch.linspace(0.1, 0.9, 200).view(1, 1, 1, -1).expand(1, 3, 1, 200)
     line = inked(levels, name)[0, :, 0].T  # (200, 3)
     off = torch.cdist(image[0].flatten(1).T, line).amin(1)
@@ -126,7 +126,7 @@ def test_a_photo_of_one_ink_is_painted_with_that_ink(name: str) -> None:
     assert off[known.flatten()].max() < 0.04
     if name == "grey":
         assert (image.amax(1) == image.amin(1)).all()
-    torch.testing.assert_close(light.given(plain, plain), shot, atol=1e-5, rtol=0)
+    torch.testing.assert_close(light.to_photo(plain, plain), shot, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()
@@ -150,7 +150,7 @@ def test_what_is_not_the_face_keeps_its_colours() -> None:
     light = Light.of(grey, point)
     assert light is not None
     assert light.ink is not None
-    torch.testing.assert_close(light.given(grey, grey), grey, atol=1e-6, rtol=0)
+    torch.testing.assert_close(light.to_photo(grey, grey), grey, atol=1e-6, rtol=0)
 
 
 def test_pasting_gives_a_grey_photo_no_tint() -> None:

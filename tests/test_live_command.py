@@ -18,7 +18,6 @@ import av
 import numpy as np
 import pytest
 from conftest import ROOT, draw_calm, write_clip
-from test_live import photos  # noqa: F401 - a fixture
 
 from animate.cli import main
 from animate.cli.keyboard import Keyboard
@@ -181,7 +180,7 @@ def test_settings_of_a_run_and_its_own_are_read() -> None:
 
 
 def test_a_file_as_camera_is_recorded(
-    photos: list[Path],  # noqa: F811
+    photos: list[Path],
     clip: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -223,7 +222,7 @@ def test_a_file_as_camera_is_recorded(
 def test_mistakes_are_one_line(
     arguments: list[str],
     words: str,
-    photos: list[Path],  # noqa: F811
+    photos: list[Path],
     clip: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -241,7 +240,7 @@ def test_mistakes_are_one_line(
 
 
 def test_what_was_recorded_stays_when_the_camera_is_unplugged(
-    photos: list[Path],  # noqa: F811
+    photos: list[Path],
     clip: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -16,9 +16,9 @@ from animate.models.first_order_gated.mouth import (
     Mouth,
     between,
     inner,
+    mouth_crop,
     opened,
     posed,
-    seen,
     strain,
     window,
 )
@@ -84,7 +84,7 @@ def test_sheets_are_pictures_and_frames_do_not_mind_each_other(gap: float) -> No
     within = found.drawn[:1, :, one.rows.start - rows.start :, one.columns.start - columns.start :]
     same = within[..., : one.drawn.shape[2], : one.drawn.shape[3]]
     torch.testing.assert_close(one.drawn, same)
-    assert seen(photo, mouth()).shape == (1, 3, *SHEET)
+    assert mouth_crop(photo, mouth()).shape == (1, 3, *SHEET)
 
 
 @torch.inference_mode()

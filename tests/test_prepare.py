@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Recorder
 
 from animate.cli import main
 from animate.data import cutting
 from animate.data.cutting import Piece
 from animate.data.jobs import Job, jobs_from_csv
 from animate.data.opening import open_clips
-from animate.data.prepare import partition
+from animate.data.prepare import partition, prepare
 from animate.errors import AnimateError
 from animate.evaluation import protocol
 from animate.faces import Box, Face, TrackedFrame
@@ -114,6 +114,15 @@ def test_a_list_names_videos_people_and_boxes(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("video_id,start\na,1\n")
     with pytest.raises(AnimateError, match="lacks the columns bbox"):
         jobs_from_csv(tmp_path / "list.csv", tmp_path, "")
+
+
+def test_an_observer_sees_each_video_and_why_one_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/broken.mp4").write_bytes(b"no video")
+    seen = Recorder()
+    prepare(tmp_path / "raw", tmp_path / "out", workers=1, observer=seen)
+    assert seen.watched == [("video", 1, 1)]
+    assert "broken.mp4 is a text" in seen.notes[0]
 
 
 def test_one_command_makes_clips_that_training_and_evaluation_read(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from animate.cli import parser
+from animate.cli.entry import parser
 from animate.config import run_options
 
 README = (ROOT / "README.md").read_text()

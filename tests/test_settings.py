@@ -81,6 +81,7 @@ WRONG = {
         "hydra.run.dir=x": "unknown override",
         "experiment=foo": "experiment is one of gated_128",
         "optim.step=1": "did you mean optim.steps=?",
+        "optim.rate=1e-3": "no setting optim.rate: use optim.lr",
         "+colour=1": "adds or removes",
         "~seed": "adds or removes",
         "keep=0": "keep is 0: use a whole number from 1 on",
@@ -172,8 +173,8 @@ def test_the_order_of_keywords_does_not_matter() -> None:
 
 def test_infinity_is_for_settings_that_name_it() -> None:
     assert Optim(clip_norm=float("inf")).clip_norm == float("inf")
-    with pytest.raises(AnimateError, match=r"optim\.rate is inf"):
-        Optim(rate=float("inf"))
+    with pytest.raises(AnimateError, match=r"optim\.lr is inf"):
+        Optim(lr=float("inf"))
     assert choices("optim") == ["adam", "published"]
 
 

@@ -73,7 +73,7 @@ def apart(folder: Path, seconds: float, rate: str, trim: float, every: float) ->
     clip = clips.open_clip(generate(folder / "in.mp4", seconds, rate, every)).span(trim)
     done = publish(
         folder / "out.mp4", clip.frames(), mark=Mark(Payload.of(CLAIM)), claim=CLAIM,
-        rate=clip.rate, sound=clip.heard,
+        rate=clip.rate, sound=clip.span_sound,
     )  # fmt: skip
     seen, heard = onsets(done.path)
     worst = max(abs(a - b) for a, b in zip(seen, heard, strict=True))
@@ -115,7 +115,7 @@ def test_sound_that_is_encoded_anew_stays_in_its_place(
     clip = clips.open_clip(tmp_path / source).span(1.71)
     publish(
         tmp_path / out, clip.frames(), mark=Mark(Payload.of(CLAIM)), claim=CLAIM, rate=clip.rate,
-        sound=clip.heard,
+        sound=clip.span_sound,
     )  # fmt: skip
     before, after = (
         np.subtract(*onsets(tmp_path / name))[-3:] for name in (source, out)

@@ -121,7 +121,7 @@ def test_a_place_that_can_t_be_is_refused_in_a_line(
 
 @pytest.mark.parametrize("columns", ["1", "0", "-3", "many", "31"])
 def test_help_fits_any_terminal(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from animate.cli import parser
+    from animate.cli.entry import parser
 
     monkeypatch.setenv("COLUMNS", columns)
     assert Formatter("animate")._width >= 50

@@ -65,10 +65,13 @@ class Log:
     """A board that only remembers."""
 
     def __init__(self):
-        self.lines, self.saves = [], []
+        self.lines, self.saves, self.notes = [], [], []
 
-    def note(self, line):
+    def values(self, line):
         self.lines.append(line)
+
+    def note(self, words):
+        self.notes.append(words)
 
     def saved(self, model, step, scored):
         self.saves.append(step)
@@ -88,17 +91,19 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(clips, tmp_path):
         assert torch.equal(a, b), name
 
 
-def test_training_lowers_the_loss_of_the_keypoints(clips, tmp_path):
+def test_training_lowers_the_loss_of_the_keypoints_and_names_unreadable_frames(clips, tmp_path):
     log = Log()
+    clips.store._warnings = ["frame 2 is skipped"]
     settings = {
         "steps": 12,
-        "rate": 1e-3,
+        "lr": 1e-3,
         "freeze": ("motion", "layers", "synthesis"),
         "run_log": log,
     }
     run(clips, tmp_path, KeypointLoss(), **settings)
     told = [line["loss"] for line in log.lines]
     assert np.mean(told[-3:]) < np.mean(told[:3])
+    assert log.notes == ["frame 2 is skipped"]
 
 
 def test_a_state_of_another_model_is_refused_in_one_line(clips, tmp_path):

@@ -177,7 +177,9 @@ class Saves:
     def __init__(self) -> None:
         self.steps: list[int] = []
 
-    def note(self, line: dict[str, float]) -> None: ...
+    def note(self, words: str) -> None: ...
+
+    def values(self, line: dict[str, float]) -> None: ...
 
     def saved(self, model: object, step: int, scored: object) -> None:
         self.steps.append(step)
@@ -239,7 +241,9 @@ class Losses:
     def __init__(self) -> None:
         self.lines: list[float] = []
 
-    def note(self, line: dict[str, float]) -> None:
+    def note(self, words: str) -> None: ...
+
+    def values(self, line: dict[str, float]) -> None:
         self.lines.append(line["loss"])
 
     def saved(self, *_: object) -> None: ...
@@ -303,13 +307,13 @@ def test_a_sweep_leaves_a_log_a_report_and_marked_previews_of_each_run_and_one_t
 ) -> None:
     pytest.importorskip("matplotlib")
     sweep = tmp_path / "sweep"
-    values = ["optim.rate=1e-3,1e-4", "optim.accumulate=1,3"]  # three parts of two pairs: no
+    values = ["optim.lr=1e-3,1e-4", "optim.accumulate=1,3"]  # three parts of two pairs: no
     assert main(["train", "--multirun", *SMOKE, *values, f"out={sweep}"]) == 0
     table = (sweep / "comparison.md").read_text()
     shown = capfd.readouterr()
     assert table in shown.out
     assert "animate: run 1: optim.batch=2 can't be split" in shown.err
-    assert table.startswith("| run | optim.accumulate | optim.rate | best held_out_l1 |")
+    assert table.startswith("| run | optim.accumulate | optim.lr | best held_out_l1 |")
     rows = [[cell.strip() for cell in row.split("|")[1:5]] for row in table.splitlines()[2:6]]
     assert {tuple(row[:3]) for row in rows[:2]} == {("0", "1", "0.001"), ("2", "1", "0.0001")}
     assert float(rows[0][3]) <= float(rows[1][3])  # the best first
@@ -348,5 +352,5 @@ def test_a_mistake_in_a_sweep_is_one_line(
 ) -> None:
     assert main(["train", "-m", *SMOKE, f"out={tmp_path}", "optim.rat=1,2"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert main(["train", *SMOKE, f"out={tmp_path}", "optim.rate=fast"]) == 2
-    assert capsys.readouterr().err.startswith("animate: optim.rate is fast: use a number")
+    assert main(["train", *SMOKE, f"out={tmp_path}", "optim.lr=fast"]) == 2
+    assert capsys.readouterr().err.startswith("animate: optim.lr is fast: use a number")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Generator, Iterable
+from typing import Any, TypeVar
 
 from animate.cli.arguments import add_overrides, command, overrides, some_path
+from animate.cli.terminal import Terminal
 from animate.system.text import frames, safe
+
+Item = TypeVar("Item")
 
 
 def register(commands: Any) -> None:
@@ -51,22 +55,32 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
 
     settings = overrides(arguments, others)
     run_options(settings)  # raises once for a mistake that every row would repeat
-    from animate.cli.terminal import Terminal
     from animate.inference.batch import REPORT, read_jobs, run_jobs
 
-    jobs = read_jobs(arguments.jobs, arguments.out, arguments.clip, settings, Terminal().note)
+    terminal = BatchTerminal()
+    jobs = read_jobs(arguments.jobs, arguments.out, arguments.clip, settings, terminal)
     outcomes = run_jobs(
-        jobs, arguments.out, workers=arguments.workers, force=arguments.force, say=report
+        jobs, arguments.out, workers=arguments.workers, force=arguments.force, observer=terminal
     )
     failed = sum(bool(outcome.error) for outcome in outcomes)
     print(f"{arguments.out / REPORT}: {len(outcomes) - failed} published, {failed} failed")
     return 2 if failed else 0
 
 
-def report(outcome: Any) -> None:
-    """Print the outcome of a job in one line."""
+class BatchTerminal(Terminal):
+    """Prints each outcome of a batch in a line of standard output."""
+
+    def watch(
+        self, items: Iterable[Item], total: int | None = None, unit: str = "frame"
+    ) -> Generator[Item, None, None]:
+        for outcome in super().watch(items, total, unit):
+            self.print(summary(outcome))
+            yield outcome
+
+
+def summary(outcome: Any) -> str:
+    """The outcome of a job in one line."""
     if outcome.error:
-        print(safe(f"{outcome.photo}: failed: {outcome.error}", 5000), flush=True)
-    else:
-        kept = ", kept from before" if outcome.kept else f" in {outcome.seconds:.1f} s"
-        print(f"{outcome.out}: {frames(outcome.frames)}{kept}, {outcome.verdict}", flush=True)
+        return safe(f"{outcome.photo}: failed: {outcome.error}", 5000)
+    kept = ", kept from before" if outcome.kept else f" in {outcome.seconds:.1f} s"
+    return f"{outcome.out}: {frames(outcome.frames)}{kept}, {outcome.verdict}"

@@ -33,6 +33,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.config import run_options
 
     options = run_options(overrides(arguments, others))
+    from animate.cli.terminal import Terminal
     from animate.inference.inspect import inspect
 
     done = inspect(
@@ -42,6 +43,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
         options,
         frames=arguments.frames,
         force=arguments.force,
+        observer=Terminal(),
     )
     print(f"{done.path}: verified: {done.report.verdict}")
     return 0

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from animate.cli.arguments import add_overrides, command, overrides, some_path
+from animate.cli.terminal import Terminal
 
 
 def register(commands: Any) -> None:
@@ -29,8 +30,7 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     from animate.options import Preparation, Wanted
 
     wanted = Wanted(**chosen.pop("wanted"))
-    summary = prepare(
-        arguments.source, arguments.dest, Preparation(**chosen), wanted, progress=True
-    )
+    how = Preparation(**chosen)
+    summary = prepare(arguments.source, arguments.dest, how, wanted, observer=Terminal())
     print(summary.markdown(), end="")
     return 0

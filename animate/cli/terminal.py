@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from animate.system.observer import Observer
 from animate.system.text import safe
@@ -22,13 +22,21 @@ class Terminal(Observer):
         self.bar: Any = None
 
     def note(self, words: str) -> None:
-        print(f"animate: note: {safe(words, 5000)}", file=sys.stderr)
+        self.print(f"animate: note: {safe(words, 5000)}", sys.stderr)
 
     def values(self, numbers: Mapping[str, float]) -> None:
         if self.bar is None or self.bar.disable:
-            print(" ".join(f"{name} {value:.5g}" for name, value in numbers.items()), flush=True)
+            self.print(" ".join(f"{name} {value:.5g}" for name, value in numbers.items()))
         else:
             self.bar.set_postfix({name: f"{value:.4g}" for name, value in numbers.items()})
+
+    def print(self, line: str, stream: TextIO | None = None) -> None:
+        """Print a line to the stream (default: standard output), above the progress bar."""
+        if self.bar is not None:
+            self.bar.clear()
+        print(line, file=stream, flush=True)
+        if self.bar is not None:
+            self.bar.refresh()
 
     def watch(
         self, items: Iterable[Item], total: int | None = None, unit: str = "frame"

@@ -15,6 +15,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -43,6 +44,7 @@ from animate.media.pipes import through_pipes
 from animate.options import Faces, Preparation, Wanted
 from animate.publish import sheets
 from animate.system.atomic import replacing
+from animate.system.observer import QUIET, Observer
 from animate.system.settings import changed
 
 # Columns of manifest.csv.
@@ -80,7 +82,7 @@ def prepare(
     preparation: Preparation = PREPARATION,
     wanted: Wanted = WANTED,
     *,
-    progress: bool = False,
+    observer: Observer = QUIET,
     **settings: Any,
 ) -> Summary:
     """Cut the faces of `source` into training clips in dest/train and dest/val, split by person.
@@ -89,8 +91,8 @@ def prepare(
     VoxCeleb and Taichi (video_id, start, end, bbox, fps, width, height, partition), whose videos
     are in the folder `videos`; its times and boxes are used unchanged. `settings` change some of
     `preparation` by keyword (`rate=25`). The same call resumes after an interruption. A bad video
-    is dropped and counted, and never stops the others. Raises AnimateError for no videos, an
-    unreadable list and a full disk.
+    is dropped, counted and noted, and never stops the others. `observer` receives these notes and
+    the progress. Raises AnimateError for no videos, an unreadable list and a full disk.
     """
     dest, how = Path(dest), changed(preparation, settings)
     if Path(source).is_file():
@@ -102,39 +104,43 @@ def prepare(
     for folder in (done, dest / "train", dest / "val"):
         folder.mkdir(parents=True, exist_ok=True)
     waiting = [job for job in jobs if not (done / f"{job.key}.json").exists()]
-    _work(waiting, dest, wanted, how, progress)
-    return conclude(dest, [job.key for job in jobs])
-
-
-def _work(jobs: list[Job], dest: Path, wanted: Wanted, how: Preparation, progress: bool) -> None:
-    from tqdm import tqdm
-
-    process = partial(process_video, dest=dest, wanted=wanted, how=how)
-    hidden = None if progress else True
     try:
-        if how.workers == 1:
-            for job in tqdm(jobs, unit="video", disable=hidden):
-                process(job)
-            return
-        with ProcessPoolExecutor(how.workers, mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(process, job) for job in jobs]
-            try:
-                for future in tqdm(
-                    as_completed(futures), total=len(jobs), unit="video", disable=hidden
-                ):
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        outcomes = observer.watch(_processed(waiting, dest, wanted, how), len(waiting), "video")
+        with closing(outcomes):
+            for why in outcomes:
+                if why:
+                    observer.note(why)
     except OSError as error:
         raise AnimateError(
             f"{dest} can't be written to ({error.strerror}): free some space, then run the same "
             "command again to resume"
         ) from error
+    return conclude(dest, [job.key for job in jobs])
 
 
-def process_video(job: Job, dest: Path, wanted: Wanted, how: Preparation) -> None:
-    """Cut one video, in its own process: write its shard, then a JSON record of the outcome."""
+def _processed(
+    jobs: list[Job], dest: Path, wanted: Wanted, how: Preparation
+) -> Iterator[str | None]:
+    """Cut the videos in `how.workers` processes; yields why one is unreadable, else None."""
+    process = partial(process_video, dest=dest, wanted=wanted, how=how)
+    if how.workers == 1:
+        yield from map(process, jobs)
+        return
+    with ProcessPoolExecutor(how.workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(process, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def process_video(job: Job, dest: Path, wanted: Wanted, how: Preparation) -> str | None:
+    """Cut one video: write its shard, then a JSON record of the outcome.
+
+    Returns why the video is unreadable, or None.
+    """
     import cv2
 
     cv2.setNumThreads(1)
@@ -158,6 +164,7 @@ def process_video(job: Job, dest: Path, wanted: Wanted, how: Preparation) -> Non
     text = json.dumps({"split": split, "rows": rows, "dropped": dropped, "why": why})
     with replacing(record, draft=record.with_suffix(".part")) as draft:
         draft.write_text(text)
+    return why
 
 
 def _add(tar: tarfile.TarFile, name: str, frames: np.ndarray) -> None:
@@ -201,7 +208,7 @@ def cut_out(
 
     Reads the video twice: to track the face, then to cut. Counts the `dropped` pieces by reason.
     """
-    clip = clips.open_clip(job.path, truncated="accept")
+    clip = clips.open_clip(job.path, truncated="accept").without_combs()
     pace = Pace(clip, max(1, round(clip.rate / rate)))
     if job.listed:
         parts = from_list(job, pace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,13 +15,19 @@ from animate.errors import AnimateError
 class Store:
     """Fetches frames from the files; an unreadable one is replaced by the next of its clip.
 
-    `skipped` counts the replacements; each unreadable frame gives one warning.
+    `skipped` counts the replacements. Threads fetch, and one of them takes the `warnings`.
     """
 
     def __init__(self, names: Sequence[str], frames: Sequence[Frames]) -> None:
         self.names, self.frames = names, frames
         self.skipped = 0
-        self.warned: set[tuple[int, int]] = set()
+        self.unreadable: set[tuple[int, int]] = set()
+        self._warnings: list[str] = []
+
+    def warnings(self) -> list[str]:
+        """A sentence for each frame found unreadable since the last call."""
+        taken, self._warnings = self._warnings, []
+        return taken
 
     def fetch(self, clip: np.ndarray, frame: np.ndarray, device: torch.device | str) -> Tensor:
         """Frames frame[i] of clips clip[i]: uint8 (n, S, S, 3) on a device."""
@@ -40,12 +45,11 @@ class Store:
                 return frames[t]
             except (AnimateError, OSError) as error:
                 self.skipped += 1
-                if (clip, t) not in self.warned:
-                    self.warned.add((clip, t))
-                    warnings.warn(
+                if (clip, t) not in self.unreadable:
+                    self.unreadable.add((clip, t))
+                    self._warnings.append(
                         f"frame {t} of {self.names[clip]} is skipped ({error}); "
-                        f"{len(self.warned)} such frames so far",
-                        stacklevel=2,
+                        f"{len(self.unreadable)} such frames so far"
                     )
         raise AnimateError(f"no frame of {self.names[clip]} can be read: remove this clip")
 
@@ -73,3 +77,6 @@ class Resident:
     def fetch(self, clip: np.ndarray, frame: np.ndarray, device: torch.device | str) -> Tensor:
         at = torch.from_numpy(self.starts[clip] + frame).to(self.pixels.device)
         return self.pixels[at].to(device)
+
+    def warnings(self) -> list[str]:
+        return []  # all frames were read

@@ -120,7 +120,7 @@ def run(
         for name in names:
             meter.follow(records[name], frames[name])
             if name != "target":
-                meter.judge(records[name], frames[name], frames["target"], known)
+                meter.compare(records[name], frames[name], frames["target"], known)
         meter.pool(frames["model"], frames["target"])
         count += len(chunk)
     if not count:

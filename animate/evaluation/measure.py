@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animate.evaluation import faces, motion, pixels, transfer
+from animate.evaluation import faces, landmarks, pixels, transfer
 from animate.evaluation.metrics import METRICS, Needs, named
 
 UNMOVED = (
@@ -161,7 +161,7 @@ class Meter:
         record.moves.append(moves)
         record.followed += len(frames)
 
-    def judge(
+    def compare(
         self,
         record: Record,
         frames: list[np.ndarray],
@@ -181,7 +181,7 @@ class Meter:
             errors += record.distances[by][start:]
         else:
             errors += [
-                strangeness(record.vectors.get(start + i), photo) for i in range(len(frames))
+                identity_distance(record.vectors.get(start + i), photo) for i in range(len(frames))
             ]
         record.errors += errors
         for i, error in enumerate(errors):
@@ -197,7 +197,7 @@ class Meter:
         }
         if self.landmarker:
             ours, theirs = (np.concatenate(r.tracks) for r in (record, target))
-            tracks = motion.Tracks(ours, theirs, self.landmarker.scheme, side)
+            tracks = landmarks.Tracks(ours, theirs, self.landmarker.scheme, side)
             values |= {name: self.functions[name](tracks) for name in self.had(Needs.TRACKS)}
         if self.identity:
             both = sorted(set(record.vectors) & set(target.vectors))
@@ -217,7 +217,7 @@ class Meter:
         return {name: self.functions[name](moves) for name in names}
 
 
-def strangeness(vector: np.ndarray | None, photo: np.ndarray | None) -> float | None:
+def identity_distance(vector: np.ndarray | None, photo: np.ndarray | None) -> float | None:
     """Cosine distance of a frame's identity vector to the photo's; None if either is unknown."""
     if vector is None or photo is None:
         return None

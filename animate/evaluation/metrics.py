@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from animate.evaluation import motion, pixels, transfer
+from animate.evaluation import landmarks, pixels, transfer
 from animate.evaluation.pixels import Setup
 
 
@@ -22,7 +22,7 @@ class Needs(Enum):
     """
 
     FRAMES = "result and target frames (B, 3, S, S) in [0, 1] -> (B,), averaged over a clip"
-    TRACKS = "`motion.Tracks`: landmarks of a clip's result and driver -> a number"
+    TRACKS = "`landmarks.Tracks`: landmarks of a clip's result and driver -> a number"
     IDENTITY = "identity vectors (n, D) of a clip's result, and the photo's (D,) -> a number"
     IDENTITIES = "identity vectors (n, D) of a clip's result and target frames -> a number"
     MOVES = "`transfer.Moves` of a clip -> {quantity: `transfer.Fit`}, for tables of its own"
@@ -92,7 +92,7 @@ METRICS: dict[str, Metric] = {  # in the order of the report's tables
     "akd": Metric(
         Needs.TRACKS,
         "AKD, mean of |dx| and |dy| in pixels at 256, as published",
-        motion.akd,
+        landmarks.akd,
         "lower",
         own=True,
         printed=True,
@@ -100,50 +100,50 @@ METRICS: dict[str, Metric] = {  # in the order of the report's tables
     "akd_euclidean": Metric(
         Needs.TRACKS,
         "AKD as the mean Euclidean distance in pixels at 256",
-        motion.akd_euclidean,
+        landmarks.akd_euclidean,
         "lower",
         own=True,
     ),
     "aed": Metric(
         Needs.IDENTITIES,
         "AED, Euclidean distance of identity vectors between result and target frames",
-        motion.aed,
+        landmarks.aed,
         "lower",
     ),
     "csim": Metric(
         Needs.IDENTITY,
         "CSIM, cosine similarity of identity vectors to the photo's",
-        motion.csim,
+        landmarks.csim,
         "higher",
         printed=True,
     ),
     "recognised": Metric(
         Needs.IDENTITY,
         "share of frames within the identity model's threshold of the photo",
-        motion.recognised,
+        landmarks.recognised,
     ),
     "mouth_r": Metric(
         Needs.TRACKS,
         "correlation of the mouth's opening with the driver's over time",
-        motion.mouth_r,
+        landmarks.mouth_r,
         "higher",
         printed=True,
     ),
     "eyes_r": Metric(
         Needs.TRACKS,
         "correlation of the eyes' opening with the driver's over time",
-        motion.eyes_r,
+        landmarks.eyes_r,
         "higher",
     ),
     "jitter": Metric(
         Needs.TRACKS,
         "second difference of landmarks over the driver's; 1 is as steady as the driver",
-        motion.unsteadiness,
+        landmarks.unsteadiness,
     ),
     "lost": Metric(
         Needs.TRACKS,
         "share of frames in which the driver's face is found and the result's is not",
-        motion.lost,
+        landmarks.lost,
     ),
     "transfer": Metric(
         Needs.MOVES,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from animate.evaluation.faces import POSE
-from animate.evaluation.motion import FEWEST
+from animate.evaluation.landmarks import FEWEST
 from animate.evaluation.statistics import Estimate, median
 
 GROUPS = {  # the quantities of a group by how their names begin; others are left out

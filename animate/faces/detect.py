@@ -42,8 +42,8 @@ class Face:
         return float((nose - middle) @ across / max(across @ across, 1e-6))
 
     def enlarged(self, step: float, left: float = 0, top: float = 0) -> Face:
-        """The face in the picture of which the one that was searched shows the part from (left,
-        top) on, shrunk to 1 / step."""
+        """The same face in the whole picture, after it was found in a part that begins at (left,
+        top) and was shrunk to 1 / step."""
         return replace(
             self,
             left=self.left * step + left,

@@ -33,7 +33,7 @@ class TrackedFrame:
     passage: int = 0  # how many frames before belong to a transition that ends with this one
 
     def without_frame(self) -> TrackedFrame:
-        """The same without the frame's pixels, to be kept for a while."""
+        """A copy without the frame's pixels, small enough to keep."""
         return replace(self, frame=np.zeros((0, 0, 3), np.uint8))
 
 

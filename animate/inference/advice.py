@@ -11,7 +11,7 @@ import numpy as np
 from animate.faces.crop import FRAMING, Framing
 from animate.faces.detect import Face
 from animate.media import files
-from animate.options import Retarget
+from animate.options import Label, Retarget
 
 if TYPE_CHECKING:
     from animate.inference.compose import SourcePhoto
@@ -27,6 +27,7 @@ ORDINALS = (
 SMALL = 90  # pixels: a face less high than this has too little detail
 TURNED = 0.6  # `Face.turn` of a profile, in distances between the eyes
 APART = 0.35  # largest harmless difference of `Face.turn` between two heads
+HIDDEN = 0.4  # doubt of a pose: whole faces have less, those cut off within the brow or chin more
 CLEAR = 0.89  # detector score: large frontal human faces get more
 ASTRAY = 0.18  # face heights from model's to detector's marks: those of human faces lie closer
 
@@ -107,6 +108,23 @@ def of_pair(photo: Face, driver: Face) -> list[str]:
     return lines
 
 
+def of_label(wanted: Label | None, drawn: Label | None) -> list[str]:
+    """What was drawn where the picture has no room for the label that was wanted."""
+    if wanted is None or drawn is None or wanted.text == drawn.text:
+        return []
+    return [f'the label says "{drawn.text}" alone: the picture is too small for "{wanted.text}"']
+
+
+def of_doubt(doubt: float) -> list[str]:
+    """Warn of a face that no detector found and whose pose is doubtful (`MotionModel.doubt`)."""
+    if doubt < HIDDEN:
+        return []
+    return [
+        f"{THE_FACE} is not all to be seen there, so it may tear: use a photo that shows the whole "
+        "head, or give the face's place as faces.box=[x,y,width,height]"
+    ]
+
+
 def of_reference(distance: float, far: float) -> list[str]:
     """Warn where the driver's pose most like the photo's is at a `distance` beyond `far`
     (`MotionModel.far`): there features drift."""
@@ -133,7 +151,8 @@ def foreseen(
         others = len(photo.faces) - len(photo.boxes)
         for index, face in enumerate(islice(remaining, len(photo.boxes))):
             if not photo.faces:  # no detector was used
-                lines += predictor.model.remarks(face.own, source=face.source)
+                unclear = of_doubt(predictor.doubts(face.own)[0])
+                lines += unclear or predictor.model.remarks(face.own, source=face.source)
                 continue
             detected = photo.faces[index]
             name = named(detected, photo.faces)

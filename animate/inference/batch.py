@@ -7,12 +7,15 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from html import escape
+from itertools import chain
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import TextIO
 
 from animate.config import run_options
 from animate.errors import AnimateError
@@ -20,7 +23,7 @@ from animate.media import files
 from animate.media.tables import Row, read_table
 from animate.options import settings_of
 from animate.publish.drafts import writing
-from animate.system.observer import Notes
+from animate.system.observer import QUIET, Notes, Observer
 
 PATHS = ("photo", "clip", "out")
 JOURNAL, REPORT = "batch.jsonl", "report.html"
@@ -38,7 +41,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What makes it the same job again."""
+        """A hash of paths and settings, by which a later batch knows the job again."""
         text = json.dumps([str(self.photo), str(self.clip), str(self.out), *self.settings])
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -64,13 +67,13 @@ def read_jobs(
     folder: Path,
     clip: Path | None = None,
     settings: Sequence[str] = (),
-    say: Callable[[str], None] = lambda line: None,
+    observer: Observer = QUIET,
 ) -> list[Job]:
     """The rows of a CSV, or a job for each photo of a folder, which `clip` drives.
 
     Columns are photo, clip, out and keys of configs/run.yaml; an empty cell is the default, or
     `clip`, or the photo's name. Paths are relative to the CSV, results go to `folder`. `settings`
-    hold for every job, before its own. `say` receives a warning if a folder of photos also holds
+    hold for every job, before its own. `observer` receives a note if a folder of photos also holds
     clips, which are left out. Raises AnimateError for a row that names no job.
     """
     if path.is_dir():
@@ -79,7 +82,7 @@ def read_jobs(
         rows = [Row(0, {"photo": str(photo.absolute())}) for photo in files.files_in(path)]
         moving = [clip.name for clip in files.files_in(path, files.CLIP)]
         if moving:
-            say(
+            observer.note(
                 f"{path} holds clips, which are left out: name {moving[0]}"
                 f"{f' and {len(moving) - 1} more' if len(moving) > 1 else ''} in a CSV to move the "
                 "people in them"
@@ -136,13 +139,14 @@ def run_jobs(
     *,
     workers: int = 1,
     force: bool = False,
-    say: Callable[[Outcome], None] = lambda outcome: None,
+    observer: Observer = QUIET,
 ) -> list[Outcome]:
     """Run the jobs, `workers` at a time, and write the report; one that fails stops no other.
 
     What an earlier batch in `folder` has published is kept, unless `force`; other files that exist
     are never replaced. A journal records each job that starts and each outcome at once, so that the
-    same call resumes a batch that was stopped or killed. `say` receives each outcome.
+    same call resumes a batch that was stopped or killed. `observer` watches the outcomes as they
+    come, and receives the notes of each run.
     """
     if workers < 1:
         raise AnimateError(f"{workers} workers: use 1 or more")
@@ -154,19 +158,19 @@ def run_jobs(
         journal.touch()
     done, begun = ({}, set()) if force else _before(journal)
     open_jobs = [job for job in jobs if job.key not in done or not job.out.is_file()]
-    outcomes = {job.key: done[job.key] for job in jobs if job not in open_jobs}
-    for outcome in outcomes.values():
-        say(outcome)
+    kept = {job.key: done[job.key] for job in jobs if job not in open_jobs}
+    outcomes: dict[str, Outcome] = {}
     threads = max(1, (os.cpu_count() or 1) // workers)
     ours = {job.key for job in open_jobs if force or job.key in begun or not job.out.exists()}
     with journal.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps({"begun": key}) + "\n" for key in sorted(ours - begun))
         file.flush()
-        for outcome in _each(open_jobs, workers, threads, ours):
-            file.write(json.dumps(asdict(outcome)) + "\n")
-            file.flush()
-            outcomes[outcome.key] = outcome
-            say(outcome)
+        new = _recorded(_each(open_jobs, workers, threads, ours), file)
+        with closing(observer.watch(chain(kept.values(), new), len(jobs), "photo")) as watched:
+            for outcome in watched:
+                outcomes[outcome.key] = outcome
+                for words in () if outcome.kept else outcome.notes:
+                    observer.note(f"{outcome.photo}: {words}")
     results = [outcomes[job.key] for job in jobs]
     with writing(folder / REPORT):
         (folder / REPORT).write_text(_report(results, folder), encoding="utf-8")
@@ -174,7 +178,7 @@ def run_jobs(
 
 
 def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
-    """The outcomes of an earlier batch, and the keys of jobs that it started but did not finish.
+    """The outcomes of an earlier batch, and the keys of jobs that it began and did not end.
 
     A result of such a job belongs to this batch and may be replaced.
     """
@@ -195,8 +199,16 @@ def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
     return found, begun
 
 
+def _recorded(outcomes: Iterable[Outcome], journal: TextIO) -> Iterator[Outcome]:
+    """The outcomes, each written to the journal before anything else is done with it."""
+    for outcome in outcomes:
+        journal.write(json.dumps(asdict(outcome)) + "\n")
+        journal.flush()
+        yield outcome
+
+
 def _each(jobs: Sequence[Job], workers: int, threads: int, ours: set[str]) -> Iterator[Outcome]:
-    """The outcomes as they come; a result that exists is replaced where the job is of `ours`."""
+    """Yield outcomes as jobs end; an existing result is replaced only for jobs of `ours`."""
     if workers == 1:
         for job in jobs:
             yield work(job, None, job.key in ours)

@@ -26,7 +26,7 @@ from animate.faces.crop import Framing
 from animate.faces.paste import Paster, Spot
 from animate.inference import advice
 from animate.inference.driver import Driver, resample
-from animate.inference.pictures import dotted, fitted, shrunk, side_by_side, tiled
+from animate.inference.pictures import fitted, shrunk, side_by_side, tiled
 from animate.inference.predictor import HeadLimit, Pose, Predictor, References
 from animate.inference.source_face import SourceFace, people_in
 from animate.inference.stats import DriverStats
@@ -35,6 +35,7 @@ from animate.media.clips import Clip, open_clip
 from animate.media.photos import read_photo
 from animate.models.contract import Motion, together
 from animate.options import Options, Paste, Retarget
+from animate.publish.sheets import dotted
 from animate.system.parallel import map_in_order
 from animate.watermark.label import apart
 
@@ -99,7 +100,7 @@ def open_subject(
     others = options.layout.compare or options.faces.which == "all" or len(drivers) > 1
     still = bool(drivers) and files.kind_of(drivers[0]) == files.PICTURE
     if is_video(paths, alone=not (others or still)):
-        video = open_clip(paths[0], truncated=options.clip.truncated)
+        video = open_clip(paths[0], truncated=options.clip.truncated).without_combs()
         turned = video.turned(quarter_turns(locator, video.frames()))
         return Subject(list(paths), [], turned)
     everyone = options.faces.which == "all"
@@ -252,7 +253,8 @@ def in_photo(
 def paster(
     predictor: Predictor, source: SourcePhoto, faces: Sequence[SourceFace], paste: Paste
 ) -> Paster:
-    """What pastes the moved `faces` back into a photo of at most `paste.size` pixels a side."""
+    """The `Paster` that puts the moved `faces` back into a photo of at most `paste.size` pixels a
+    side."""
     photo = shrunk(source.pixels, paste.size)
     scale = photo.shape[1] / source.pixels.shape[1], photo.shape[0] / source.pixels.shape[0]
     spots = []

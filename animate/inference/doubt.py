@@ -28,7 +28,7 @@ COVERED = Fraction(1, 5)  # a face is not trusted this long before and after it 
 
 
 @dataclass(frozen=True)
-class Seen(Generic[Item]):
+class Sample(Generic[Item]):
     """An item of a stream and the doubt of its pose; infinite for a frame without a face."""
 
     item: Item
@@ -37,7 +37,9 @@ class Seen(Generic[Item]):
     passage: int = 0  # how many items before belong to a transition that ends with this one
 
 
-def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Seen[Item], bool]]:
+def with_trust(
+    stream: Iterable[Sample[Item]], rate: Fraction
+) -> Iterator[tuple[Sample[Item], bool]]:
     """The items, `rate` a second, as seen, and whether each can be trusted.
 
     Not trusted are lost items; doubtful ones next to a lost one, at the start of a scene or after
@@ -47,73 +49,75 @@ def judged(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Seen[
     MARGIN and a transition's LONGEST.
     """
     margin = max(1, round(MARGIN * rate))
-    waiting: deque[tuple[Seen[Item], bool]] = deque()
+    waiting: deque[tuple[Sample[Item], bool]] = deque()
     near = 0  # how many of the next items are within MARGIN of an untrusted one
-    for seen, sure in _doubted(map(_passing, in_passages(stream, rate)), rate):
-        if seen.scene_start:
+    for sample, sure in _by_doubt(map(_passing, in_passages(stream, rate)), rate):
+        if sample.scene_start:
             yield from waiting
             waiting.clear()
             near = 0
-        if not sure and seen.doubt < math.inf:  # frames without a face say nothing of others
+        if not sure and sample.doubt < math.inf:  # frames without a face say nothing of others
             waiting = deque((other, False) for other, _ in waiting)
             near = margin
         elif near:
             near, sure = near - 1, False
-        waiting.append((seen, sure))
+        waiting.append((sample, sure))
         if len(waiting) > margin:
             other, mark = waiting.popleft()
             yield other, mark
     yield from waiting
 
 
-def _passing(seen: tuple[Seen[Item], bool]) -> Seen[Item]:
+def _passing(sample: tuple[Sample[Item], bool]) -> Sample[Item]:
     """An item that says, too, whether it belongs to a transition."""
-    item, is_passing = seen
+    item, is_passing = sample
     if not is_passing:
         return item
     return replace(item, doubt=max(item.doubt, LOST), scene_start=False)
 
 
-def _doubted(stream: Iterable[Seen[Item]], rate: Fraction) -> Iterator[tuple[Seen[Item], bool]]:
+def _by_doubt(
+    stream: Iterable[Sample[Item]], rate: Fraction
+) -> Iterator[tuple[Sample[Item], bool]]:
     """The items, and whether each can be trusted by its doubt alone, without MARGIN."""
     moment, edge, patience = (max(1, round(t * rate)) for t in (MOMENT, EDGE, PATIENCE))
     before: deque[float] = deque(maxlen=moment)  # doubts of the last trusted items
-    waiting: deque[Seen[Item]] = deque()  # doubtful: trusted unless a lost one follows
+    waiting: deque[Sample[Item]] = deque()  # doubtful: trusted unless a lost one follows
     left = edge  # how many more doubtful items in a row are not trusted
-    for seen in stream:
-        if seen.scene_start:
+    for sample in stream:
+        if sample.scene_start:
             before.clear()
             left = edge
-        if seen.scene_start or seen.doubt < DOUBTFUL:
+        if sample.scene_start or sample.doubt < DOUBTFUL:
             yield from ((other, True) for other in waiting)
             waiting.clear()
-        if seen.doubt < DOUBTFUL:
+        if sample.doubt < DOUBTFUL:
             left = 0
-        elif seen.doubt >= LOST:
+        elif sample.doubt >= LOST:
             yield from ((other, False) for other in waiting)
             waiting.clear()
             left = patience
-        elif not left and before and seen.doubt >= SUDDEN * min(before):
+        elif not left and before and sample.doubt >= SUDDEN * min(before):
             yield from ((other, True) for other in waiting)
             waiting.clear()
             left = patience
-        if seen.doubt >= LOST or left:
-            yield seen, False
-            left = max(0, left - (seen.doubt < LOST))
+        if sample.doubt >= LOST or left:
+            yield sample, False
+            left = max(0, left - (sample.doubt < LOST))
             if not left:  # PATIENCE is over: compare no later doubt with an older one
                 before.clear()
             continue
-        before.append(seen.doubt)
-        if seen.doubt < DOUBTFUL:
-            yield seen, True
+        before.append(sample.doubt)
+        if sample.doubt < DOUBTFUL:
+            yield sample, True
             continue
-        waiting.append(seen)
+        waiting.append(sample)
         if len(waiting) > edge:
             yield waiting.popleft(), True
     yield from ((other, True) for other in waiting)
 
 
-def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[Pose | None]:
+def fill_gaps(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[Pose | None]:
     """Replace the poses that can't be trusted; a missing one stays None.
 
     A gap of at most `longest` poses within a scene is interpolated; in a longer one the last
@@ -131,7 +135,7 @@ def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[
                 yield good
                 yield from repeat(replace(good, scene_start=False), ahead)
             else:
-                yield from _bridged(last, gap, good)
+                yield from _interpolate(last, gap, good)
                 starts = any(other.scene_start for other in gap)
                 yield replace(good, scene_start=False) if starts and not pose.scene_start else good
             last, gap, holding, cut = pose, [], False, False
@@ -145,34 +149,34 @@ def mended(poses: Iterable[tuple[Pose | None, bool]], longest: int) -> Iterator[
         else:
             late = [*gap, pose] if pose is not None else gap
             cut = cut or any(other.scene_start for other in late)
-            yield from (_held(last, other) for other in late)
+            yield from (_hold(last, other) for other in late)
             if pose is None:
                 yield None
             gap, holding = [], True
     if last is not None:
-        yield from (_held(last, other) for other in gap)
+        yield from (_hold(last, other) for other in gap)
 
 
-def _held(good: Pose, pose: Pose) -> Pose:
+def _hold(good: Pose, pose: Pose) -> Pose:
     """A trusted pose in the place of another, whose crop it shows."""
     return replace(good, scene_start=False, crop=pose.crop)
 
 
-def _bridged(before: Pose, gap: list[Pose], after: Pose) -> Iterator[Pose]:
+def _interpolate(before: Pose, gap: list[Pose], after: Pose) -> Iterator[Pose]:
     """The poses that fill a gap: interpolated, or held within each scene where it has a cut."""
     starts = [index for index, pose in enumerate(gap) if pose.scene_start]
     if starts or after.scene_start:
         start = starts[-1] if starts else len(gap)
-        yield from (_held(before, pose) for pose in gap[:start])
-        scene = [_held(after, pose) for pose in gap[start:]]
+        yield from (_hold(before, pose) for pose in gap[:start])
+        scene = [_hold(after, pose) for pose in gap[start:]]
         yield from (replace(pose, scene_start=not index) for index, pose in enumerate(scene))
         return
     for index, pose in enumerate(gap, 1):
         motion = before.motion.toward(after.motion, index / (len(gap) + 1))
-        yield replace(_held(before, pose), motion=motion)
+        yield replace(_hold(before, pose), motion=motion)
 
 
-def trusted(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:
+def drop_beside_gaps(found: Iterable[Pose | None], edge: int) -> Iterator[Pose | None]:
     """Drop `edge` poses before and after a gap of `edge` or more missing ones (None).
 
     The face is partly covered there, so these poses must not be held. Poses after a cut stay, and

@@ -17,7 +17,16 @@ from animate.errors import AnimateError
 from animate.faces import Face, Locator, TrackedFrame, clip_locator, cut, quarter_turns
 from animate.faces.crop import FRAMING, Framing
 from animate.faces.scenes import in_passages
-from animate.inference.doubt import BRIDGE, COVERED, DOUBTFUL, LOST, Seen, judged, mended, trusted
+from animate.inference.doubt import (
+    BRIDGE,
+    COVERED,
+    DOUBTFUL,
+    LOST,
+    Sample,
+    drop_beside_gaps,
+    fill_gaps,
+    with_trust,
+)
 from animate.inference.predictor import BATCH, Pose, Predictor
 from animate.inference.smoothing import smooth
 from animate.inference.stats import DriverStats
@@ -25,7 +34,7 @@ from animate.inference.templates import PoseSpool, Template, read_template
 from animate.media import clips, files
 from animate.media.clips import Clip, Sound
 from animate.media.photos import read_photo
-from animate.media.sound import unheard
+from animate.media.sound import undecodable_codec
 from animate.models.contract import Motion
 from animate.options import Options, Playback
 from animate.system import parallel
@@ -107,22 +116,23 @@ class Driver:
         """The poses of all frames, untrusted ones replaced; unchanged where none is trusted."""
         longest = max(1, round(BRIDGE * self.rate))
         pose = None
-        for pose in self._without_gaps(mended(self._judged(self._raw_poses(predictor)), longest)):
+        filled = fill_gaps(self._with_trust(self._raw_poses(predictor)), longest)
+        for pose in self._without_gaps(filled):
             yield pose
         if pose is None and self.stats.doubted:
-            self.stats.hopeless = True
+            self.stats.none_trusted = True
             again = replace(self, stats=DriverStats())
             yield from again._without_gaps(again._raw_poses(predictor))
         elif pose is None:
             raise AnimateError(f"{self.path} shows no face: {NO_FACE}")
 
-    def _judged(self, poses: Iterable[Pose | None]) -> Iterator[tuple[Pose | None, bool]]:
+    def _with_trust(self, poses: Iterable[Pose | None]) -> Iterator[tuple[Pose | None, bool]]:
         """Poses, and whether each can be trusted; counts those that can't, and scene cuts."""
         stream = (
-            Seen(pose, pose.doubt, pose.scene_start, pose.passage) if pose else Seen(pose, math.inf)
-            for pose in poses
+            Sample(p, p.doubt, p.scene_start, p.passage) if p else Sample(p, math.inf)
+            for p in poses
         )
-        for number, (seen, sure) in enumerate(judged(stream, self.rate), self.first):
+        for number, (seen, sure) in enumerate(with_trust(stream, self.rate), self.first):
             self.stats.cuts += seen.scene_start
             if seen.item is not None and not sure:
                 self.stats.doubt(number)
@@ -133,7 +143,7 @@ class Driver:
 
         def pose_batch(batch: list[TrackedFrame]) -> list[Pose | None]:
             crops = [cut(s.frame, s.box, predictor.model.size) for s in batch if s.found]
-            poses = iter(predictor.seen(crops))
+            poses = iter(predictor.batch_poses(crops))
             return [
                 replace(next(poses), scene_start=s.scene_start, passage=s.passage)
                 if s.found
@@ -143,7 +153,7 @@ class Driver:
 
         frames = parallel.chunks(self._counted(), BATCH)
         batches = map_in_order(pose_batch, frames, predictor.threads)
-        return trusted(chain.from_iterable(batches), round(COVERED * self.rate))
+        return drop_beside_gaps(chain.from_iterable(batches), round(COVERED * self.rate))
 
     def _without_gaps(self, poses: Iterable[Pose | None]) -> Iterator[Pose]:
         """Poses without gaps: for a missing one (None) the last is held, or it is skipped."""
@@ -201,7 +211,7 @@ class Driver:
         if best[0] == math.inf:
             uncounted = replace(self, stats=DriverStats())
             first = next(uncounted._one_pass(predictor))
-            best = lost if uncounted.stats.hopeless else (away(first), first.motion)
+            best = lost if uncounted.stats.none_trusted else (away(first), first.motion)
         self.stats.distance = predictor.distance(own, best[1])
         return best[1]
 
@@ -240,7 +250,7 @@ class Driver:
 
 
 def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAMING) -> Driver:
-    """Open a video, a folder of frames, a picture, or a template of `animate motion save`.
+    """Open a video, a folder of frames, a picture, or a template of `animate template save`.
 
     The file's content decides which, not its name. `framing` is the motion model's: the square it
     needs around a face. Raises AnimateError for any other file.
@@ -258,18 +268,17 @@ def open_driver(path: Path, options: Options = DEFAULTS, framing: Framing = FRAM
         picture, stats = np.ascontiguousarray(np.rot90(picture, turns)), DriverStats(turns=turns)
         digest = clips.sha256(path)
         return Driver(path, rate, 1, None, digest, picture, locator, options, stats=stats)
-    clip = clips.open_clip(path, truncated=options.clip.truncated).span(
-        options.clip.start, options.clip.end
-    )
+    whole = clips.open_clip(path, truncated=options.clip.truncated)
+    clip = whole.span(options.clip.start, options.clip.end).without_combs()
     clip = clip.turned(quarter_turns(locator, clip.frames()))
     length = _played(clip.length, options.clip) if options.faces.missing != "skip" else None
-    sound, silent, codec = clip.heard, None, unheard(clip.heard)
+    sound, silent, codec = clip.span_sound, None, undecodable_codec(clip.span_sound)
     if sound and codec:
         sound, silent = None, f"it is {codec}, which can't be decoded"
     elif sound and (options.faces.missing == "skip" or not options.clip.once):
         sound, silent = None, "it can't follow frames that are skipped or repeated"
     digest = clips.sha256(path)
-    stats = DriverStats(turns=clip.turns)
+    stats = DriverStats.of(clip)
     return Driver(path, clip.rate, length, sound, digest, clip, locator, options, silent, stats)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from animate.errors import AnimateError
-from animate.inference.driver import Driver
+from animate.inference.advice import foreseen, of_reference
 from animate.inference.honoured import check_honoured
-from animate.inference.pictures import dotted, fitted
+from animate.inference.pictures import fitted
 from animate.inference.predictor import Pose, Predictor
 from animate.inference.session import Session
 from animate.inference.source_face import SourceFace
@@ -20,7 +22,8 @@ from animate.models.contract import Motion
 from animate.models.geometry import resize_flow
 from animate.options import Options, Retarget
 from animate.publish import Published, check, publish
-from animate.publish.sheets import grid
+from animate.publish.sheets import dotted, grid
+from animate.system.observer import QUIET, Observer
 
 DEFAULTS = Options()
 SIDE = 256  # pixels of each picture's side
@@ -44,6 +47,7 @@ def inspect(
     *,
     frames: int = 4,
     force: bool = False,
+    observer: Observer = QUIET,
     **settings: Any,
 ) -> Published:
     """Publish a picture with a row for each of `frames` frames, spread evenly over the driver.
@@ -51,7 +55,8 @@ def inspect(
     Columns: the driver and the photo with their keypoints; the result with its target keypoints;
     a square grid deformed by the motion; the photo's share in each pixel (dark where the model
     paints: occlusion or gate); the result. The other arguments are those of `animate.portrait`;
-    a changed setting without effect here is refused. Raises AnimateError for a user error.
+    a changed setting without effect here is refused. `observer` receives the warnings and notes of
+    a run, and the progress over the driver. Raises AnimateError for a user error.
     """
     options = options.changed(**settings)
     options.refuse_others(HONOURED, "an inspection of single frames")
@@ -71,9 +76,15 @@ def inspect(
     check(out, rate=None, force=force, inputs=[photo, Path(driver)])
     predictor, how = session.predictor, options.retarget
     face = subject.encode_faces(predictor)[0]
+    for words in foreseen(predictor, subject.photos, [face], [opened], how):
+        observer.note(words)
     reference = opened.reference_pose(predictor, face.own) if how.relative else None
     rows, labels = [], []
-    for index, pose in spread(opened, predictor, frames):
+    with closing(observer.watch(opened.poses(predictor), opened.length)) as poses:
+        chosen = spread(poses, opened.length, frames)
+    for words in [*of_reference(opened.stats.distance, predictor.model.far), *opened.stats.words()]:
+        observer.note(words)
+    for index, pose in chosen:
         reference = pose.motion if reference is None else reference
         rows.append(_row(predictor, face, pose, reference, how))
         number = opened.first + index
@@ -91,15 +102,15 @@ def inspect(
     )
 
 
-def spread(driver: Driver, predictor: Predictor, count: int) -> list[tuple[int, Pose]]:
-    """`count` poses spread evenly over a driver, with their numbers, in one pass.
+def spread(poses: Iterable[Pose], length: int | None, count: int) -> list[tuple[int, Pose]]:
+    """`count` of the poses, spread evenly, with their numbers, in one pass.
 
-    A driver of unknown length is thinned while it is read: whenever more than 2 `count` poses are
+    Poses of unknown `length` are thinned while they are read: whenever more than 2 `count` are
     kept, every other one is dropped and the step doubles.
     """
     kept: list[tuple[int, Pose]] = []
-    step = max(1, (driver.length or count) // count)
-    for index, pose in enumerate(driver.poses(predictor)):
+    step = max(1, (length or count) // count)
+    for index, pose in enumerate(poses):
         if index % step == 0:
             kept.append((index, pose))
         if len(kept) > 2 * count:

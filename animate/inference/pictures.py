@@ -40,14 +40,3 @@ def fitted(picture: np.ndarray, side: int) -> np.ndarray:
         return picture
     how = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_CUBIC
     return cv2.resize(picture, (side, side), interpolation=how)
-
-
-def dotted(crop: np.ndarray, points: np.ndarray | None) -> np.ndarray:
-    """A crop with points (K, 2) in [-1, 1] drawn on it; None draws nothing."""
-    import cv2
-
-    picture = crop.copy()
-    for x, y in [] if points is None else (points + 1) / 2 * (crop.shape[0] - 1):
-        centre = round(float(x) * 8), round(float(y) * 8)
-        cv2.circle(picture, centre, 12, (0, 255, 0), -1, cv2.LINE_AA, 3)
-    return picture

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from animate.inference.advice import foreseen
+from animate.inference.advice import foreseen, of_label
 from animate.inference.compose import compose
 from animate.inference.driver import Driver
 from animate.inference.honoured import check_honoured
@@ -17,7 +17,7 @@ from animate.inference.stats import DriverStats
 from animate.media import clips
 from animate.media.clips import Clip, Sound
 from animate.media.pipes import through_pipes
-from animate.media.sound import unheard
+from animate.media.sound import undecodable_codec
 from animate.options import Options
 from animate.provenance.manifest import Ingredient
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
@@ -79,7 +79,7 @@ def portrait(
     for line in [*lines, *lost]:
         observer.note(line)
     made_of = in_background(ingredients, photos, paths)
-    video_stats = DriverStats(turns=subject.video.turns if subject.video else 0)
+    video_stats = DriverStats.of(subject.video) if subject.video else DriverStats()
     frames, late = compose(session.predictor, subject, faces, playing, options, video_stats)
     for line in late:
         observer.note(line)
@@ -106,13 +106,14 @@ def portrait(
     met = video_stats.words("source video", turned_back=True)
     for number, driver in enumerate(playing, 1):
         met += driver.stats.words("clip" if len(playing) == 1 else f"clip {number}")
+    met += of_label(options.visible_label, done.label)
     made = done.attempt
     if made.louder > 1:
         met.append(f"watermark made {made.louder:g} times as strong: a weaker one was not readable")
     if made.contrast < 1:
         met.append(f"contrast reduced to {made.contrast:.0%} for the same reason")
     notes = [*lines, *lost, *late]
-    return Animated(done.path, done.frames, done.report, made, playing[0].stats, met, notes)
+    return Animated(**vars(done), stats=playing[0].stats, met=met, advice=notes)
 
 
 def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, list[str]]:
@@ -120,7 +121,7 @@ def voice(driver: Driver, video: Clip | None, out: Path) -> tuple[Sound | None, 
     sound, silent = driver.sound, driver.silent
     lines = [f"the driver's sound is left out: {silent}"] if silent else []
     if sound is None and video is not None:
-        sound, codec = video.heard, unheard(video.heard)
+        sound, codec = video.span_sound, undecodable_codec(video.span_sound)
         if codec:
             sound = None
             lines.append(f"the video's sound is left out: it is {codec}, which can't be decoded")

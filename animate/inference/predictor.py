@@ -43,7 +43,8 @@ class HeadLimit:
     count: Callable[[int], None] | None = None  # called with numbers of limited poses
 
     def allowed(self, distance: float) -> float:
-        """How far a head goes that the driver moves that far, in half crops."""
+        """The distance that a pasted head moves where the driver's moves `distance`, in half
+        crops."""
         room = FULL - FREE
         return min(distance, FREE) + room * (1 - math.exp(-max(distance - FREE, 0.0) / room))
 
@@ -102,10 +103,10 @@ class Predictor:
 
     def poses(self, frames: Iterable[np.ndarray]) -> Iterator[Pose]:
         """The pose of each cropped driving frame."""
-        for batch in map_in_order(self.seen, chunks(frames, BATCH), self.threads):
+        for batch in map_in_order(self.batch_poses, chunks(frames, BATCH), self.threads):
             yield from batch
 
-    def seen(self, frames: list[np.ndarray]) -> list[Pose]:
+    def batch_poses(self, frames: list[np.ndarray]) -> list[Pose]:
         """The poses of at most BATCH cropped driving frames."""
         if not frames:
             return []
@@ -116,7 +117,7 @@ class Predictor:
         ]
 
     def pose(self, crop: np.ndarray) -> Pose:
-        """The pose of one cropped driving frame, in no batch: for frames that can't wait."""
+        """The pose of one cropped driving frame without batching, for live use."""
         motion = self.track([crop])
         return Pose(motion, crop=crop, doubt=self.doubts(motion)[0])
 
@@ -175,7 +176,7 @@ class Predictor:
         how: Retarget,
         limit: HeadLimit | None = None,
     ) -> tuple[Motion, list[bool]]:
-        """Poses carried over to the photo, their heads within `limit`, and which were beyond it."""
+        """Retargeted poses with heads within `limit`, and which of them were beyond it before."""
         moved = self.retarget(source, motion, reference, how)
         if limit is None:
             return moved, [False] * len(motion)
@@ -190,7 +191,7 @@ class Predictor:
         how: Retarget,
         limit: HeadLimit,
     ) -> tuple[Motion, list[bool]]:
-        """Retargeted poses with their heads within `limit`, and which of them were beyond it."""
+        """As `carry`, for poses that are retargeted already."""
         with torch.inference_mode():
             distances = self.model.head_distance(limit.own, moved).tolist()
         far = [distance > FREE for distance in distances]

@@ -31,7 +31,7 @@ class Smoother:
         self.filters: list[Callable[[float, float | None], float]] = []
 
     def __call__(self, pose: Pose, when: float | None = None) -> Pose:
-        """The pose, smoothed; `when` it was seen, seconds, if not 1 / rate after the last."""
+        """The smoothed pose; `when` is its time in seconds, by default 1 / rate after the last."""
         from OneEuroFilter import OneEuroFilter
 
         numbers = pose.motion.numbers()

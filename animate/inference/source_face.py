@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from animate.faces import Box, Locator, TrackedFrame, cut
-from animate.inference.doubt import Seen, judged
+from animate.inference.doubt import Sample, with_trust
 from animate.inference.predictor import Predictor
 from animate.media.clips import Clip
 from animate.models.contract import Motion
@@ -58,15 +58,15 @@ def people_in(predictor: Predictor, clip: Clip, locator: Locator) -> Iterator[Pe
     poses alone, and again for the pixels.
     """
 
-    def tracked(frame: TrackedFrame) -> Seen[Tracked]:
+    def tracked(frame: TrackedFrame) -> Sample[Tracked]:
         bare = frame.without_frame()
         if not frame.found:
-            return Seen((bare, None), math.inf)
+            return Sample((bare, None), math.inf)
         own = predictor.track([cut(frame.frame, frame.box, predictor.model.size)])
-        return Seen((bare, own), predictor.doubts(own)[0], frame.scene_start, frame.passage)
+        return Sample((bare, own), predictor.doubts(own)[0], frame.scene_start, frame.passage)
 
     def encoded(
-        shown: tuple[np.ndarray, tuple[Seen[Tracked], bool]],
+        shown: tuple[np.ndarray, tuple[Sample[Tracked], bool]],
     ) -> tuple[TrackedFrame, SourceFace | None]:
         pixels, (seen, sure) = shown
         frame, own = seen.item
@@ -76,5 +76,5 @@ def people_in(predictor: Predictor, clip: Clip, locator: Locator) -> Iterator[Pe
         return frame, SourceFace.of(predictor, pixels, frame.box, own)
 
     ahead = map_in_order(tracked, locator.track(clip.frames(), clip.rate), predictor.threads)
-    again = zip(clip.frames(), judged(ahead, clip.rate), strict=True)
+    again = zip(clip.frames(), with_trust(ahead, clip.rate), strict=True)
     return map_in_order(encoded, again, predictor.threads)

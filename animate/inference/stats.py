@@ -1,10 +1,11 @@
-"""Counts of one pass over a driver or a source video, and their words."""
+"""Counts of one pass over a driver or a source video, and notes on them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from animate.faces import TrackedFrame
+from animate.media.clips import Clip
 
 
 @dataclass
@@ -16,11 +17,17 @@ class DriverStats:
     first_missing: int | None = None  # number of the first one
     doubted: int = 0  # frames with a face whose pose can't be trusted
     first_doubted: int | None = None  # number of the first one
-    hopeless: bool = False  # no pose can be trusted: all are used unchanged
+    none_trusted: bool = False  # no pose can be trusted: all are used unchanged
     cuts: int = 0
     turns: int = 0  # quarter turns to the left that make it upright
+    combed: bool = False  # interlaced, though its file doesn't say so
     held: int = 0  # frames whose head movement was limited
     distance: float = 0.0  # from the reference pose to the photo's, where one was searched
+
+    @classmethod
+    def of(cls, clip: Clip) -> DriverStats:
+        """No counts yet, and what had to be done to the clip to read it."""
+        return cls(turns=clip.turns, combed=clip.order is not None)
 
     def count(self, tracked: TrackedFrame, first: int = 0) -> None:
         """Count one frame of a pass that began with frame number `first`."""
@@ -31,7 +38,7 @@ class DriverStats:
         self.frames += 1
 
     def doubt(self, number: int) -> None:
-        """Count the frame of this number as one whose pose can't be trusted."""
+        """Count the frame `number` as one whose pose can't be trusted."""
         self.doubted += 1
         if self.first_doubted is None:
             self.first_doubted = number
@@ -46,6 +53,8 @@ class DriverStats:
         turned_back: the result lies as the video does.
         """
         found = []
+        if self.combed:
+            found.append(f"the {whose} is interlaced, which it doesn't say, and was deinterlaced")
         if self.turns:
             how = "upside down" if self.turns == 2 else "on its side"
             result = "; the result lies as it does" if turned_back else ""
@@ -55,7 +64,7 @@ class DriverStats:
                 f"{self.missing} of the {whose}'s {self.frames} frames without a face (the first: "
                 f"{self.first_missing})"
             )
-        if self.hopeless:
+        if self.none_trusted:
             found.append(
                 f"no pose of the {whose}'s {self.frames} frames could be trusted: all are used "
                 "unchanged"

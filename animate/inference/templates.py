@@ -107,7 +107,7 @@ class Template:
         if (model, sha256) != (self.model, self.model_sha256):
             raise AnimateError(
                 f"{self.path} holds poses of another checkpoint ({self.model}, "
-                f"{self.model_sha256[:12]}): save it again with `animate motion save`"
+                f"{self.model_sha256[:12]}): save it again with `animate template save`"
             )
 
     def poses(self, model: MotionModel) -> Iterator[Pose]:
@@ -116,7 +116,7 @@ class Template:
         if like.numbers().size != self.numbers:
             raise AnimateError(
                 f"{self.path} holds poses of another shape: save it again with "
-                "`animate motion save`"
+                "`animate template save`"
             )
         with zipfile.ZipFile(self.path) as archive, archive.open("poses.npy") as file:
             np.lib.format.read_magic(file)  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ class Template:
                 if row.size != self.numbers:
                     raise AnimateError(
                         f"{self.path} ends at pose {index}: save it again with "
-                        "`animate motion save`"
+                        "`animate template save`"
                     )
                 motion = like.with_numbers(row)
                 yield Pose(motion, index in self.scene_starts and index > self.first)
@@ -217,7 +217,7 @@ def read_template(path: Path) -> Template:
                 about = json.loads(file.read(LONGEST))
             if about.pop("format") != FORMAT:
                 raise AnimateError(
-                    f"{path} is of another version: save it again with `animate motion save`"
+                    f"{path} is of another version: save it again with `animate template save`"
                 )
             with archive.open("poses.npy") as file:
                 shape = _shape(file)  # type: ignore[arg-type]
@@ -247,10 +247,10 @@ def read_template(path: Path) -> Template:
         lzma.LZMAError,
     ) as error:
         raise AnimateError(
-            f"{path} is no motion template: make one with `animate motion save`"
+            f"{path} is no motion template: make one with `animate template save`"
         ) from error
     if shape != (template.stop, template.numbers) or template.rate <= 0:
-        raise AnimateError(f"{path} is damaged: save it again with `animate motion save`")
+        raise AnimateError(f"{path} is damaged: save it again with `animate template save`")
     return template
 
 

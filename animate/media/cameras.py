@@ -29,7 +29,7 @@ Taken = tuple[np.ndarray, float]  # a frame, uint8 (H, W, 3) RGB; seconds of `ti
 
 @dataclass(frozen=True)
 class Camera:
-    """What a place on the command line names; `frames` opens it."""
+    """A camera, opened by `frames`."""
 
     place: str
     file: Path | None = None  # if it is one

@@ -40,6 +40,7 @@ class Clip:
     first: int = 0  # the span that `frames` yields, counted in frames at `rate`
     stop: int | None = None  # the first one that it doesn't
     turns: int = 0  # quarter turns to the left that `frames` makes, after width and height
+    order: str | None = None  # of the fields of a clip that is interlaced and doesn't say so
 
     def span(self, start: float = 0, end: float | None = None) -> Clip:
         """The part from `start` to `end` seconds, to the nearest frame; None is the clip's end.
@@ -64,8 +65,17 @@ class Clip:
         """The clip with its frames turned to the left so many times."""
         return replace(self, turns=(self.turns + turns) % 4)
 
+    def without_combs(self) -> Clip:
+        """The clip, deinterlaced also where its file doesn't say that it is interlaced."""
+        if self.path.is_dir():
+            return self
+        with reading(self.path) as reader:
+            if isinstance(reader, Moving):
+                return self
+            return replace(self, order=reader.unsaid_order(self.first / self.rate))
+
     @property
-    def heard(self) -> Sound | None:
+    def span_sound(self) -> Sound | None:
         """The sound of the span."""
         return Sound(self.path, self.first / self.rate) if self.sound else None
 
@@ -132,7 +142,7 @@ def further(path: Path) -> int:
 def _video(clip: Clip) -> Iterator[np.ndarray]:
     half, held, ends = Fraction(1, 2), None, 0
     count, stop = 0, clip.stop  # count: of frames of the whole clip
-    with reading(clip.path) as reader:
+    with reading(clip.path, clip.order) as reader:
 
         def shown(frame: Any, until: int) -> Iterator[np.ndarray]:
             """A frame at every tick from `count` to `until` that lies in the span."""
@@ -171,10 +181,10 @@ def _video(clip: Clip) -> Iterator[np.ndarray]:
         raise AnimateError(f"{clip.path} ends before frame {clip.first}: use an earlier clip.start")
 
 
-def reading(path: Path) -> AbstractContextManager[Reader | Moving]:
-    """One pass over a clip, with what suits its format."""
+def reading(path: Path, order: str | None = None) -> AbstractContextManager[Reader | Moving]:
+    """Open a clip for one pass, with the reader for its format; `order`: see `Clip`."""
     pictures = formats.format_of(path).name in ("webp", "png") and delays.moves(path)
-    return Moving.open(path) if pictures else Reader.open(path)
+    return Moving.open(path) if pictures else Reader.open(path, order)
 
 
 # ---------------------------------------------------------------- folders of frames

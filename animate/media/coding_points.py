@@ -35,6 +35,12 @@ def coded_in(path: Path) -> tuple[int, int] | None:
     return None
 
 
+def premultiplied(path: Path) -> bool:
+    """Whether an AVIF's colours are multiplied by its alpha: HEIF, section 6.10.1.1, `prem`."""
+    with path.open("rb") as file:
+        return b"prem" in dict(_boxes(_meta(file)[4:])).get(b"iref", b"")
+
+
 def _of_png(file: BinaryIO) -> tuple[int, int] | None:
     """PNG (third edition), section 11.3.2.6: the chunk cICP, which stands before the pixels."""
     file.seek(8)

@@ -72,7 +72,7 @@ def check_place(out: Path) -> None:
 
 
 def shortened(name: str) -> str:
-    """The first letters of a file's name, in at most 80 bytes."""
+    """The beginning of a file's name, at most 80 bytes."""
     return os.fsencode(name)[:80].decode("utf-8", "ignore")
 
 

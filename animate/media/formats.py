@@ -93,6 +93,7 @@ SIGNATURES = (
     (0, b"PK\3\4", "zip"),
     (0, b"PK\5\6", "zip"),
 )
+FILE_TYPE = b"ftyp"  # the first box of an ISO base media file
 ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid")  # QuickTime without ftyp
 BITMAPS = [struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)]
 # Containers that may hold sound alone: bytes that name video codecs, and sound codecs.
@@ -122,14 +123,9 @@ def format_of(path: Path) -> Format:
 
 def _named(file: BinaryIO) -> str:
     head = file.read(HEAD)
-    if head[4:8] == b"ftyp":
+    if head[4:8] == FILE_TYPE:
         return _by_brand(head)
-    if head[4:8] in ATOMS and head[0] < 32:  # otherwise a text with that word
-        return "mov"
-    found = (n for at, start, n in SIGNATURES if head[at : at + len(start)] == start)
-    name = next(found, "")
-    if name in ("webp", "avi") and head[:4] not in (b"RIFF", b"RIFX"):
-        return ""
+    name = named(head)
     if name == "bmp" and head[14:18] not in BITMAPS:
         return ""
     if name == "tiff" and _from_a_camera(file, head):
@@ -143,6 +139,18 @@ def _named(file: BinaryIO) -> str:
         return "mpegts"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     return "svg" if text[:5] in (b"<?xml", b"<svg ", b"<!DOC") and b"<svg" in head else ""
+
+
+def named(head: bytes) -> str:
+    """The format that a file's first bytes name, whatever follows; "mp4" where brands say more."""
+    if head[4:8] == FILE_TYPE:
+        return "mp4"
+    if head[4:8] in ATOMS and head[0] < 32:  # otherwise a text with that word
+        return "mov"
+    found = (n for at, start, n in SIGNATURES if head[at : at + len(start)] == start)
+    name = next(found, "")
+    riff = head[:4] in (b"RIFF", b"RIFX")
+    return "" if name in ("webp", "avi") and not riff else name
 
 
 def _by_brand(head: bytes) -> str:

@@ -20,13 +20,14 @@ TICK = Fraction(1, 1000)  # time base of the filter graph in seconds; any would 
 class FrameColours:
     """Converts the frames of one video; the first PQ frame sets the peak luminance for all."""
 
-    def __init__(self, *, photo: bool = False) -> None:
+    def __init__(self, *, photo: tuple[int, int] | None = None) -> None:
+        """`photo`: the primaries and the transfer of a photo, whatever its frame names."""
         from av.video.reformatter import VideoReformatter
 
         self.reformat = VideoReformatter().reformat
         self.brightest: float | None = None
         self.table: _Table | None = None
-        self.photo = photo  # whether the result has the transfer function of sRGB: see `shown`
+        self.photo = photo
 
     def rgb(self, frame: Any, width: int, height: int) -> np.ndarray:
         """A decoded frame as uint8 (height, width, 3) sRGB, transparent parts over white."""
@@ -37,25 +38,29 @@ class FrameColours:
             alpha = rgba[..., 3:].astype(np.uint16)
             rgb = rgba[..., :3] if coded.plain else self._converted(frame, width, height, coded)
             return ((rgb * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-        if coded.plain:
-            return self._picture(frame, width, height, "rgb24")
-        return self._converted(frame, width, height, coded)
+        if not coded.plain:
+            return self._converted(frame, width, height, coded)
+        if self.photo:
+            return rounded(self._deep(frame, width, height))
+        return self._picture(frame, width, height, "rgb24")
 
     def _picture(self, frame: Any, width: int, height: int, kind: str) -> np.ndarray:
         """RGB with the video's own primaries and transfer: uint8, or uint16 for "rgb48le"."""
-        shaped = self.reformat(frame, width, height, kind, src_colorspace=_matrix(frame))
+        matrix = _matrix(frame, self.photo is not None)
+        shaped = self.reformat(frame, width, height, kind, src_colorspace=matrix)
         picture: np.ndarray = shaped.to_ndarray()
         return picture
 
     def _coding(self, frame: Any) -> Coding:
-        primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
+        primaries, transfer = self.photo or (int(frame.color_primaries), int(frame.color_trc))
         if transfer != PQ:
             return coding(primaries, transfer)
         if self.brightest is None:
             self.brightest = _brightest(frame)
         return coding(primaries, transfer, self.brightest)
 
-    def _converted(self, frame: Any, width: int, height: int, coded: Coding) -> np.ndarray:
+    def _deep(self, frame: Any, width: int, height: int) -> np.ndarray:
+        """RGB with the video's own primaries and transfer: uint16, white at 65,535."""
         depth = max(part.bits for part in frame.format.components)
         if depth <= 8:
             deep = self._picture(frame, width, height, "rgb24").astype(np.uint16)
@@ -63,11 +68,14 @@ class FrameColours:
         else:
             # ffmpeg's scaler spoils packed pixels of 16 bits in pictures of odd width
             deep = self._picture(frame, width, height, "gbrp16le" if width % 2 else "rgb48le")
-            _stretch(deep, 8 if _limited(frame) else depth)
-        wanted = (coded, width, height, self.photo)
+            _stretch(deep, 8 if limited(frame) else depth)
+        return deep
+
+    def _converted(self, frame: Any, width: int, height: int, coded: Coding) -> np.ndarray:
+        wanted = (coded, width, height, self.photo is not None)
         if self.table is None or self.table.made_for != wanted:
             self.table = _Table(*wanted)
-        return self.table(deep)
+        return self.table(self._deep(frame, width, height))
 
 
 class _Table:
@@ -106,13 +114,17 @@ class _Table:
         self.into.push(self._framed(deep, self.count))
         self.count += 1
         pulled: Any = self.out.pull()
-        rgb: np.ndarray = pulled.to_ndarray()
-        rgb -= rgb >> 8  # 65535 to 65280, so that the rounding below cannot overflow
-        rgb += 128
-        return (rgb >> 8).astype(np.uint8)
+        return rounded(pulled.to_ndarray())
 
 
-def _matrix(frame: Any) -> Any:
+def rounded(deep: np.ndarray) -> np.ndarray:
+    """uint16 as uint8, to the nearest; changes `deep`."""
+    deep -= deep >> 8  # 65535 to 65280, so that the rounding below cannot overflow
+    deep += 128
+    return (deep >> 8).astype(np.uint8)
+
+
+def _matrix(frame: Any, photo: bool) -> Any:
     """The matrix to decode with; None: the frame's own, or BT.601 if it declares none."""
     declared = int(frame.colorspace)
     unmarked = declared == UNKNOWN
@@ -120,12 +132,13 @@ def _matrix(frame: Any) -> Any:
         unmarked and (frame.color_primaries == BT2020_MATRIX or frame.color_trc in HDR)
     ):
         return "BT2020"
-    if unmarked and max(frame.height * 16, frame.width * 9) >= 720 * 16:
-        return "ITU709"  # players assume it for large pictures
+    if unmarked and not photo and max(frame.height * 16, frame.width * 9) >= 720 * 16:
+        return "ITU709"  # players assume it for large films
     return None
 
 
-def _limited(frame: Any) -> bool:
+def limited(frame: Any) -> bool:
+    """Whether black and white are not the least and the greatest value."""
     return not frame.format.is_rgb and frame.color_range != FULL
 
 

@@ -27,11 +27,11 @@ STRIP = 64  # rows converted to floats at a time, to save memory
 
 
 def in_srgb(
-    picture: Image.Image, told: dict[Any, Any], cicp: tuple[int, int] | None = None
+    picture: Image.Image, info: dict[Any, Any], cicp: tuple[int, int] | None = None
 ) -> Image.Image:
     """Convert an 8-bit picture to sRGB; returns the picture itself if it is in sRGB already.
 
-    told: Pillow's `info` of the file. cicp: see `coding_points.coded_in`. The first of these that
+    info: Pillow's `info` of the file. cicp: see `coding_points.coded_in`. The first of these that
     exists is used, as in PNG's specification (third edition, section 4.3): cICP, the ICC profile,
     the chunk sRGB, then gAMA with cHRM. Profiles are applied with the relative colorimetric intent
     and black point compensation, so that colours inside sRGB, white and black keep their
@@ -43,11 +43,11 @@ def in_srgb(
     if cicp is not None:
         coded = coding(*cicp)
         return picture if coded.plain else _by(picture, lambda rgb: shown(rgb, coded, photo=True))
-    profile = told.get("icc_profile")
+    profile = info.get("icc_profile")
     if profile:
         return _followed(picture, profile)
-    if "gamma" in told and "srgb" not in told:
-        return _by_chunks(picture, told["gamma"], told.get("chromaticity"))
+    if "gamma" in info and "srgb" not in info:
+        return _by_chunks(picture, info["gamma"], info.get("chromaticity"))
     return picture
 
 
@@ -146,10 +146,10 @@ def _by_chunks(
     if not 0.1 <= gamma <= 10:
         return picture
     if chromaticity is not None:
-        told = np.array(chromaticity, float).reshape(4, 2)
-        same = np.abs(told - [white, red, green, blue]).max() <= SAME_XY
+        stated = np.array(chromaticity, float).reshape(4, 2)
+        same = np.abs(stated - [white, red, green, blue]).max() <= SAME_XY
         if not same:
-            white, red, green, blue = ((float(x), float(y)) for x, y in told)
+            white, red, green, blue = ((float(x), float(y)) for x, y in stated)
     if (red, green, blue, white) == PRIMARIES[BT709] and abs(gamma * 2.2 - 1) <= SAME_GAMMA:
         return picture
     try:

@@ -16,11 +16,10 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.media import formats
+from animate.media.avif import exactly
 from animate.media.coding_points import coded_in
-from animate.media.colours import HDR
 from animate.media.delays import MOST_PIXELS
 from animate.media.files import existing
-from animate.media.frame_colours import FrameColours
 from animate.media.photo_colours import in_srgb
 from animate.media.strange import what
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 SMALLEST, LARGEST = 16, 12_000  # pixels a side
 PHOTOS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow's names of the formats always read
-ORIENTATION = 274  # EXIF's tag: which way is up
 INSTEAD = "use JPEG, PNG or WebP"
 # Exceptions that Pillow raises for damaged files.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
@@ -55,11 +53,9 @@ def read_photo(path: Path, *, upright: bool = True) -> np.ndarray:
         with opened(path) as picture:
             check_size(path, *picture.size)
             cicp = coded_in(path)
-            deep = _deep(path, picture, cicp)
-            if deep is not None:
-                return deep
             picture.load()
-            return shown(picture, cicp, upright)
+            exact = exactly(path, picture, cicp) if picture.format == "AVIF" else None
+            return shown(exact or picture, None if exact else cicp, upright)
     except Image.DecompressionBombError as error:
         raise AnimateError(_too_large(path)) from error
     except Image.UnidentifiedImageError as error:
@@ -137,27 +133,6 @@ def _avif() -> bool:
     from PIL import features
 
     return "avif" in features.get_supported_modules()
-
-
-def _deep(path: Path, picture: Image.Image, cicp: tuple[int, int] | None) -> np.ndarray | None:
-    """An upright HDR AVIF as uint8 (H, W, 3) sRGB, converted with all its bits; None: another one.
-
-    Pillow makes it 8 bits first and rounds down, which tints: a level of PQ is two of sRGB.
-    """
-    if cicp is None or cicp[1] not in HDR or (picture.format, picture.mode) != ("AVIF", "RGB"):
-        return None
-    if picture.getexif().get(ORIENTATION, 1) != 1:
-        return None
-    import av
-
-    try:
-        with av.open(str(path)) as file:
-            frame = next(file.decode(video=0))
-            if (frame.width, frame.height) != picture.size or int(frame.color_trc) != cicp[1]:
-                return None
-            return FrameColours(photo=True).rgb(frame, *picture.size)
-    except (av.error.FFmpegError, StopIteration):
-        return None
 
 
 def shown(

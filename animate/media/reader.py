@@ -13,6 +13,7 @@ import numpy as np
 
 from animate.errors import AnimateError
 from animate.media import formats
+from animate.media.combs import unsaid_order
 from animate.media.frame_colours import FrameColours
 from animate.media.interlaced import Timed, deinterlaced
 from animate.media.photos import check_size
@@ -28,8 +29,9 @@ UNKNOWN_RATE = Fraction(25)  # frames a second of a file with no times at all
 class Reader:
     """One pass over the video of an open file; `sound` is its sound's stream."""
 
-    def __init__(self, path: Path, container: Any):
-        self.path, self.container = path, container
+    def __init__(self, path: Path, container: Any, order: str | None = None):
+        """`order`: that of the fields of a clip that doesn't say it is interlaced."""
+        self.path, self.container, self.order = path, container, order
         self.sound = container.streams.best("audio")
         if self.sound is not None and self.sound.codec_context is None:  # nobody knows its codec
             known = (other for other in container.streams.audio if other.codec_context is not None)
@@ -52,7 +54,7 @@ class Reader:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[Reader]:
+    def open(cls, path: Path, order: str | None = None) -> Iterator[Reader]:
         import av
 
         try:
@@ -70,14 +72,18 @@ class Reader:
                 "pictures"
             ) from error
         with container:
-            yield cls(path, container)
+            yield cls(path, container, order)
 
     def frames(self) -> Iterator[Timed]:
         """(frame, start, end) in seconds since the first one; without what can't be decoded.
 
         Interlaced frames come out whole.
         """
-        return deinterlaced(self._decoded())
+        return deinterlaced(self._decoded(), self.order)
+
+    def unsaid_order(self, start: Fraction) -> str | None:
+        """The order of fields of frames from `start` on that don't say they are interlaced."""
+        return unsaid_order(frame for frame, at, _ in self._decoded() if at >= start)
 
     def _decoded(self) -> Iterator[Timed]:
         import av

@@ -84,7 +84,7 @@ class Microphone:
             return silence
 
 
-def unheard(sound: Sound | None) -> str | None:
+def undecodable_codec(sound: Sound | None) -> str | None:
     """The codec's name if the sound can't be decoded; None if it can, or if there is no sound."""
     import av
 

@@ -28,7 +28,8 @@ SPACES = "\t\n\r\f"
 
 
 def what(path: Path) -> str:
-    """A file in words, such as "a PDF"; "" where it may be a picture or clip, or nobody knows.
+    """The kind of a file in words, such as "a PDF"; "" for a possible picture or clip, and for an
+    unknown kind.
 
     To be asked of what could not be read: a start of a file is no proof. Never raises.
     """

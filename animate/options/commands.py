@@ -19,7 +19,10 @@ Setting = tuple[type[Group], Field[Any]]
 INSTEAD = {
     "run": RENAMED,
     "live": RENAMED,
-    "train": {"motion.checkpoint": "use start=CHECKPOINT for weights to start from"},
+    "train": {
+        "motion.checkpoint": "use start=CHECKPOINT for weights to start from",
+        "optim.rate": "use optim.lr",
+    },
 }
 
 

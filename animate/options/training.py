@@ -100,18 +100,18 @@ class Optim(Group):
     steps: int = setting(100_000, "in total, over all resumed runs", least=1)
     batch: int = setting(8, "pairs per step, over all processes", least=1)
     accumulate: int = setting(1, "micro-batches per step and process", least=1)
-    rate: float = setting(4e-4, "learning rate", above=0)
+    lr: float = setting(4e-4, "learning rate", above=0)
     betas: tuple[float, ...] = setting(
         (0.9, 0.99), "Adam's two betas, from 0 to below 1", count=2, least=0, below=1
     )
-    warm_up: int = setting(200, "steps until the full rate", least=0)
+    warm_up: int = setting(200, "steps until the full lr", least=0)
     decay: float = setting(
         0.2,
-        "last share of the steps, in which the rate falls to a twentieth",
+        "last share of the steps, in which lr falls to a twentieth",
         least=0,
         most=1,
     )
-    milestones: tuple[int, ...] = setting((), "steps at which the rate falls to a tenth", least=1)
+    milestones: tuple[int, ...] = setting((), "steps at which lr falls to a tenth", least=1)
     ema: float = setting(
         0.999,
         "decay per step of the averaged weights, which are the result",
@@ -135,16 +135,19 @@ class Recipe:
     @classmethod
     def of(cls, tree: Mapping[str, Any]) -> Recipe:
         """The recipe in nested settings, as `config.settings("train")` returns them. Raises
-        AnimateError for a value that a setting can't have."""
+        AnimateError for a value that a setting can't have. Settings that version 0.2 recorded call
+        `optim.lr` `optim.rate`."""
         rest = dict(tree)
         nested = {name: dict(rest.pop(name)) for name in ("data", "optim", "motion", "loss")}
         rest.pop("hydra", None)
-        augment = nested["data"].pop("augment")
+        augment, optim = nested["data"].pop("augment"), nested["optim"]
+        if "rate" in optim:
+            optim["lr"] = optim.pop("rate")
         return cls(
             Training(**rest),
             Data(**nested["data"]),
             Augment(**augment),
-            Optim(**nested["optim"]),
+            Optim(**optim),
             nested["motion"],
             nested["loss"],
         )

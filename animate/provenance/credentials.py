@@ -123,7 +123,7 @@ def _examine(
     if found is None or isinstance(found, Signature):
         return found or Signature()
     who = next((p for p in keys.trusted() if p.vouches_for(found.chain)), None)
-    return replace(judged(found, who), manifest=manifest)
+    return replace(signature_of(found, who), manifest=manifest)
 
 
 def key_of(found: Findings) -> str | None:
@@ -138,7 +138,7 @@ def _valid_now(item: x509.Certificate) -> bool:
     return item.not_valid_before_utc <= datetime.now(timezone.utc) <= item.not_valid_after_utc
 
 
-def judged(found: Findings, who: Public | None) -> Signature:
+def signature_of(found: Findings, who: Public | None) -> Signature:
     """Turn findings into a Signature; `who` is the trusted identity that vouches for its key."""
     standing, key = findings.standing(found), key_of(found)
     if found.ours and key is None:

@@ -138,7 +138,7 @@ def is_toolkits(pem: str) -> bool:
 
 
 def merged(new: Public, known: Iterable[Public], path: Path) -> Public:
-    """What a new half adds to the one of the same key that is known already, if any.
+    """A new half, with what an older one of the same key adds.
 
     Raises AnimateError if it changes what a known identity means: another certificate or mark key
     for the same id, somebody else's mark key, or somebody else's name.

@@ -220,7 +220,7 @@ def unsigned_revocations(path: Path) -> bool:
 
 
 def damaged() -> list[str]:
-    """What is wrong with each public half that `trusted` leaves out, in a line each."""
+    """A line for each public half that `trusted` leaves out, with the reason."""
     return _halves()[1]
 
 
@@ -271,7 +271,7 @@ def _revoked_here() -> dict[str, str]:
 
 
 def _noted(folder: Path) -> dict[str, str]:
-    """The revocations in a folder; one that can't be read counts, for its name is the key's id."""
+    """The revocations in a folder. An unreadable one counts too: its file name is the key's id."""
     found = {}
     for path in sorted(folder.glob("*.json")):
         try:

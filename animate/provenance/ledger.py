@@ -86,7 +86,7 @@ class Entry:
 
 
 def _json(text: str) -> Any:
-    """A claim as JSON values; the text itself where somebody made it something else."""
+    """A claim as JSON values; the text itself if it is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -213,7 +213,7 @@ def _check_signature(entry: Entry, certificates: dict[str, str]) -> None:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    """An entry of a row, whose values SQLite doesn't hold to their types."""
+    """An entry from a row; checks the types, which SQLite does not enforce."""
     found = Entry(*row)
     kinds = {"number": int, "manifest": bytes, "signature": bytes}
     for name, value in vars(found).items():

@@ -12,7 +12,6 @@ from animate.media import delays, formats, photos
 from animate.media.reader import CONTAINERS
 from animate.provenance import xmp
 from animate.provenance.credentials import source_types
-from animate.provenance.kinds import BOXES
 
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # ISO 16684-3: uuid box in MP4
 GIF_XMP = b"XMP DataXMP"  # name of a GIF's XMP extension
@@ -96,9 +95,9 @@ def _packets(path: Path) -> Iterator[bytes]:
         head = file.read(12)
         file.seek(0)
         found: list[bytes] = []
-        if head[:6] in (b"GIF87a", b"GIF89a"):
+        if formats.named(head) == "gif":
             found = [body for kind, body in gif_extensions(file) if kind == GIF_XMP]
-        elif head[4:8] in BOXES:
+        elif formats.named(head) in ("mp4", "mov"):
             found = list(islice(_xmp_boxes(file, 0, path.stat().st_size), MOST_PACKETS))
         yield from found[:MOST_PACKETS]
 

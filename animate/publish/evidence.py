@@ -61,7 +61,7 @@ def drawn(report: Report, title: str | None = None) -> np.ndarray:
 
 
 def _words(pen: Any, y: int, text: str, size: int, ink: tuple[int, ...], x: int = MARGIN) -> int:
-    """Write a line; how much lower the next one goes."""
+    """Write a line; returns the height that it takes."""
     from PIL import ImageFont
 
     shown = "".join(c if c.isprintable() else "?" for c in text)
@@ -105,7 +105,7 @@ def _timeline(sheet: Any, pen: Any, y: int, report: Report) -> int:
 
 
 def _map(sheet: Any, pen: Any, y: int, report: Report) -> None:
-    """The correlation at every shift of the picture, for the eye: a mark is a dot in the middle."""
+    """The correlation at every shift of the picture as a map: a mark is a dot in the middle."""
     from PIL import Image
 
     frames, rate = frames_of(report.path)
@@ -118,7 +118,7 @@ def _map(sheet: Any, pen: Any, y: int, report: Report) -> None:
 
 
 def _statistic(pen: Any, y: int, report: Report) -> int:
-    """The correlation with the mark beside what chance could reach in all that was tried."""
+    """The statistic beside the largest one that chance explains."""
     found = report.detection
     needed = math.sqrt(2 * math.log(max(found.hypotheses, 1) / THRESHOLD))
     right = WIDTH - 2 * MARGIN - MAP

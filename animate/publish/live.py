@@ -18,7 +18,7 @@ from animate.provenance.manifest import Ingredient, Record, definition
 from animate.publish.publisher import check_mark
 from animate.publish.sign import sign
 from animate.watermark import Claim, Embedder, Mark
-from animate.watermark.label import Labeller
+from animate.watermark.label import Labeller, fitting
 
 SESSION = Path("the live session")  # in errors, where a file has its name
 
@@ -30,7 +30,8 @@ class Marker:
     """
 
     def __init__(self, mark: Mark, label: Label | None, height: int, width: int) -> None:
-        self.draw = Labeller(label, height, width, None)
+        self.label = None if label is None else fitting(label, height, width)
+        self.draw = Labeller(self.label, height, width, None)
         self.embed = Embedder(mark, height, width)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:

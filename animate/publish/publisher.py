@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,14 +35,15 @@ from animate.publish.video import encode_video
 from animate.verification.names import MARKED
 from animate.verification.verify import Report, verify
 from animate.watermark import Claim, Embedder, Mark
-from animate.watermark.label import Label, Labeller
+from animate.watermark.label import Label, Labeller, fitting
 
 LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command line somewhat more
 LABEL = Label()
 
 
 class Attempt(NamedTuple):
-    """How a file is made; the next one is tried where the mark can't be read back."""
+    """How strongly a file is marked and how finely coded; if the mark can't be read back, the next
+    attempt is made."""
 
     louder: float = 1  # factor of the mark's strength
     finer: int = 0  # how much more exactly it is encoded: of a CRF, or of a JPEG's quality
@@ -71,6 +73,7 @@ class Published:
     frames: int
     report: Report
     attempt: Attempt = ATTEMPTS[0]  # what it took to read the mark back
+    label: Label | None = None  # as it was drawn, in short on a small picture
 
 
 def publish(
@@ -107,8 +110,8 @@ def publish(
     when the draft doesn't carry its mark, claim and signature.
     """
     out, signer = Path(out), signer or toolkit()
-    heard = [Path(sound)] if sound and not isinstance(sound, Microphone) else []
-    inputs = [*(i.path for i in ingredients), *heard]
+    sound_paths = [Path(sound)] if sound and not isinstance(sound, Microphone) else []
+    inputs = [*(i.path for i in ingredients), *sound_paths]
     check(out, rate=rate, force=force, claim=claim, inputs=inputs)
     check_mark(mark, claim, signer)
     ledger.check()
@@ -117,6 +120,7 @@ def publish(
     kind = containers.of(out)
     assert kind is not None
     even = isinstance(kind, Video) and kind.even
+    frames, label = _with_room(frames, label, even)
     label_record = None if label is None else asdict(label)
     with Drafts(out) as drafts, Spool(out) as spool:
         unmarked = Unmarked(spool.keep(frames), label)
@@ -144,7 +148,7 @@ def publish(
                 if attempt == possible[-1]:
                     raise
                 if isinstance(sound, Microphone):
-                    sound = draft  # what it heard is there alone
+                    sound = draft  # what it recorded is there alone
                 elif spool.is_whole and sound not in drafts.made:
                     drafts.remove()
                 if spool.is_whole:
@@ -154,11 +158,11 @@ def publish(
                 continue
             _name(draft, scratch, out, force, report, manifest, signer)
             break
-    return Published(out, count, replace(report, path=out), attempt)
+    return Published(out, count, replace(report, path=out), attempt, label)
 
 
 class MarkLostError(VerificationError):
-    """The mark can't be read back from a draft; a stronger one may be."""
+    """The mark can't be read back from a draft; a stronger one may help."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,20 @@ class Unmarked:
     label: Label | None
 
 
+def _with_room(
+    frames: Iterable[np.ndarray], label: Label | None, even: bool
+) -> tuple[Iterable[np.ndarray], Label | None]:
+    """The same frames, and the label in the form that they have room for."""
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        return stream, label
+    if label is None or first.ndim != 3:  # which is refused where it is marked
+        return chain([first], stream), label
+    height, width = (side + side % 2 * even for side in first.shape[:2])
+    return chain([first], stream), fitting(label, height, width)
+
+
 def _with_contrast(frames: Iterable[np.ndarray], contrast: float) -> Iterable[np.ndarray]:
     if contrast == 1:
         return frames
@@ -177,7 +195,7 @@ def _with_contrast(frames: Iterable[np.ndarray], contrast: float) -> Iterable[np
 
 
 def _decoded(draft: Path, rate: Fraction | None) -> Iterator[np.ndarray]:
-    """The frames of a draft: the frames that it was made of are gone when it is read back."""
+    """The frames of a draft, decoded."""
     if rate is None:
         yield clips.read_photo(draft)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from animate.watermark import Claim, Mark, Payload
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+RGB = tuple[int, ...]  # 0 to 255
+GREEN = (0, 255, 0)
 Line = tuple[Sequence[float], Sequence[float]]  # x and y values
 HEAD = 22  # pixels above a row or a column's head
 CONSENT = "pictures of a data set, shown to document a model; their consent is stated there"
@@ -51,6 +54,23 @@ def grid(
             sheet.paste(Image.fromarray(picture).resize((side, side)), (side * j, y))
         y += side
     return np.asarray(sheet)
+
+
+def dotted(
+    picture: np.ndarray, points: np.ndarray | None, colours: Sequence[RGB] = (GREEN,)
+) -> np.ndarray:
+    """Draw points (K, 2) in [-1, 1] on a square picture, in the colours in turn.
+
+    None draws nothing.
+    """
+    import cv2
+
+    drawn = picture.copy()
+    places = [] if points is None else (points + 1) / 2 * (picture.shape[0] - 1)
+    for (x, y), colour in zip(places, cycle(colours), strict=False):
+        centre = round(float(x) * 8), round(float(y) * 8)
+        cv2.circle(drawn, centre, 12, colour, -1, cv2.LINE_AA, 3)
+    return drawn
 
 
 def curves(

@@ -64,7 +64,7 @@ def sign(
 
 
 def _add(builder: Any, ingredient: Ingredient, stack: ExitStack) -> None:
-    """Add an input with whatever manifest it carries; one that can't be read is named alone."""
+    """Add an input with its manifest, or only its name if that can't be read."""
     import c2pa
 
     described = plain_ingredient(ingredient)

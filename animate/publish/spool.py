@@ -1,4 +1,5 @@
-"""Keep frames that pack well on disk, to make a file again whose mark was lost."""
+"""Keep frames on disk, if they compress well, so that a file can be made again with a stronger
+mark."""
 
 from __future__ import annotations
 
@@ -46,7 +47,7 @@ class Spool:
             self.file.close()
 
     def keep(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The frames as they are; each is kept as it passes."""
+        """Yield the frames unchanged, and keep each."""
         for frame in frames:
             if self.is_whole:
                 self._append(frame)

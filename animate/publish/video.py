@@ -53,12 +53,12 @@ def encode_video(
     first = next(frames, None)
     if first is None:
         raise AnimateError(f"there are no frames to write to {out}: use a driver that has some")
-    with open_sound(sound) if sound and kind.sound else _silence() as heard:
-        copied = isinstance(heard, tuple) and _copied(kind, heard[0])
-        how = None if heard is None else COPY if copied else (*kind.sound, *FILLED)
+    with open_sound(sound) if sound and kind.sound else _silence() as opened:
+        copied = isinstance(opened, tuple) and _copied(kind, opened[0])
+        how = None if opened is None else COPY if copied else (*kind.sound, *FILLED)
         command = _command(kind, first.shape, rate, texts, how, finer)
         with _Ffmpeg([*command, f"file:{draft.absolute()}"], out) as ffmpeg:
-            mixer = _Mixer(first.shape, rate, heard, copied)
+            mixer = _Mixer(first.shape, rate, opened, copied)
             for frame in chain([first], frames):
                 ffmpeg.send(mixer.show(frame))
             ffmpeg.send(mixer.close())
@@ -120,13 +120,13 @@ def _command(
 
 
 def _copied(kind: Video, stream: Any) -> bool:
-    """Whether the container takes the sound as it is coded."""
+    """Whether the container can hold the sound as it is coded."""
     codec = stream.codec_context.codec
     return codec.name in kind.copied or codec.canonical_name in kind.copied
 
 
 class _Unseekable(BytesIO):
-    """Where PyAV puts its stream. A pipe itself won't do: PyAV swallows a Ctrl-C in its writes."""
+    """The file object that PyAV writes to; with a pipe, PyAV would swallow a Ctrl-C."""
 
     def seekable(self) -> bool:
         return False
@@ -145,7 +145,7 @@ class _Mixer:
         self,
         shape: tuple[int, ...],
         rate: Fraction,
-        heard: tuple[Any, Iterator[tuple[Any, Fraction]]] | Microphone | None,
+        opened: tuple[Any, Iterator[tuple[Any, Fraction]]] | Microphone | None,
         copied: bool,
     ):
         import av
@@ -161,15 +161,15 @@ class _Mixer:
         self.video = video
         self.sound: Any = None
         self.packets: Iterator[tuple[Any, Fraction]] = iter(())
-        if isinstance(heard, Microphone):
-            self.sound = self.nut.add_stream(PCM, heard.rate, layout="mono")
-            self.packets = heard.packets(self.sound)
-        elif heard and copied:
-            self.sound, self.packets = self.nut.add_stream_from_template(heard[0]), heard[1]
-        elif heard:
-            context = heard[0].codec_context
+        if isinstance(opened, Microphone):
+            self.sound = self.nut.add_stream(PCM, opened.rate, layout="mono")
+            self.packets = opened.packets(self.sound)
+        elif opened and copied:
+            self.sound, self.packets = self.nut.add_stream_from_template(opened[0]), opened[1]
+        elif opened:
+            context = opened[0].codec_context
             self.sound = self.nut.add_stream(PCM, context.rate, layout=context.layout)
-            self.packets = decoded(*heard, self.sound)
+            self.packets = decoded(*opened, self.sound)
         self.waiting = next(self.packets, None)
 
     def show(self, frame: np.ndarray) -> bytes:
@@ -240,7 +240,7 @@ class _Ffmpeg:
             raise AnimateError(self._words())
 
     def send(self, data: bytes) -> None:
-        """Feed ffmpeg; where it doesn't listen any more, raise what it said."""
+        """Feed ffmpeg; if it has ended, raise its error message."""
         try:
             self.process.stdin.write(data)  # type: ignore[union-attr]
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The application: routes, and what stands behind them."""
+"""The web application: routes and the state that they share."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SHOWN = {  # first bytes of files that browsers show, and that are sent back to 
 
 
 class House:
-    """What the routes share: settings, workers, the queue, the private folder."""
+    """State that the routes share: settings, workers, the queue, the private folder."""
 
     def __init__(self, serve: Serve, folder: Path, overrides: Sequence[str] = ()) -> None:
         self.serve, self.folder, self.overrides = serve, folder, list(overrides)
@@ -62,7 +62,7 @@ class House:
 
     @property
     def whole(self) -> bool:
-        """Whether more than the detector is offered."""
+        """Whether animation is offered, not the detector alone."""
         return self.serve.only == "all"
 
     @property

@@ -1,4 +1,4 @@
-"""Who may talk to the server: host, origin and token; and what browsers must not do."""
+"""Check host, origin and token of requests, and set the headers that restrict browsers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     def refusal(self, scope: Scope) -> Response | None:
-        """The answer to a request that goes no further; None for one that may."""
+        """The answer to a refused request; None if it is allowed."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self.knows(host):

@@ -50,7 +50,7 @@ class Job:
         """The published file."""
         return self.folder / self.result["name"] if self.result else None
 
-    def told(self, head: dict[str, Any], body: bytes) -> None:
+    def update(self, head: dict[str, Any], body: bytes) -> None:
         """Take what the worker reports."""
         if "note" in head:
             self.notes.append(head["note"])
@@ -63,7 +63,7 @@ class Job:
             self.began = self.began or time.monotonic()
 
     def left(self) -> float | None:
-        """Seconds that the frames still take; None if that can't be told."""
+        """Estimated seconds until all frames are done; None if unknown."""
         if self.began is None or not self.total or self.done < 2 or self.state != WORKING:
             return None
         pace = (time.monotonic() - self.began) / (self.done - 1)
@@ -130,8 +130,8 @@ class Queue:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder whose files are deleted at the end; not awaited, so that no task is cancelled
-        before."""
+        """A folder that is deleted at the end, without awaiting, so that a cancelled task deletes
+        it too."""
         folder = self.new_folder()
         try:
             yield folder
@@ -169,7 +169,7 @@ class Queue:
             self.current, job.state, job.stage = job, WORKING, "preparing"
             try:
                 job.result, _ = await self.worker.ask(
-                    "animate", self._request(job), self.serve.patience, job.told
+                    "animate", self._request(job), self.serve.patience, job.update
                 )
                 job.state = DONE
             except AnimateError as error:

@@ -44,7 +44,7 @@ class Line:
         self.ready.set()
 
     def put_frame(self, message: bytes) -> None:
-        """Let a frame take the place of the one that waits."""
+        """Replace the waiting frame by a newer one."""
         self.frame = message
         self.ready.set()
 
@@ -192,7 +192,7 @@ class Session:
     # ------------------------------------------------------------ to the client
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand on what the process says, until it ends."""
+        """Pass the process's messages on until it ends."""
         with suppress(RuntimeError):  # the loop has ended
             try:
                 while True:
@@ -222,7 +222,7 @@ class Session:
                 return
 
     def _recorded(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The news of a recording: its file is kept like an animation's."""
+        """The message about a finished recording, whose file is kept like an animation's."""
         folder = self.recordings.pop(message.pop("id"), None)
         result = message.pop("result", None)
         if folder is None or result is None:

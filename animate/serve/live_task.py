@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGEST = 1920  # pixels of a camera frame's longer side
 REMEMBERED = 64  # frames whose time at the client is remembered
 QUALITY = 85  # of the JPEGs
-TOLD = 0.5  # seconds between two reports of the state
+STATUS_EVERY = 0.5  # seconds between two reports of the state
 
 
 def work(connection: Any, settings: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ def work(connection: Any, settings: Sequence[str]) -> None:
 
 
 class _Talk:
-    """The connection to the server; several threads say something."""
+    """The connection to the server, for several threads."""
 
     def __init__(self, connection: Any) -> None:
         self.connection, self.lock = connection, Lock()
@@ -86,7 +86,8 @@ class _Clock:
 
 
 class _Room:
-    """A session with its client: one thread obeys, one shows, one ends a recording."""
+    """A session and its client: one thread takes commands, one sends pictures, one ends a
+    recording."""
 
     def __init__(self, session: LiveSession, talk: _Talk, request: dict[str, Any]) -> None:
         self.session, self.talk, self.request = session, talk, request
@@ -99,13 +100,13 @@ class _Room:
         key = session.signer.public.name
         self.talk.say({"event": "ready", "notes": notes, "key": key, "photos": len(session.photos)})
         Thread(target=self._obey_all, daemon=True).start()
-        told = 0.0
+        reported = 0.0
         while not self.talk.over.is_set():
             shown = session.next(0.2)
             if shown is not None:
                 self._show(shown)
-            if time.monotonic() - told > TOLD:
-                told = time.monotonic()
+            if time.monotonic() - reported > STATUS_EVERY:
+                reported = time.monotonic()
                 self._tell()
 
     def _show(self, shown: Any) -> None:

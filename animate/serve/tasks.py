@@ -50,7 +50,7 @@ def work(connection: Any, kind: str, settings: Sequence[str]) -> None:
 
 
 def begin() -> None:
-    """Set this process up: it ends when it is told to, and then removes its drafts."""
+    """Set up this process: SIGTERM ends it and removes its drafts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     keep_memory()
@@ -99,7 +99,7 @@ def as_marked_jpeg(frame: Any, mark: Any, label: Any) -> bytes:
 
 
 def named(text: str, names: dict[str, str]) -> str:
-    """A message that names files as their owner does."""
+    """A message with the owner's names in place of paths."""
     for path, name in names.items():
         text = text.replace(path, name)
     return text
@@ -241,18 +241,18 @@ class Reporter(Observer):
     ) -> Generator[Item, None, None]:
         from animate.inference.pictures import shrunk
 
-        told = seen = 0.0
+        reported = previewed = 0.0
         for count, item in enumerate(items, 1):
             if count > self.request["frames"]:
                 raise AnimateError(
                     f"the result has more than {self.request['frames']} frames: use a shorter clip"
                 )
             now = time.monotonic()
-            if now - told > EVERY or count == total:
+            if now - reported > EVERY or count == total:
                 self.say({"done": count, "total": total})
-                told = now
-            if now - seen > PREVIEW_EVERY:
+                reported = now
+            if now - previewed > PREVIEW_EVERY:
                 self.say({"preview": count}, self.encode(shrunk(cast(Any, item), PREVIEW)))
-                seen = time.monotonic()
+                previewed = time.monotonic()
             yield item
         self.say({"stage": "verifying"})

@@ -23,7 +23,7 @@ LONGEST = 100  # letters of a file's name that are shown
 
 
 class BusyError(Exception):
-    """There is too much to do: the client may come again after `seconds`."""
+    """The server is too busy: the client may try again after `seconds`."""
 
     def __init__(self, what: str, seconds: int = 10) -> None:
         super().__init__(what)
@@ -32,7 +32,7 @@ class BusyError(Exception):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that was taken in, and what its owner calls it."""
+    """An uploaded file, and its owner's name for it."""
 
     path: Path
     name: str

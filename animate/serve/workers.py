@@ -1,4 +1,4 @@
-"""Processes with limits, in which the files of strangers are worked on.
+"""Worker processes with limits, which open visitors' files.
 
 What goes to and fro is JSON and bytes, never pickled objects: a file that took a worker over could
 otherwise take over the server.
@@ -21,7 +21,7 @@ from animate.serve.uploads import BusyError
 
 LARGEST = 64 << 20  # bytes of a message from a worker
 GRACE = 3.0  # seconds that a worker has to tidy up before it is killed
-Told = Callable[[dict[str, Any], bytes], None]
+Report = Callable[[dict[str, Any], bytes], None]
 
 
 class Worker:
@@ -55,17 +55,17 @@ class Worker:
         task: str,
         request: dict[str, Any],
         limit: float,
-        told: Told = lambda head, body: None,
+        report: Report = lambda head, body: None,
     ) -> tuple[dict[str, Any], bytes]:
-        """The result of a task, after those before it; `told` gets what it reports meanwhile.
+        """The result of a task, after those before it; `report` gets what it reports meanwhile.
 
         Raises AnimateError for what the task refuses, where it takes longer than `limit` seconds,
         and where it ends its process.
         """
         async with self.turn:
-            return await asyncio.to_thread(self._run, {**request, "task": task}, limit, told)
+            return await asyncio.to_thread(self._run, {**request, "task": task}, limit, report)
 
-    def _run(self, request: dict[str, Any], limit: float, told: Told) -> tuple[Any, bytes]:
+    def _run(self, request: dict[str, Any], limit: float, report: Report) -> tuple[Any, bytes]:
         self.start()
         end = time.monotonic() + limit
         try:
@@ -79,7 +79,7 @@ class Worker:
                     raise AnimateError(str(head["error"]))
                 if "result" in head:
                     return head["result"], body
-                told(head, body)
+                report(head, body)
         except (EOFError, OSError, ValueError) as error:
             self.stop()
             raise AnimateError(

@@ -66,9 +66,15 @@ class RunLog:
         path = self.out / "log.jsonl"
         if not path.exists():
             return []
-        return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        former = {"rate": "lr"}  # names in the logs of version 0.2
+        return [{former.get(name, name): v for name, v in line.items()} for line in lines]
 
-    def note(self, line: Mapping[str, float]) -> None:
+    def note(self, words: str) -> None:
+        """Pass one sentence for the user on."""
+        self.observer.note(words)
+
+    def values(self, line: Mapping[str, float]) -> None:
         """Add a line of values to log.jsonl, TensorBoard and the progress bar."""
         try:
             with (self.out / "log.jsonl").open("a+b") as log:
@@ -97,7 +103,7 @@ class RunLog:
         card = {"steps": step, "scores": dict(scored)}
         info = checkpoints.save(path, model, arguments=self.arguments, card=card)
         if scored:
-            self.note({"step": step} | dict(scored))
+            self.values({"step": step} | dict(scored))
             if self.best is None or scored[BEST] < self.best:
                 self.best = scored[BEST]
                 checkpoints.save(
@@ -167,8 +173,8 @@ def preview(model: MotionModel, source: Tensor, driving: Tensor) -> np.ndarray:
         -1, 3, -1, -1
     )
     columns = {
-        "source": dotted(pixels(source), model.points(out.source)),
-        "driver": dotted(pixels(driving), model.points(out.driving)),
+        "source": with_points(pixels(source), model.points(out.source)),
+        "driver": with_points(pixels(driving), model.points(out.driving)),
         "prediction": pixels(seen),
         "warped": pixels(out.warped.float().cpu()),
         "occlusion": pixels(trusted.expand(-1, 3, -1, -1)),
@@ -183,18 +189,16 @@ def pixels(images: Tensor) -> list[np.ndarray]:
     return list(images.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def dotted(pictures: list[np.ndarray], points: Tensor | None) -> list[np.ndarray]:
-    """Pictures with a dot at each point (n, K, 2); unchanged without points."""
+def with_points(pictures: list[np.ndarray], points: Tensor | None) -> list[np.ndarray]:
+    """Pictures with their points (n, K, 2), each in a colour of its own; unchanged without any."""
     if points is None:
         return pictures
     from colorsys import hsv_to_rgb
 
-    side, count = pictures[0].shape[0], points.shape[1]
-    at = ((points.float().cpu() + 1) / 2 * (side - 1)).round().long().clamp(1, side - 2)
-    for picture, places in zip(pictures, at.tolist(), strict=True):
-        for k, (x, y) in enumerate(places):
-            picture[y - 1 : y + 2, x - 1 : x + 2] = np.multiply(hsv_to_rgb(k / count, 1, 1), 255)
-    return pictures
+    count = points.shape[1]
+    rainbow = [tuple(int(255 * v) for v in hsv_to_rgb(k / count, 1, 1)) for k in range(count)]
+    places = points.float().cpu().numpy()
+    return [sheets.dotted(one, at, rainbow) for one, at in zip(pictures, places, strict=True)]
 
 
 def write_report(run_log: RunLog, clips: Clips) -> Path:
@@ -253,7 +257,7 @@ def compare(folder: Path) -> str:
     keys = [k for k in next(iter(settings.values())) if k != "out"]
     differing = [k for k in keys if len({str(s.get(k)) for s in settings.values()}) > 1]
     ends = dict.fromkeys(k for run in runs.values() for k in run.get("last", ()))
-    others = [k for k in ends if k not in (BEST, "rate")]
+    others = [k for k in ends if k not in (BEST, "lr", "rate")]  # "rate" is version 0.2's name
     heads = ["run", *differing, f"best {BEST}", *others]
     text = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
 

@@ -32,7 +32,9 @@ LONGEST_SKIP = 20  # steps in a row without a finite gradient before training fa
 class Logger(Protocol):
     """Receives the loop's progress; log.py implements it."""
 
-    def note(self, line: dict[str, float]) -> None: ...
+    def note(self, words: str) -> None: ...
+
+    def values(self, line: dict[str, float]) -> None: ...
 
     def saved(self, model: MotionModel, step: int, scored: dict[str, float]) -> None: ...
 
@@ -59,7 +61,7 @@ def train(
     batch: int = 8,  # pairs per step, over all processes
     accumulate: int = 1,  # micro-batches per step and process
     steps: int = 100_000,  # in total, over all resumed runs
-    rate: float = 4e-4,  # Adam's learning rate
+    lr: float = 4e-4,  # Adam's learning rate
     betas: Sequence[float] = (0.9, 0.99),
     warm_up: int = 200,  # steps until the full rate
     decay: float = 0.2,  # last share of the steps, in which the rate falls to a twentieth
@@ -119,13 +121,13 @@ def train(
             torch.manual_seed(1_000_003 * seed + step)  # for random numbers in the model
             terms = group.mean(trainers.learn([p.to(group.device) for p in pairs], step, seed))
             check(terms, step, out)
-            now = rate * schedule(step, steps, warm_up, decay, milestones)
+            now = lr * schedule(step, steps, warm_up, decay, milestones)
             norm = trainers.step(now)
             skipped = 0 if math.isfinite(norm) or precision == "float16" else skipped + 1
             if skipped > LONGEST_SKIP:
                 raise AnimateError(
                     f"no gradient was finite for {skipped} steps up to {step + 1}: lower "
-                    f"optim.rate, or use precision=float32; the last state in {out} is intact"
+                    f"optim.lr, or use precision=float32; the last state in {out} is intact"
                 )
             latest |= terms
             if step % 4 == 3:  # a quarter of the cost of averaging in every step
@@ -133,11 +135,13 @@ def train(
             late = stop_at is not None and throughput.age() > stop_at
             last = group.any(late or bool(asked())) or step + 1 == steps
             if run_log and (step + 1) % log_every == 0:
-                line = {"step": step + 1, "samples": (step + 1) * batch, "rate": now}
+                line = {"step": step + 1, "samples": (step + 1) * batch, "lr": now}
                 line |= {"loss": float(sum(terms.values())), "gradient": norm}
                 line |= {k: round(v.item(), 5) for k, v in latest.items()}
                 skips = {"skipped_frames": clips.store.skipped} if clips.store.skipped else {}
-                run_log.note(line | throughput.read(step + 1, group.device) | skips)
+                run_log.values(line | throughput.read(step + 1, group.device) | skips)
+                for words in clips.store.warnings():
+                    run_log.note(words)
             if ((step + 1) % save_every == 0 or last) and group.rank == 0:
                 save(out, parts, step + 1, keep)
                 scored = score(average, held_out, size, group.device) if held_out else {}
@@ -178,7 +182,7 @@ def check(terms: dict[str, Tensor], step: int, out: Path) -> None:
         return
     wrong = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
     raise AnimateError(
-        f"{', '.join(wrong)} is not finite at step {step + 1}: lower optim.rate, or use "
+        f"{', '.join(wrong)} is not finite at step {step + 1}: lower optim.lr, or use "
         f"precision=float32; the last state in {out} is intact"
     )
 

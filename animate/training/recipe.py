@@ -28,7 +28,7 @@ def run(settings: dict[str, Any], observer: Observer = QUIET) -> Path:
     device = str(find_device(training.device))
     model = motion_model(recipe)
     check_parts(model, training.freeze)
-    judged = build_loss(**recipe.loss)
+    loss = build_loss(**recipe.loss)
     clips = training_clips(recipe, device)
     held_out = held_out_clips(data)
     run_log = None
@@ -49,7 +49,7 @@ def run(settings: dict[str, Any], observer: Observer = QUIET) -> Path:
         train(
             model,
             clips,
-            judged,
+            loss,
             training.out,
             held_out=held_out,
             size=data.size,

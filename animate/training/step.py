@@ -72,10 +72,10 @@ class Trainer:
             trainers.scaler.scale(torch.stack(list(terms.values())).sum() / parts).backward()
         return {name: value.detach() / parts for name, value in terms.items()}
 
-    def step(self, rate: float, scaler: torch.amp.GradScaler) -> float:
+    def step(self, lr: float, scaler: torch.amp.GradScaler) -> float:
         """Update the weights if the gradients are finite, and clear these; returns their norm."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
         scaler.unscale_(self.optimiser)
         norm = float(nn.utils.clip_grad_norm_(self.weights, self.clip_norm))
         if scaler.is_enabled() or norm < float("inf"):
@@ -140,8 +140,8 @@ class Trainers:
                     terms[name] = terms[name] + value if name in terms else value
         return terms
 
-    def step(self, rate: float) -> float:
+    def step(self, lr: float) -> float:
         """Update all networks; returns the norm of the model's gradient."""
-        norms = [trainer.step(rate, self.scaler) for trainer in self.each]
+        norms = [trainer.step(lr, self.scaler) for trainer in self.each]
         self.scaler.update()
         return norms[0]

@@ -112,7 +112,7 @@ def verify(
 
 
 def history(path: Path) -> str:
-    """What an input's mark and claim state about its making; "" if it carries no known mark.
+    """The origin of an input by its mark and claim, in words; "" without a known mark.
 
     Checks the first ten seconds. Also "" for a file that is neither picture nor video, such as a
     motion template.

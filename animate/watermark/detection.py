@@ -209,7 +209,7 @@ def detect(
         for version, looks in stage:
             unread = 0
             for look in looks:
-                result = _judged(look, keys, version)
+                result = _tested(look, keys, version)
                 best = min(best, result, key=_preference)
                 unread += result.marked
                 if best.payload is not None or unread == UNREAD:
@@ -239,20 +239,20 @@ class Look:
 
 def _stages(kept: Kept, thorough: bool) -> Iterator[list[tuple[MarkVersion, Iterator[Look]]]]:
     """Looks of every version, in the order they are tried: quick ones first."""
-    yield [(version, _published(kept)) for version in VERSIONS.values()]
-    yield [(version, _published_turned(kept)) for version in VERSIONS.values()]
+    yield [(version, _looks_as_published(kept)) for version in VERSIONS.values()]
+    yield [(version, _looks_at_quarter_turns(kept)) for version in VERSIONS.values()]
     if thorough:
         few = list(islice(stretches(kept), SEARCHED))
         flats = [flattened(mean) for mean in few]
         starts = search.coarse(flats, STARTS, tuple(VERSIONS.values()))
         for turned in (0, 1):
             yield [
-                (version, _anywhere(flats, some[turned], version))
+                (version, _looks_by_search(flats, some[turned], version))
                 for version, some in zip(VERSIONS.values(), starts, strict=True)
             ]
 
 
-def _published(kept: Kept) -> Iterator[Look]:
+def _looks_as_published(kept: Kept) -> Iterator[Look]:
     """Looks at the picture as published: uncut, unscaled, unturned. The whole file comes first."""
     for number, mean in enumerate(stretches(kept)):
         spectrum = as_published(mean)
@@ -260,7 +260,7 @@ def _published(kept: Kept) -> Iterator[Look]:
         yield Look(Place(mirrored=True), mirrored(spectrum), 2 * kept.stretches, number == 0)
 
 
-def _published_turned(kept: Kept) -> Iterator[Look]:
+def _looks_at_quarter_turns(kept: Kept) -> Iterator[Look]:
     """Looks at the picture as published, but for quarter turns."""
     few = min(SEARCHED, kept.stretches)
     for number, mean in enumerate(islice(stretches(kept), few)):
@@ -270,7 +270,7 @@ def _published_turned(kept: Kept) -> Iterator[Look]:
             yield Look(replace(place, mirrored=True), mirrored(spectrum), 2 * few, number == 0)
 
 
-def _anywhere(
+def _looks_by_search(
     flats: Sequence[np.ndarray], starts: Sequence[search.Start], version: MarkVersion
 ) -> Iterator[Look]:
     """Looks at the likeliest places in flattened pictures (3, h, w), from the best start on."""
@@ -297,7 +297,7 @@ def as_published(mean: np.ndarray, quarters: int = 0) -> np.ndarray:
     return np.fft.rfft2(sheet, norm="ortho") * half_cell(GRID)
 
 
-def _judged(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detection:
+def _tested(look: Look, keys: Sequence[bytes], version: MarkVersion) -> Detection:
     """Decide on one look: the smallest p of its tests, and the payload if one can be read.
 
     The body is read in full only if a mark is proven: otherwise its content does not count.
@@ -338,7 +338,7 @@ def _seconds(
     waves, sign = _expected(found, keys)
     out: list[tuple[float, float]] = []
     for span in spans:
-        spectrum = _seen(span.mean.astype(np.float32), found.place or Place())
+        spectrum = _aligned(span.mean.astype(np.float32), found.place or Place())
         weighings = weighed(spectrum, _version(found))
         values = weighings.reshape(WEIGHINGS, -1)[:, waves.index]
         scores = (values * sign.conj()).real.sum(1) / (np.linalg.norm(values, axis=1) + search.TINY)
@@ -374,7 +374,7 @@ def correlation_map(mean: np.ndarray, found: Detection) -> np.ndarray:
     """
     version = _version(found)
     best = np.zeros((GRID, GRID))
-    for a in weighed(_seen(mean, found.place or Place()), version):
+    for a in weighed(_aligned(mean, found.place or Place()), version):
         product = np.conj(pilot(version)) * a
         match = np.fft.irfft2(product.sum(0), s=(GRID, GRID)) * GRID**2 / 2
         match /= np.linalg.norm(product) / math.sqrt(2) + search.TINY
@@ -382,9 +382,9 @@ def correlation_map(mean: np.ndarray, found: Detection) -> np.ndarray:
     return best
 
 
-def _seen(mean: np.ndarray, place: Place) -> np.ndarray:
+def _aligned(mean: np.ndarray, place: Place) -> np.ndarray:
     """(3, 128, 65) transform of a picture (h, w, 3) at a place."""
     if replace(place, mirrored=False, quarters=0) == Place():
         spectrum = as_published(mean, place.quarters)
         return mirrored(spectrum) if place.mirrored else spectrum
-    return search.seen(set_upright(flattened(mean), place.quarters), place)
+    return search.aligned_spectrum(set_upright(flattened(mean), place.quarters), place)

@@ -50,6 +50,7 @@ LEAST = 0.6  # smallest share of the strength that UNEVEN and ENOUGH may leave
 HUGE = 640  # pixels of the short side; larger pictures get no more strength than ENOUGH needs
 ENOUGH = 24.0  # above HUGE, pilot statistic S that is enough in the published picture
 LOUDER = (1.0, 1.3, 1.7)  # factors of the strength, tried until the payload can be read
+GREY = 0.1  # `colourfulness` up to which a picture counts as one without colours
 PRESENT = 5.8  # pilot statistic S from which a picture may already be marked
 
 SMALLEST = 32  # shortest side of a picture, pixels
@@ -185,18 +186,29 @@ def field(mark: Mark, frame: np.ndarray) -> np.ndarray:
     if short > HUGE:
         gain = _pilot_score(frame + out, mark) - max(_pilot_score(frame + removal, mark), 0.0)
         out = _levels(change, strength * min(max(ENOUGH / max(gain, 1.0), LEAST), 1.0), removal)
+    coloured = colourfulness(host.cells) > GREY
+    chroma = (1 - share) * strength**2
+
+    def raised(strength: float) -> np.ndarray:
+        """The field at another strength; what it adds to a picture without colours has none."""
+        if coloured:
+            return _levels(change, strength, removal)
+        greyer = max(share, 1 - chroma / strength**2)
+        added = pattern(mark.payload, mark.key, host, frame.shape, greyer)
+        return _levels(added, strength, removal)
+
     for louder in LOUDER:
         if _readable(frame + out, mark):
             break
-        out = _levels(change, min(louder * mark.strength, CEILING), removal)
+        out = raised(min(louder * mark.strength, CEILING))
     if mark.louder > 1:
-        out = _levels(change, min(louder * mark.strength, CEILING) * mark.louder, removal)
+        out = raised(min(louder * mark.strength, CEILING) * mark.louder)
     return out
 
 
 @dataclass(frozen=True)
 class Host:
-    """What the mark needs to know of the picture that will carry it."""
+    """Measurements of the picture that will carry the mark."""
 
     cells: np.ndarray  # (h, w, 3), 128 along the short side
     spectrum: np.ndarray  # (3, 128, 65)
@@ -316,17 +328,17 @@ def _strength(payload: Payload, key: bytes, host: Host, mark_cells: np.ndarray) 
 def _pilot_score(picture: np.ndarray, mark: Mark) -> float:
     """The pilot statistic S of a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
-    return max(pilot_statistic(a, version) for a in _published(picture, version))
+    return max(pilot_statistic(a, version) for a in _numbers_as_read(picture, version))
 
 
 def _readable(picture: np.ndarray, mark: Mark) -> bool:
     """Whether the payload can be read from a picture (H, W, 3) as published."""
     version = VERSIONS[mark.payload.version]
-    readings = (read(a, mark.key, version) for a in _published(picture, version))
+    readings = (read(a, mark.key, version) for a in _numbers_as_read(picture, version))
     return any(reading.payload == mark.payload for reading in readings)
 
 
-def _published(picture: np.ndarray, version: MarkVersion) -> np.ndarray:
+def _numbers_as_read(picture: np.ndarray, version: MarkVersion) -> np.ndarray:
     """(2, 3, 128, 65) the numbers a that a reader gets from a published picture (H, W, 3)."""
     return weighed(upright(flattened(reduced(np.clip(picture, 0, 255), GRID))), version)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,17 @@ FONTS = Path(__file__).resolve().parent / "fonts"
 TALLEST = 20  # font size in heights of letters, at which a text of no height is given up
 SMALLEST = 8  # height of letters, pixels; smaller ones are illegible in a picture of any size
 
+SHORT = {"AI-generated": "AI"}  # words, and what pictures without room for them say instead
+
+
+def fitting(label: Label, height: int, width: int) -> Label:
+    """The label, in its short form where a picture has room for that alone."""
+    short = SHORT.get(label.text or "")
+    if short is None or Words.of(label, height, width).fit(height, width):
+        return label
+    shorter = replace(label, text=short)
+    return shorter if Words.of(shorter, height, width).fit(height, width) else label
+
 
 def label_patch(
     label: Label, height: int, width: int
@@ -35,11 +47,14 @@ def label_patch(
     """
     from PIL import Image, ImageDraw
 
-    text, file = label.text or "", _file(label)
-    letters = max(SMALLEST, -(-label.size * min(height, width) // 1))
-    with _reading(file):
-        ink = _written(file, text, letters, height, width)
-    wide, high = ink.size
+    words = Words.of(label, height, width)
+    wide, high, letters = words.wide, words.high, words.letters
+    if not words.fit(height, width):
+        raise AnimateError(
+            f"label.text={label.text!r} needs {wide}x{high} pixels, the picture has "
+            f"{width}x{height}: use a shorter text, such as AI, or a larger picture"
+        )
+    ink = words.written()
     margin = round(0.25 * letters)
     ground = Image.new("L", (wide, high), 0)
     round_off = high / 3 if label.style == "icon" else 0.2 * letters
@@ -61,22 +76,42 @@ def label_patch(
     return slice(y, y + high), slice(x, x + wide), share, colour
 
 
-def _written(file: str, text: str, letters: float, height: int, width: int) -> Image.Image:
-    """The text in white on black with room around it, for a picture of this size."""
-    from PIL import Image, ImageDraw, ImageFont
+class Words(NamedTuple):
+    """The words of a label, ready to be written with room around them."""
 
-    font = ImageFont.truetype(file, _size(file, text, letters))
-    left, top, right, bottom = font.getbbox(text, anchor="ls")
-    pad = max(2, round(0.45 * letters))
-    wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
-    if wide > width or high > height:
-        raise AnimateError(
-            f"label.text={text!r} needs {wide}x{high} pixels, the picture has {width}x{height}: "
-            "use a shorter text, such as AI, or a larger picture"
-        )
-    ink = Image.new("L", (wide, high), 0)
-    ImageDraw.Draw(ink).text((pad - left, pad - top), text, 255, font, anchor="ls")
-    return ink
+    text: str
+    file: str
+    font: Any
+    letters: float  # height of the letters, pixels
+    wide: int
+    high: int
+    start: tuple[float, float]  # where the baseline begins
+
+    @classmethod
+    def of(cls, label: Label, height: int, width: int) -> Words:
+        """The words for a picture of this size. Raises AnimateError if no font has them."""
+        from PIL import ImageFont
+
+        text, file = label.text or "", _file(label)
+        letters = max(SMALLEST, -(-label.size * min(height, width) // 1))
+        with _reading(file):
+            font = ImageFont.truetype(file, _size(file, text, letters))
+            left, top, right, bottom = font.getbbox(text, anchor="ls")
+        pad = max(2, round(0.45 * letters))
+        wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
+        return cls(text, file, font, letters, wide, high, (pad - left, pad - top))
+
+    def fit(self, height: int, width: int) -> bool:
+        return self.wide <= width and self.high <= height
+
+    def written(self) -> Image.Image:
+        """The words in white on black."""
+        from PIL import Image, ImageDraw
+
+        ink = Image.new("L", (self.wide, self.high), 0)
+        with _reading(self.file):
+            ImageDraw.Draw(ink).text(self.start, self.text, 255, self.font, anchor="ls")
+        return ink
 
 
 def apart(label: Label, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -138,7 +173,7 @@ class Labeller:
 
 
 def _missing(file: str, text: str) -> list[str]:
-    """The letters that a font lacks: it draws them like its box for unknown letters."""
+    """The letters that a font lacks, which it draws as its box for unknown letters."""
     from PIL import ImageFont
 
     with _reading(file):
@@ -153,7 +188,7 @@ def _missing(file: str, text: str) -> list[str]:
 
 @contextmanager
 def _reading(file: str) -> Iterator[None]:
-    """Turn what a damaged font raises, when it is opened or its letters are drawn, to one line."""
+    """Turn the errors of a damaged font into an AnimateError."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -193,21 +193,21 @@ def pilot_statistic(a: np.ndarray, version: MarkVersion = LATEST) -> float:
     return float(total / (np.linalg.norm(values) + TINY))
 
 
-def laid(flat: np.ndarray, place: Place) -> np.ndarray:
+def scaled_spectrum(flat: np.ndarray, place: Place) -> np.ndarray:
     """(3, 128, 65) transform of a flattened picture (3, h, w) at a place's scale and angle."""
     return np.fft.rfft2(turned(flat, place.cells, place.angle), norm="ortho") * half_cell(GRID)
 
 
-def seen(flat: np.ndarray, place: Place) -> np.ndarray:
-    """(3, 128, 65) `laid` with shift and mirror undone."""
-    return unshifted(laid(flat, place), place)
+def aligned_spectrum(flat: np.ndarray, place: Place) -> np.ndarray:
+    """(3, 128, 65) `scaled_spectrum` with shift and mirror undone."""
+    return unshifted(scaled_spectrum(flat, place), place)
 
 
 def shifted(flat: np.ndarray, start: Start, version: MarkVersion = LATEST) -> Found:
     """The best shift for a start's scale, angle and mirroring, to an eighth of a cell."""
     place = start.place
-    spectrum = laid(flat, place)
-    known = _listening(version, place.mirrored)
+    spectrum = scaled_spectrum(flat, place)
+    known = _conjugate_pilot(version, place.mirrored)
     matched = known * weigh(spectrum, nearby_power(spectrum), start.weighing, version)
     waves = matched.sum(0)
     match = np.fft.irfft2(waves, s=(GRID, GRID))
@@ -224,12 +224,12 @@ def shifted(flat: np.ndarray, start: Start, version: MarkVersion = LATEST) -> Fo
 
 
 @cache
-def _listening(version: MarkVersion, mirror: bool) -> np.ndarray:
+def _conjugate_pilot(version: MarkVersion, mirror: bool) -> np.ndarray:
     """(3, 128, 65) conjugate pilot that the fine search multiplies a transform by."""
     return np.conj(mirrored(pilot(version)) if mirror else pilot(version))
 
 
-def _counted(place: Place) -> bool:
+def _in_range(place: Place) -> bool:
     """Whether FINE_TRIES counts a place: it may be one step outside the coarse search's range."""
     scale, turn = np.log(place.cells / GRID) / STEP, place.angle / TURN
     inside = SCALES.start - 1 <= scale <= SCALES.stop and TURNS.start - 1 <= turn <= TURNS.stop
@@ -255,7 +255,7 @@ def fine(flat: np.ndarray, start: Start, version: MarkVersion = LATEST) -> Found
                 cells = best.place.cells * float(np.exp(up * scale))
                 place = replace(best.place, cells=cells, angle=best.place.angle + left * turn)
                 to = at[0] + up * step, at[1] + left * step
-                if to in known or not _counted(place):
+                if to in known or not _in_range(place):
                     continue
                 known.add(to)
                 there = shifted(flat, replace(start, place=place), version)

@@ -59,12 +59,12 @@ class Head:
             self.reference, self.until = self.last, None
 
     def search(self, now: float) -> None:
-        """Take poses nearer to the photo's as the reference, for SEARCH seconds from `now` on."""
+        """For SEARCH seconds from `now`, make each pose nearer to the photo's the reference."""
         with self.lock:
             self.until = now + SEARCH
 
     def forget(self) -> None:
-        """Begin anew: face, smoothing and reference."""
+        """Forget the face, the smoothing and the reference."""
         with self.lock:
             self.fresh, self.last, self.reference, self.until = True, None, None, None
 
@@ -73,7 +73,7 @@ class Head:
         return self.until is not None
 
     def see(self, frame: np.ndarray, when: float, own: Motion, smoothing: float | None) -> Sight:
-        """Follow the head into a frame (H, W, 3) uint8 that was taken at `when`, in seconds.
+        """Track the head in a frame (H, W, 3) uint8 that was taken at `when`, in seconds.
 
         `own` is the photo's pose, `smoothing` as in `options.Retarget`.
         """
@@ -119,7 +119,7 @@ class Head:
         return locator.track(frames(), self.rate)
 
     def _track(self, frame: np.ndarray) -> TrackedFrame:
-        """One step of the locator, which takes one frame for each that it gives."""
+        """Track one frame; the locator yields a frame for each one it takes."""
         self.frame = frame
         return next(self.tracked)
 

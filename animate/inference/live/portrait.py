@@ -1,4 +1,4 @@
-"""A photo that moves live: its faces, encoded, and the picture of each pose."""
+"""A photo for live animation: its encoded faces, and the picture for each pose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Size = tuple[int, int]  # height and width, pixels
 
 @dataclass(frozen=True)
 class Portrait:
-    """A photo, ready to be moved; all those of a session have one size."""
+    """An encoded photo; all photos of a session have one size."""
 
     predictor: Predictor
     faces: Sequence[SourceFace]

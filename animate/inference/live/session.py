@@ -16,7 +16,7 @@ import torch
 
 from animate.errors import AnimateError
 from animate.faces import Box
-from animate.inference.advice import foreseen
+from animate.inference.advice import foreseen, of_label
 from animate.inference.live.head import Head, Sight
 from animate.inference.live.portrait import Portrait, size_of
 from animate.inference.live.recording import Recording
@@ -53,7 +53,7 @@ class _Camera:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The last picture, and what it was made of."""
+    """The last picture, plain and marked, and what it was made of."""
 
     made_of: tuple[object, ...]
     picture: np.ndarray  # unmarked; a recording marks it itself
@@ -94,11 +94,13 @@ class LiveSession:
             raise AnimateError(f"{self.photos[0]} is a video: a live session moves photos")
         self.statement = Statement(self.session, self.photos, clip)
         self.claim, mark = self.statement.claim, self.statement.mark
-        announced = self.statement.announced(subject.photos[0].pixels)
         size = size_of(subject.photos[0], live.size)
         self._portraits = [Portrait.of(predictor, p, options, mark, size) for p in subject.photos]
+        label = self._portraits[0].marker.label
+        announced = self.statement.announced(subject.photos[0].pixels, label)
         faces = [face for portrait in self._portraits for face in portrait.faces]
         self.notes = foreseen(predictor, subject.photos, faces, [], options.retarget)
+        self.notes += of_label(options.visible_label, label)
         height, width = self._portraits[0].still.shape[:2]
         self.size = height, width  # of all pictures
         self.number = 0  # of the photo that is shown, from 0
@@ -301,7 +303,7 @@ class LiveSession:
 
 
 def _moved(portrait: Portrait, sight: Sight, how: Retarget) -> np.ndarray:
-    """The picture of what the camera saw; the still photo before the first face."""
+    """The photo in the pose of the camera's frame; the still photo before the first face."""
     if sight.pose is None or sight.reference is None:
         return portrait.still
     return portrait.moved(sight.pose.motion, sight.reference.motion, how)

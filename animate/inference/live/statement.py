@@ -1,4 +1,4 @@
-"""What a live session states of its pictures: their claim, and that of a recording."""
+"""The claim of a live session's pictures, and that of a recording."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from animate.inference.portrait import ingredients
 from animate.inference.session import Session
 from animate.media import clips
 from animate.media.sound import Microphone
+from animate.options import Label
 from animate.provenance import ledger
 from animate.provenance.xmp import COMPOSITE, SYNTHETIC
 from animate.publish import Published, check, publish
@@ -44,23 +45,23 @@ class Statement:
     def mark(self) -> Mark:
         return self.session.mark(self.claim)
 
-    def announced(self, photo: np.ndarray) -> Future[None]:
-        """Sign and record the claim, in a thread of its own; `photo` is what it is known by."""
-        return in_background(self._announce, photo)
+    def announced(self, photo: np.ndarray, label: Label | None) -> Future[None]:
+        """Sign and record the claim in the background; the ledger finds it by `photo`."""
+        return in_background(self._announce, photo, label)
 
-    def _announce(self, photo: np.ndarray) -> None:
+    def _announce(self, photo: np.ndarray, label: Label | None) -> None:
         announce(
             self.claim,
             self.mark,
             self.session.signer,
             photo,
-            label=self.session.options.visible_label,
+            label=label,
             ingredients=self.made_of.result(),
             source=self.source,
         )
 
     def writer(self, out: Path, rate: Fraction, force: bool) -> Write:
-        """What publishes a recording as `out`, under a claim of its own.
+        """A function that publishes a recording as `out`, under a claim of its own.
 
         Raises AnimateError where `out` can't be published.
         """

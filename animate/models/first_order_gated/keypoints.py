@@ -25,9 +25,9 @@ class KeypointDetector(nn.Module):
         self.heat = nn.Conv2d(32, points, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.seen(image)[0]
+        return self.with_spread(image)[0]
 
-    def seen(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def with_spread(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) and the spread of their heat maps (B, K), in half images."""
         heat = self.logits(image)
         return moments(heat.flatten(2).softmax(-1).view_as(heat))

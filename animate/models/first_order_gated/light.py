@@ -60,23 +60,23 @@ class Light:
             return None
         return cls(gain, black, ink if sure else None, sure)
 
-    def taken(self, photo: Tensor) -> Tensor:
+    def to_ordinary(self, photo: Tensor) -> Tensor:
         """Convert photos (B, 3, H, W) to ordinary light."""
         return (photo - self.black) / self.gain
 
     @exact
-    def given(self, image: Tensor, moved: Tensor) -> Tensor:
+    def to_photo(self, image: Tensor, moved: Tensor) -> Tensor:
         """Convert images (B, 3, H, W) to the photo's light; `moved` are those before painting."""
         if self.ink is not None:
-            painted = self._inked(image) - self._inked(moved)
+            painted = self._in_one_ink(image) - self._in_one_ink(moved)
             image = torch.lerp(image, moved + painted, self.sure)
-        return self.shown(image)
+        return self.to_photo_unpainted(image)
 
-    def shown(self, image: Tensor) -> Tensor:
+    def to_photo_unpainted(self, image: Tensor) -> Tensor:
         """Convert images (B, 3, H, W) without painting to the photo's light."""
         return image * self.gain + self.black
 
-    def _inked(self, image: Tensor) -> Tensor:
+    def _in_one_ink(self, image: Tensor) -> Tensor:
         assert self.ink is not None
         level = luma(image).clamp(0, 1) * (BINS - 1)  # (B, H, W)
         below = level.floor().clamp(max=BINS - 2).long()

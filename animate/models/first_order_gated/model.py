@@ -122,7 +122,7 @@ class FirstOrderGated(MotionModel[Source, Points]):
     def encode(self, photo: Tensor) -> Source:
         pose = self.track(photo)
         light = Light.of(photo, pose.point)
-        photo = photo if light is None else light.taken(photo)
+        photo = photo if light is None else light.to_ordinary(photo)
         small = F.adaptive_avg_pool2d(photo, MAP)
         front, _, behind = self.layers(photo, pose.point)
         features, ours = self.synthesis.encode(photo), shapes(pose.point, front)
@@ -131,7 +131,7 @@ class FirstOrderGated(MotionModel[Source, Points]):
         return Source(photo, small, features, ours, front, behind, pose, look, light, hidden)
 
     def track(self, frames: Tensor) -> Points:
-        point, spread = self.keypoints.seen(frames)
+        point, spread = self.keypoints.with_spread(frames)
         return Points(point, view(frames), spread.clamp(0, 1).mul(255).round().to(torch.uint8))
 
     def doubt(self, motion: Points) -> Tensor:
@@ -193,7 +193,7 @@ class FirstOrderGated(MotionModel[Source, Points]):
         image, warped, share, _ = self.synthesis(
             source.photo, layers, source.features, (source.shapes, theirs), flow, x, mouth
         )
-        return flow, image if source.light is None else source.light.given(image, warped), share
+        return flow, image if source.light is None else source.light.to_photo(image, warped), share
 
     def _refined(
         self, source: Source, motion: Points, flow: Tensor, ground: Tensor
@@ -207,7 +207,8 @@ class FirstOrderGated(MotionModel[Source, Points]):
         sure = trust(flow, corrected, ours, theirs)
         flow = torch.lerp(held, corrected, sure * expression_mask(motion.point, MAP))
         back = everywhere(ground)
-        behind = source.behind if source.light is None else source.light.shown(source.behind)
+        light, behind = source.light, source.behind
+        behind = behind if light is None else light.to_photo_unpainted(behind)
         back = torch.lerp(back, correct(back, view(behind).float() / 255, theirs), sure)
         return flow, (source.front, move(source.behind, back))
 

@@ -64,7 +64,7 @@ class Mouth(nn.Module):
 
     def look(self, photo: Tensor, point: Tensor) -> Tensor:
         """Embed the mouths of photos (B, 3, S, S) with points (B, K, 2): (B, CODE)."""
-        return self.eye(seen(photo, point) - 0.5)
+        return self.eye(mouth_crop(photo, point) - 0.5)
 
     def sheet(self, look: Tensor, point: Tensor) -> Tensor:
         """Draw the inside of the mouths of poses (B, K, 2): (B, 3, *SHEET) in [0, 1]."""
@@ -128,7 +128,7 @@ def posed(point: Tensor) -> Tensor:
 
 
 @exact
-def seen(photo: Tensor, point: Tensor) -> Tensor:
+def mouth_crop(photo: Tensor, point: Tensor) -> Tensor:
     """Upright crop of the mouths of photos (B, 3, S, S), 1.5 times their width: (B, 3, *SHEET)."""
     corner, axis = axes(point)
     z = grid(*SHEET, photo.device).flatten(0, 1)  # (n, 2)

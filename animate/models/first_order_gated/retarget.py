@@ -1,4 +1,4 @@
-"""Judge facial landmarks, and transfer head motion and expression from face to face.
+"""Check facial landmarks, and transfer head motion and expression from face to face.
 
 Indices are those of MediaPipe's 478-point face mesh. "Right" and "left" are the person's own.
 """

@@ -41,7 +41,7 @@ class FirstOrderLoss:
             Adversary(kind, adversarial, matching, discriminator or {}) if adversarial else None
         )
         self.discriminator = self.adversary.discriminator if self.adversary else None
-        self.painted: tuple[Tensor, Tensor] | None = None  # image and keypoints of the last call
+        self.generated: tuple[Tensor, Tensor] | None = None  # image and keypoints of the last call
 
     def __call__(self, model: MotionModel, pairs: Pairs, step: int, seed: int) -> Terms:
         out, true = model(pairs.source, pairs.driving), pairs.driving
@@ -53,12 +53,12 @@ class FirstOrderLoss:
         if self.adversary:
             point = out.driving.point  # type: ignore[attr-defined]
             terms |= self.adversary.terms(out.image, true, point)
-            self.painted = out.image.detach(), point.detach()
+            self.generated = out.image.detach(), point.detach()
         return terms
 
     def discriminator_loss(self, discriminator: Any, pairs: Pairs, step: int, seed: int) -> Terms:
         assert self.adversary is not None
-        assert self.painted is not None
+        assert self.generated is not None
         return self.adversary.discriminator_loss(
-            discriminator, self.painted[0], pairs.driving, self.painted[1]
+            discriminator, self.generated[0], pairs.driving, self.generated[1]
         )

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from animate.data.pairs import Pairs
-from animate.models.first_order_gated.mouth import AROUND, inner, opened, posed, seen
-from animate.training.losses.adversarial import judgement
+from animate.models.first_order_gated.mouth import AROUND, inner, mouth_crop, opened, posed
+from animate.training.losses.adversarial import gan_losses
 
 OPEN = 0.02  # mean lip gap of an open mouth, in half sides: 2.5 pixels of 256
 WIDE = 0.06  # mean lip gap from which a mouth has full weight, in half sides
@@ -57,7 +57,7 @@ class MouthLoss:
         kind: str = "hinge",
     ) -> None:
         self.weights = {"pixels": pixels, "adversarial": adversarial, "matching": matching}
-        self.judging, self.painting = judgement(kind)
+        self.of_discriminator, self.of_generator = gan_losses(kind)
         self.discriminator = MouthDiscriminator()
         self.last: tuple[Tensor, ...] = ()  # sheets drawn and true, photo, pose of the last call
 
@@ -71,7 +71,7 @@ class MouthLoss:
             return dict.fromkeys(self.weights, nothing(model.mouth))
         ours, theirs = ours[rows], theirs[rows]
         drawn = model.mouth.sheet(model.mouth.look(pairs.source[rows], ours), theirs)
-        true, photo = inner(pairs.driving[rows], theirs), seen(pairs.source[rows], ours)
+        true, photo = inner(pairs.driving[rows], theirs), mouth_crop(pairs.source[rows], ours)
         weight = (gap[rows] / WIDE).clamp(max=1)[:, None, None, None]
         apart = [
             (weight * (F.avg_pool2d(drawn, n) - F.avg_pool2d(true, n)).abs()).mean() for n in (1, 4)
@@ -85,7 +85,7 @@ class MouthLoss:
         ]
         terms = {
             "pixels": torch.stack(apart).sum(),
-            "adversarial": self.painting(score.float()),
+            "adversarial": self.of_generator(score.float()),
             "matching": torch.stack(matched).sum(),
         }
         return {name: self.weights[name] * value for name, value in terms.items()}
@@ -97,7 +97,7 @@ class MouthLoss:
             return {"discriminator": nothing(discriminator)}
         drawn, true, *shown = self.last
         (_, theirs), (_, ours) = discriminator(true, *shown), discriminator(drawn, *shown)
-        return {"discriminator": self.judging(theirs.float(), ours.float())}
+        return {"discriminator": self.of_discriminator(theirs.float(), ours.float())}
 
 
 def nothing(network: nn.Module) -> Tensor:

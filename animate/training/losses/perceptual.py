@@ -131,7 +131,7 @@ def shrink(image: Tensor, octave: int) -> Tensor:
 
 
 def vgg_weights(source: str | Path | None) -> dict[str, Tensor]:
-    """Read torchvision's VGG-19 weights. Raises AnimateError if the file is missing or another."""
+    """Read torchvision's VGG-19 weights. Raises AnimateError for a missing or wrong file."""
     from torch import hub
 
     path = Path(source) if source else Path(hub.get_dir()) / "checkpoints" / VGG

@@ -1,4 +1,4 @@
-"""`animate motion`: track a driver once, for any number of photos."""
+"""`animate template`: save the poses of a clip, for any number of photos."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from animate.cli.arguments import add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
-    motion = commands.add_parser("motion", help="save the motion of a clip for many photos")
-    actions = motion.add_subparsers(metavar="ACTION", required=True)
+    template = commands.add_parser("template", help="save the poses of a clip for many photos")
+    actions = template.add_subparsers(metavar="ACTION", required=True)
     save = command(actions, "save", call, "track the face in a clip and save its poses")
     save.add_argument("clip", type=some_path, metavar="CLIP", help="a video or a folder of frames")
     save.add_argument(
