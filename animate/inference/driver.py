@@ -307,10 +307,11 @@ def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Itera
 
 
 def numbered(poses: Iterable[Pose]) -> Iterator[Pose]:
-    """Number the scenes that poses belong to, from 0."""
+    """Number the scenes that poses belong to, from 0; from 1 where all poses of the first are lost,
+    so that no later scene is relative to the first one's reference."""
     scene = 0
-    for index, pose in enumerate(poses):
-        scene += bool(index and pose.scene_start)
+    for pose in poses:
+        scene += pose.scene_start
         yield replace(pose, scene=scene)
 
 
