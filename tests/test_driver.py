@@ -189,7 +189,7 @@ def test_scenes_and_pictures_come_back_when_a_driver_is_played_again() -> None:
 
 
 def test_a_driver_whose_first_scene_is_lost_begins_with_the_second() -> None:
-    pose = Pose(Point(torch.zeros(1, 1), torch.zeros(1, 2, dtype=torch.uint8)))
+    pose = Pose(Motion())
     poses = [replace(pose, scene_start=True), pose, replace(pose, scene_start=True)]
     assert [found.scene for found in numbered(poses)] == [1, 1, 2]
 
