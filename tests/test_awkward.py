@@ -376,6 +376,11 @@ KINDS = [  # what a single photo or clip doesn't show: kind, outcome, and the te
     ("a driver or source video that fades to another person",
      "the last pose before the fade is held; a source video's frames stay as they are",
      "test_doubt.py::test_a_fade_to_another_person_is_held_and_counted"),
+    ("a driver that wipes, slides, squeezes or dissolves to another person",
+     "one scene cut; the poses of the transition are held",
+     "test_scenes.py::test_one_person_passes_into_another_once_and_is_held_meanwhile"),
+    ("a clip with another picture laid over it for a moment", "held meanwhile; no scene cut",
+     "test_scenes.py::test_what_lies_over_a_scene_for_a_moment_belongs_to_none"),
     ("a driver without one trusted pose", "used unchanged, and said so",
      "test_doubt.py::test_a_driver_that_is_never_in_focus_is_used_as_it_is"),
     ("a driver whose head moves far: aside, nearer, rolled by 40 degrees, turned in absolute "

@@ -42,13 +42,13 @@ def pose(number: float, scene_start: bool = False) -> Pose:
     return Pose(Point(torch.full((1, 1, 2), float(number))), scene_start)
 
 
-def trusted(doubts: list[float], scene_start: tuple[int, ...] = (), fade: int = 0) -> str:
+def trusted(doubts: list[float], scene_start: tuple[int, ...] = (), passage: int = 0) -> str:
     stream = (
-        Sample(i, doubt, i in scene_start, fade * (i in scene_start))
+        Sample(i, doubt, i in scene_start, passage * (i in scene_start))
         for i, doubt in enumerate(doubts)
     )
     found = list(with_trust(stream, RATE))
-    assert [item for item, _ in found] == list(range(len(doubts)))
+    assert [seen.item for seen, _ in found] == list(range(len(doubts)))
     return "".join("x" if sure else "-" for _, sure in found)
 
 
@@ -95,9 +95,14 @@ def test_a_doubt_that_lasts_is_a_face_from_the_side() -> None:
 
 
 def test_no_pose_of_a_fade_is_trusted_however_sure() -> None:
-    assert trusted([0.3] * 12, (8,), fade=3) == "xxx-----xxxx"  # and none within MARGIN of them
-    assert trusted([0.3] * 4 + [float("inf")] * 4 + [0.3] * 2, (8,), fade=3) == "xxxx----xx"
-    assert trusted([0.3] * 6, (2,), fade=9) == "--xxxx"  # the clip begins with it
+    assert trusted([0.3] * 12, (8,), passage=3) == "xxx-----xxxx"  # and none within MARGIN of them
+    assert trusted([0.3] * 4 + [float("inf")] * 4 + [0.3] * 2, (8,), passage=3) == "xxxx----xx"
+    assert trusted([0.3] * 6, (2,), passage=9) == "--xxxx"  # the clip begins with it
+
+
+def test_no_scene_starts_within_a_transition() -> None:
+    stream = (Sample(i, 0.3, i in (3, 6, 7, 9), 4 * (i == 9)) for i in range(12))
+    assert [seen.item for seen, _ in with_trust(stream, RATE) if seen.scene_start] == [3, 9]
 
 
 @given(st.lists(st.sampled_from([0.3, 0.45, 0.6, 0.9, 1.5, float("inf")]), max_size=80))

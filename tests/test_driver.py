@@ -188,6 +188,12 @@ def test_scenes_and_pictures_come_back_when_a_driver_is_played_again() -> None:
     assert [float(r) for r in relative] == [i - (2 if cut[i] else 0) for i in order]
 
 
+def test_a_driver_whose_first_scene_is_lost_begins_with_the_second() -> None:
+    pose = Pose(Motion())
+    poses = [replace(pose, scene_start=True), pose, replace(pose, scene_start=True)]
+    assert [found.scene for found in numbered(poses)] == [1, 1, 2]
+
+
 def test_the_first_scene_keeps_the_reference_that_was_searched_for_it() -> None:
     wanted = WithPicture(torch.tensor([[7.0]]), torch.zeros(1, 2, dtype=torch.uint8))
     references = References(wanted)

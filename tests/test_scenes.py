@@ -1,4 +1,4 @@
-"""Scenes begin at cuts and after fades, not with a flash, lamps, an exposure or a pan."""
+"""Scenes begin at cuts and after transitions, not with a flash, lamps, an exposure or a pan."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pytest
 from conftest import draw_calm, in_other_scene
 
 from animate.faces import Box, Face, TrackedFrame
-from animate.faces.scenes import LONGEST, Scenes, differ, mixed, thumb_of
+from animate.faces.scenes import LONGEST, Scenes, in_passages
+from animate.faces.thumbs import differ, thumb_of
 from animate.media.colours import linear, srgb
 
 SIDE, RATE = 128, Fraction(25)
 ONE = draw_calm(60)
 OTHER = [in_other_scene(frame) for frame in draw_calm(90)[30:]]
 Light = Callable[[np.ndarray], np.ndarray]
+MARKS = np.array([[0.3, 0.42], [0.7, 0.42], [0.5, 0.62], [0.35, 0.8], [0.65, 0.8]])  # of a face
 
 
 def begun(
@@ -34,18 +36,17 @@ def scenes_of(
     scenes, found = Scenes(RATE), []
     for index, frame in enumerate(frames):
         cut = scenes.cut(frame)
-        lasted = scenes.faded(frame, face(index >= other) if faces(index) else None)
-        if faces(index) and (cut or lasted):
-            found.append((index, lasted))
+        passage = scenes.passed(frame, face(index >= other) if faces(index) else None)
+        if faces(index) and (cut or passage.another):
+            found.append((index, passage.frames))
     return found
 
 
 def face(other: bool) -> Face:
     """The place of the drawn face."""
     head = 0.7 * SIDE if other else SIDE
-    return Face(
-        SIDE - 0.75 * head, SIDE - 0.84 * head, 0.5 * head, 0.68 * head, 0.9, np.zeros((5, 2))
-    )
+    left, top, width, height = SIDE - 0.75 * head, SIDE - 0.84 * head, 0.5 * head, 0.68 * head
+    return Face(left, top, width, height, 0.9, (left, top) + MARKS * (width, height))
 
 
 def lit(frame: np.ndarray, how: Light) -> np.ndarray:
@@ -126,10 +127,10 @@ def test_the_frames_of_a_fade_are_told_when_it_ends() -> None:
         nonlocal taken
         for taken in range(10**9):
             lasted = 7 if taken == 60 else 0
-            yield TrackedFrame(np.zeros((0, 0, 3), np.uint8), Box(0, 0, taken), fade=lasted)
+            yield TrackedFrame(np.zeros((0, 0, 3), np.uint8), Box(0, 0, taken), passage=lasted)
 
     found = []
-    for index, (frame, is_mixed) in enumerate(islice(mixed(tracked(), RATE), 200)):
+    for index, (frame, is_mixed) in enumerate(islice(in_passages(tracked(), RATE), 200)):
         assert frame.box.side == index
         assert taken <= index + LONGEST * RATE + 1
         found += [index] * is_mixed
@@ -164,9 +165,97 @@ def test_a_pan_begins_none(step: int) -> None:
     assert not begun(frames)
 
 
+def across(share: float) -> np.ndarray:
+    """Where a wipe from the left has come to: (SIDE, SIDE, 1)."""
+    return np.broadcast_to(np.arange(SIDE)[None, :, None] < share * SIDE, (SIDE, SIDE, 1))
+
+
+def around(share: float) -> np.ndarray:
+    """Where a circle has opened."""
+    away = np.hypot(*(np.indices((SIDE, SIDE)) - SIDE / 2))[..., None]
+    return away < share * 0.75 * SIDE
+
+
+def squeezed(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    import cv2
+
+    low = max(1, round(SIDE * (1 - share)))
+    frame = other.copy()
+    start = (SIDE - low) // 2
+    frame[start : start + low] = cv2.resize(one, (SIDE, low), interpolation=cv2.INTER_AREA)
+    return frame
+
+
+DOTS = np.random.default_rng(0).random((SIDE, SIDE, 1))
+PASSAGES: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
+    "fade": blend,
+    "dissolve": lambda one, other, share: np.where(share > DOTS, other, one),
+    "wipe to the right": lambda one, other, share: np.where(across(share), other, one),
+    "wipe to the left": lambda one, other, share: np.where(across(1 - share), one, other),
+    "wipe down": lambda one, other, share: np.where(across(share).swapaxes(0, 1), other, one),
+    "circle": lambda one, other, share: np.where(around(share), other, one),
+    "slide": lambda one, other, share: np.roll(np.hstack([one, other]), -round(share * SIDE), 1)[
+        :, :SIDE
+    ],
+    "squeeze": squeezed,
+}
+
+
+@pytest.mark.parametrize("length", [8, 20])
+@pytest.mark.parametrize("kind", PASSAGES)
+def test_one_person_passes_into_another_once_and_is_held_meanwhile(kind: str, length: int) -> None:
+    frames = [
+        PASSAGES[kind](ONE[i], OTHER[i], min(max((i - 11) / (length + 1), 0), 1))
+        for i in range(27 + length)
+    ]
+    scenes, starts, held = Scenes(RATE), set[int](), set[int]()
+    for index, frame in enumerate(frames):
+        starts |= {index} if scenes.cut(frame) else set()
+        passage = scenes.passed(frame, face(index >= 12 + length // 2))
+        during = set(range(index - passage.frames, index))
+        starts, held = (starts - during) | ({index} if passage.another else set()), held | during
+    (start,) = starts
+    assert 12 + length - 2 <= start <= 12 + length + 6
+    assert 11 <= min(held) < 12 + length // 2
+    assert max(held) == start - 1
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_what_lies_over_a_scene_for_a_moment_belongs_to_none(share: float) -> None:
+    frames = [blend(ONE[i], OTHER[i], share * (12 <= i < 15)) for i in range(24)]
+    scenes = Scenes(RATE)
+    found = []
+    for index, frame in enumerate(frames):
+        scenes.cut(frame)
+        passage = scenes.passed(frame, face(share == 1 and 12 <= index < 15))
+        found += [(index, *passage)] if passage.frames else []
+    assert found == [(15, 3, False)]
+
+
+def walked_by(frame: np.ndarray, index: int) -> np.ndarray:
+    """A dark figure goes through the picture, behind the head."""
+    frame, left = frame.copy(), 8 * index - 40
+    frame[:, max(0, left) : max(0, left + 40)] //= 4
+    frame[20:110, 30:98] = ONE[index][20:110, 30:98]
+    return frame
+
+
+def zoomed(frame: np.ndarray, index: int) -> np.ndarray:
+    import cv2
+
+    side = SIDE - min(index, 25)
+    start = (SIDE - side) // 2
+    return cv2.resize(frame[start : start + side, start : start + side], (SIDE, SIDE))
+
+
+@pytest.mark.parametrize("moved", [walked_by, zoomed])
+def test_who_walks_by_and_a_zoom_begin_none(moved: Callable) -> None:
+    assert not begun([moved(frame, index) for index, frame in enumerate(ONE[:40])])
+
+
 def test_at_a_low_rate_fades_are_not_looked_for() -> None:
     scenes = Scenes(Fraction(1))
     for frame in ONE[:5]:
         assert not scenes.cut(frame)
-        assert not scenes.faded(frame, face(False))
+        assert not scenes.passed(frame, face(False)).frames
     assert scenes.cut(OTHER[0])

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from animate.faces import Box, TrackedFrame
-from animate.faces.scenes import mixed
+from animate.faces.scenes import in_passages
 from animate.options import Wanted
 
 LOST = Fraction(1, 5)  # seconds without the face, after which a clip ends
@@ -41,15 +41,15 @@ def pieces(
     tracked_frames: Iterable[TrackedFrame], rate: Fraction, wanted: Wanted
 ) -> Iterator[Piece]:
     """Cut a tracked face into clips: at scene cuts, where the face is lost or would leave a fixed
-    square, and after the longest time. Fades are left out."""
+    square, and after the longest time. Transitions belong to no clip."""
     run: _Run | None = None
     bare = (tracked.without_frame() for tracked in tracked_frames)
-    for t, (tracked, is_mixed) in enumerate(mixed(bare, rate)):
-        is_over = is_mixed or tracked.scene_start
+    for t, (tracked, is_passing) in enumerate(in_passages(bare, rate)):
+        is_over = is_passing or tracked.scene_start
         if run and (is_over or run.lost > LOST * rate or t - run.start >= wanted.longest * rate):
             yield _piece(run, wanted)
             run = None
-        if is_mixed or not tracked.found or tracked.face is None:
+        if is_passing or not tracked.found or tracked.face is None:
             if run:
                 run.lost += 1
             continue

@@ -1,4 +1,4 @@
-"""Where scenes of a clip begin: at cuts, and where one has faded into another."""
+"""Where scenes of a clip begin: at cuts, and where one has passed into another."""
 
 from __future__ import annotations
 
@@ -10,37 +10,54 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from animate.faces.detect import Face
+from animate.faces.thumbs import (
+    CUT,
+    SAME,
+    colours_apart,
+    differ,
+    head_of,
+    inside,
+    last_pure,
+    likeness,
+    mixtures,
+    resemblance,
+    thumb_of,
+)
 
-CUT = 0.16  # of full white: a change of the picture that is no movement
-SAME = 0.7  # how alike the edges of a scene stay in another light; those of two hardly pass 0.6
-DIM = 16  # grey levels by which the noise of the dark is no edge
 FADES = (Fraction(3, 10), Fraction(1, 2), Fraction(4, 5))  # seconds of fades that are looked for
-LONGEST = Fraction(6, 5)  # seconds of a fade, with what it takes to see that it has ended
-PURE = 0.1  # share of another scene that does no harm to a face
-MIXED = 0.88  # of a picture's edges that two others explain, squared: in fades 0.9 and more
+LONGEST = Fraction(6, 5)  # seconds of a transition, with what it takes to see that it has ended
+HEADS = 0.75  # how alike the heads of two people hardly are
 FACE = 0.08  # of full white: nearly all pairs of people differ by more
 MOMENT = Fraction(3, 25)  # seconds
-CALM = 0.1  # of what a fade has changed: no fade changes less in a moment
-FAINT = 0.2  # of another's edges: a picture with less is nearly black, white or out of focus
+CALM = 0.1  # of what a transition has changed: none changes less in a moment
+RISING = 0.2  # of a picture's contrast: one that changes more in a moment comes out of black
+AT_ONCE = 0.4  # of a scene's change: more than that is left after a cut within a transition
+PERSON = 0.6  # likeness that a person keeps; see `_another_person`
+TURN = 1  # how much of it a turn of the head to the side costs, by itself
+COLOURS = 4  # how much of that likeness a full change of colours costs
+LAYER = 0.05  # of full white: another picture laid over this one changes more in a frame
+BACK = 0.35  # of that change: so much the picture may have moved meanwhile
+OVERLAID = 0.82  # likeness of the edges: so laid over they are less alike, in a flash more
 
 
-class Begun(Protocol):
-    """What `mixed` needs of a frame."""
+class Passing(Protocol):
+    """What of a clip's frame may end a transition."""
 
     @property
-    def fade(self) -> int:
-        """The number of earlier frames in a fade that ends with this frame; 0 without a fade."""
+    def passage(self) -> int:
+        """How many frames before it belong to a transition that ends with it; 0 without one."""
         ...
 
 
-Item = TypeVar("Item", bound=Begun)
+Item = TypeVar("Item", bound=Passing)
 
 
-def mixed(frames: Iterable[Item], rate: Fraction) -> Iterator[tuple[Item, bool]]:
-    """The frames, `rate` a second, and whether each belongs to a fade; at most LONGEST late."""
+def in_passages(frames: Iterable[Item], rate: Fraction) -> Iterator[tuple[Item, bool]]:
+    """The frames, `rate` a second, and whether each belongs to a transition, in which no scene
+    starts; at most LONGEST late."""
     waiting: deque[tuple[Item, bool]] = deque()
     for frame in frames:
-        for index in range(max(0, len(waiting) - frame.fade), len(waiting)):
+        for index in range(max(0, len(waiting) - frame.passage), len(waiting)):
             waiting[index] = waiting[index][0], True
         waiting.append((frame, False))
         if len(waiting) > LONGEST * rate:
@@ -48,18 +65,33 @@ def mixed(frames: Iterable[Item], rate: Fraction) -> Iterator[tuple[Item, bool]]
     yield from waiting
 
 
+class Passage(NamedTuple):
+    """A transition that has ended."""
+
+    frames: int  # how many there were; 0: there was none
+    another: bool  # whether another scene has begun, or the one from before goes on
+
+
+NONE = Passage(0, False)
+
+
 class Moment(NamedTuple):
-    """The thumbnails of a frame and of its face, if it shows one."""
+    """A frame as a thumb, and its face as two, where it shows a face."""
 
     picture: np.ndarray  # (16, 16, 3)
-    face: np.ndarray | None
+    face: np.ndarray | None  # (16, 16, 3): its rectangle
+    head: np.ndarray | None  # (24, 24): upright
+    steady: float = 1.0  # how alike the head is to that of a moment before
+    turn: float = 0.0  # `Face.turn`
 
 
 class Scenes:
-    """The scenes of a clip, `rate` frames a second, one frame at a time: for each `cut`, `faded`.
+    """The scenes of a clip, `rate` frames a second, one frame at a time: for each `cut`, `passed`.
 
-    A fade ends where the picture has become calm, or a moment after it was last a mixture: then
-    people move too much to tell. Slow pans over soft grounds are mixtures, too; their face stays.
+    One scene passes into another by a fade, a wipe, a slide or anything else: both are calm,
+    the picture is another, and so is the person. Where people move too much to tell, a transition
+    is over a moment after the last mixture of the two or the last of several cuts. Pans, zooms and
+    people who walk by keep the person.
     """
 
     def __init__(self, rate: Fraction) -> None:
@@ -67,10 +99,17 @@ class Scenes:
         self.moment = max(1, round(MOMENT * rate))
         self.now = np.zeros((16, 16, 3), int)
         self.last: np.ndarray | None = None  # of the last frame with a face
-        self.recent: deque[Moment] = deque(maxlen=max(1, int(LONGEST * rate)))
+        self.most = max(1, int(LONGEST * rate))
+        self.recent: deque[Moment] = deque(maxlen=self.most + self.moment)
         self.is_cut = False
-        self.first: Moment | None = None  # from before a fade, which has not ended yet
-        self.since = 0  # frames since the last mixture
+        self._forget()
+
+    def _forget(self) -> None:
+        self.recent.clear()
+        self.first: Moment | None = None  # from before a transition, which has not ended yet
+        self.since = 0  # frames since the last mixture or cut
+        self.cuts: list[np.ndarray] = []  # the pictures that cuts of the transition began with
+        self.lasted = 0  # frames since the first of them
 
     def cut(self, frame: np.ndarray) -> bool:
         """Whether a frame shows another scene than the last one with a face did."""
@@ -78,133 +117,168 @@ class Scenes:
         self.is_cut = self.last is not None and differ(self.last, self.now)
         return self.is_cut
 
-    def faded(self, frame: np.ndarray, face: Face | None) -> int:
-        """The length, in frames, of a fade from another scene that ends with this frame and its
-        face; 0 without one."""
-        now = Moment(self.now, None if face is None else thumb_of(_inside(frame, face)))
-        first = self._mixed_with()
-        self.since = 0 if first else self.since + 1
-        self.first = self.first or first
-        lasted = 0
+    def passed(self, frame: np.ndarray, face: Face | None) -> Passage:
+        """The transition that ends with that frame and its face; NONE where none does."""
+        if face is None:
+            return self._next(Moment(self.now, None, None))
+        head = head_of(frame, face)
+        heads = [moment.head for moment in self.recent if moment.head is not None]
+        steady = resemblance(heads[-self.moment], head) if len(heads) >= self.moment else 1.0
+        return self._next(Moment(self.now, thumb_of(inside(frame, face)), head, steady, face.turn))
+
+    def _next(self, now: Moment) -> Passage:
+        self._watch(now)
+        found = NONE
         if now.face is not None:
             self.last = now.picture
-            over = self.first is not None and (self.since > self.moment or self._calm())
-            if over and not self.is_cut and self._another(now.face):
-                lasted = self._lasted()
-            if over or self.is_cut:
+            over = self._is_over()
+            if over:
+                found = self._over(now)
+            elif not self.cuts:
+                found = self._replaced(now)
+            if not found.frames:
+                found = self._returned(now)
+            if over or found.frames:
                 self._forget()
         self.recent.append(now)
-        return lasted
+        return found
 
-    def _forget(self) -> None:
-        self.recent.clear()
-        self.first, self.since = None, 0
+    def _watch(self, now: Moment) -> None:
+        """Notes whether a transition begins or goes on."""
+        self.since += 1
+        self.lasted += bool(self.cuts)
+        if self.lasted > self.most:  # a strobe of scenes, each of its own
+            self._forget()
+        first = None
+        if self.is_cut and now.face is not None and self.last is not None:
+            first = next(
+                (moment for moment in reversed(self.recent) if moment.face is not None), now
+            )
+            self.cuts.append(now.picture)
+        elif not self.cuts:
+            first = self._mixed_with()
+        if first:
+            self.since = 0
+            self.first = self.first or first
 
     def _mixed_with(self) -> Moment | None:
-        """The earlier frame with a face from which a fade leads to the last frame: those between
-        are mixtures of the two; None without such a frame."""
+        """The frame, with a face, of which and of the last one those between are mixtures."""
         for span in self.spans:
             if span > len(self.recent):
                 break
             first = self.recent[-span]
             if first.face is not None and differ(first.picture, self.now):
                 between = [moment.picture for moment in list(self.recent)[1 - span :]]
-                if _mixtures(first.picture, self.now, between):
+                if mixtures(first.picture, self.now, between):
                     return first
         return None
 
-    def _lasted(self) -> int:
-        """The number of frames since the last one that shows the old scene alone."""
-        pictures = [moment.picture for moment in self.recent]
-        seen, (old, new) = _shares(_all_edges([pictures[0], self.now]), pictures)
-        strong = np.linalg.norm(seen, axis=0) / np.linalg.norm(seen[:, 0])  # though people move
-        pure = np.flatnonzero((np.maximum(old, strong) > 1 - PURE) & (new < PURE))
-        return len(pictures) - 1 - int(max(pure, default=-1))
-
-    def _calm(self) -> bool:
+    def _is_over(self) -> bool:
+        """Whether a transition has ended, of which mixtures or cuts were seen."""
         if self.first is None or len(self.recent) < self.moment:
             return False
-        moved = np.abs(self.now - self.recent[-self.moment].picture).mean()
-        return bool(moved < CALM * np.abs(self.now - self.first.picture).mean())
-
-    def _another(self, face: np.ndarray) -> bool:
-        """Whether a face differs from the one before the fade, or is in another place."""
-        if self.first is None or self.first.face is None:
+        if self.since > (self.moment if len(self.cuts) > 1 else 3 * self.moment // 2):
+            return len(self.cuts) != 1 or self._at_once()
+        if self.cuts and self.since < self.moment:
             return False
-        changed = np.abs(face - self.first.face).mean() / 255
-        return bool(changed > FACE and likeness(face, self.first.face) < SAME)
+        moved = _change(self.now, self.recent[-self.moment].picture)
+        return moved < CALM * _change(self.now, self.first.picture)
+
+    def _at_once(self) -> bool:
+        """Whether the first cut was to the picture of now, or nearly so."""
+        assert self.first is not None
+        left = _change(self.cuts[0], self.now)
+        return left < AT_ONCE * _change(self.first.picture, self.now)
+
+    def _over(self, now: Moment) -> Passage:
+        """The transition that mixtures or cuts were parts of; a single cut is none."""
+        assert self.first is not None
+        if len(self.cuts) == 1 and self._at_once():
+            return NONE
+        found = self._replaced(now)
+        if found.frames or len(self.cuts) == 1:
+            return found
+        if self.cuts:
+            return Passage(self.lasted, differ(self.first.picture, now.picture))
+        if not _another_face(self.first, now):
+            return NONE
+        start = next(self._calm_before(now, 0.0), None)
+        if start is None:
+            start = last_pure([moment.picture for moment in self.recent], now.picture)
+        return Passage(len(self.recent) - 1 - start, True)
+
+    def _replaced(self, now: Moment) -> Passage:
+        """The transition from the latest calm moment of another scene, with another person, to a
+        calm one now."""
+        if len(self.recent) < self.moment:
+            return NONE
+        moved = _change(self.recent[-self.moment].picture, now.picture)
+        if moved > RISING * _change(now.picture, now.picture.mean((0, 1))):
+            return NONE
+        for index in self._calm_before(now, moved / CALM):
+            if _another_person([*list(self.recent)[index:], now]):
+                return Passage(len(self.recent) - 1 - index, True)
+        return NONE
+
+    def _calm_before(self, now: Moment, least: float) -> Iterator[int]:
+        """Which recent moments were calm and of another scene than now, the latest first; their
+        pictures differ from now's by `least`."""
+        recent = list(self.recent)
+        pictures = np.stack([moment.picture for moment in recent])
+        change = np.abs(pictures - now.picture).mean((1, 2, 3)) / 255
+        first = self.moment if len(recent) == self.recent.maxlen else 0
+        for index in range(len(recent) - self.moment, first - 1, -1):
+            if recent[index].face is None or change[index] < max(least, CUT / 4):
+                continue
+            moved = _change(pictures[index], pictures[max(0, index - self.moment)])
+            if moved <= CALM * change[index] and differ(pictures[index], now.picture):
+                yield index
+
+    def _returned(self, now: Moment) -> Passage:
+        """The time in which another picture was laid over this one: it came and went at once."""
+        recent = list(self.recent)[-self.most :]
+        if not recent or not _overlaid(recent[-1], now):
+            return NONE
+        went = _change(recent[-1].picture, now.picture)
+        for index in range(len(recent) - 2, -1, -1):
+            if _change(recent[index].picture, now.picture) < BACK * went and _overlaid(
+                recent[index], recent[index + 1]
+            ):
+                return Passage(len(recent) - 1 - index, False)
+        return NONE
 
 
-def _inside(frame: np.ndarray, face: Face) -> np.ndarray:
-    """The part of a frame in a face's rectangle, at least one pixel."""
-    sides, starts = (face.height, face.width), (face.top, face.left)
-    spans = [
-        slice(low := min(max(0, int(start)), most - 1), max(low + 1, int(start + side)))
-        for start, side, most in zip(starts, sides, frame.shape, strict=False)
-    ]
-    return frame[spans[0], spans[1]]
+def _change(one: np.ndarray, other: np.ndarray) -> float:
+    """How much one thumb differs from another, of full white."""
+    return float(np.abs(one - other).mean() / 255)
 
 
-def thumb_of(picture: np.ndarray) -> np.ndarray:
-    """(16, 16, 3) means of a picture, for telling scenes apart."""
-    import cv2
-
-    rows, columns = (max(1, side // 128) for side in picture.shape[:2])
-    small = cv2.resize(picture[::rows, ::columns], (16, 16), interpolation=cv2.INTER_AREA)
-    return small.astype(int)
-
-
-def differ(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two thumbs are of different scenes: most of the picture has changed, by much, and the
-    light rises and falls elsewhere. A flash, lamps and a camera's exposure move no edges."""
-    change = np.abs(one - other).mean(-1) / 255
-    if change.mean() <= CUT and np.median(change) <= CUT / 2:
+def _another_face(one: Moment, other: Moment) -> bool:
+    """Whether a face is another than the one before a fade, or in another place."""
+    if one.face is None or other.face is None or one.head is None or other.head is None:
         return False
-    return likeness(one, other) < SAME
-
-
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Likeness of the edges of two thumbs, at most 1: the larger of two cosines.
-
-    Edges of the logarithm don't change with exposure; edges of the levels don't change with haze.
-    """
-    light, others = one.mean(-1), other.mean(-1)
-    return max(_alike(np.log(light + DIM), np.log(others + DIM)), _alike(light, others))
-
-
-def _alike(one: np.ndarray, other: np.ndarray) -> float:
-    """The cosine of the angle between the edges of two pictures; 0 where one has none."""
-    edges, others = _edges(one), _edges(other)
-    lengths = float(np.linalg.norm(edges) * np.linalg.norm(others))
-    return float(edges @ others) / lengths if lengths else 0.0
-
-
-def _mixtures(one: np.ndarray, other: np.ndarray, between: list[np.ndarray]) -> bool:
-    """Whether each thumb between is one plus the other, both weakened, plus a plain grey: so are
-    those of fades, also through black and white; those of cuts and of what moves are not.
-
-    Where one of the two is nearly plain itself, a scene comes up or goes out, and nothing is told.
-    """
-    ends = _all_edges([one, other])
-    lengths = np.linalg.norm(ends, axis=0)
-    if lengths.min() <= FAINT * lengths.max():
+    if resemblance(one.head, other.head) > HEADS:
         return False
-    seen, shares = _shares(ends, between)
-    rest = np.linalg.norm(seen - ends @ shares, axis=0)
-    whole = np.maximum(np.linalg.norm(seen, axis=0), FAINT * lengths.max())
-    return bool(((rest / whole) ** 2 < 1 - MIXED).all())
+    return _change(one.face, other.face) > FACE and likeness(one.face, other.face) < SAME
 
 
-def _shares(ends: np.ndarray, thumbs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The edges of thumbs (480, T), and the shares of two `ends` (480, 2) in them (2, T)."""
-    seen = _all_edges(thumbs)
-    return seen, np.linalg.lstsq(ends, seen, rcond=None)[0].clip(0, 1)
+def _another_person(moments: list[Moment]) -> bool:
+    """Whether the last moment shows another person than the first.
+
+    Heads that turn or talk become unlike, too, but little from moment to moment, and the colours
+    of the picture stay.
+    """
+    one, other = moments[0], moments[-1]
+    if one.head is None or other.head is None:
+        return False
+    alike = resemblance(one.head, other.head) + min(moment.steady for moment in moments[1:])
+    alike += TURN * abs(one.turn - other.turn)
+    return alike < PERSON + COLOURS * colours_apart(one.picture, other.picture)
 
 
-def _all_edges(thumbs: list[np.ndarray]) -> np.ndarray:
-    return np.stack([_edges(thumb.mean(-1)) for thumb in thumbs], 1)  # (480, T)
-
-
-def _edges(light: np.ndarray) -> np.ndarray:
-    """How light (16, 16) changes down and across: (480,)."""
-    return np.concatenate([np.diff(light, axis=axis).ravel() for axis in (0, 1)])
+def _overlaid(one: Moment, next_one: Moment) -> bool:
+    """Whether another picture is laid over one of two frames that follow each other."""
+    if one.face is None or next_one.face is None:
+        return False
+    change = _change(one.picture, next_one.picture)
+    return change > LAYER and likeness(one.picture, next_one.picture) < OVERLAID

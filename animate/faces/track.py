@@ -28,9 +28,9 @@ class TrackedFrame:
     frame: np.ndarray
     box: Box
     found: bool = True
-    scene_start: bool = False  # the first frame with a face after a cut or a fade
+    scene_start: bool = False  # the first frame with a face after a cut or a transition
     face: Face | None = None  # as detected in this frame
-    fade: int = 0  # where a scene starts after a fade: how many frames before belong to that
+    passage: int = 0  # how many frames before belong to a transition that ends with this one
 
     def without_frame(self) -> TrackedFrame:
         """A copy without the frame's pixels, small enough to keep."""
@@ -65,32 +65,34 @@ def follow(
     """Track the chosen face through frames, `rate` a second, one at a time; keeps no frame.
 
     The search starts near the last place, which is fast and stays with the same person. After
-    PATIENCE without the face, or after a scene cut, `which` chooses again.
+    PATIENCE without the face, or after a cut or another transition, `which` chooses again.
     """
     face: Face | None = None
     box: Box | None = None
-    lost, steady, scenes = 0, Steady(rate), Scenes(rate)
+    lost, scenes = 0, Scenes(rate)
+    steady = left = Steady(rate)  # the other one is of the scene before
     for frame in frames:
         scene_start = scenes.cut(frame)
         known = None if scene_start or lost > PATIENCE * rate else face
         found = _look(detector, frame, known, which)
-        fade = scenes.faded(frame, found)
-        if fade:
+        passage = scenes.passed(frame, found)
+        if passage.another:
             scene_start, known = True, None
             found = choose(detector(frame), which) or found
+        goes_on = passage.frames > 0 and not passage.another
         if found is None:
             lost += 1
         else:
             if known is None:
-                steady = Steady(rate)
+                left, steady = steady, left if goes_on else Steady(rate)
             lost, face, box = 0, found, steady(found.square(framing))
         yield TrackedFrame(
             frame,
             box or _middle(frame),
             found is not None,
-            scene_start and bool(found),
+            scene_start and not goes_on and found is not None,
             found,
-            fade,
+            passage.frames,
         )
 
 

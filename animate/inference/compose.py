@@ -330,6 +330,7 @@ def on_video(
         new_scene = False  # there was a cut since the last trusted frame
         for (tracked, face), pose in zip(people_in(predictor, clip, locator), poses, strict=False):
             stats.count(tracked)
+            stats.cuts += tracked.scene_start
             new_scene = new_scene or tracked.scene_start
             if face is None:
                 if tracked.found:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import repeat
 from typing import Generic, TypeVar
 
-from animate.faces.scenes import mixed
+from animate.faces.scenes import in_passages
 from animate.inference.predictor import Pose
 
 Item = TypeVar("Item")
@@ -34,23 +34,26 @@ class Sample(Generic[Item]):
     item: Item
     doubt: float
     scene_start: bool = False  # a new scene begins
-    fade: int = 0  # where one begins after a fade: how many items before belong to that
+    passage: int = 0  # how many items before belong to a transition that ends with this one
 
 
-def with_trust(stream: Iterable[Sample[Item]], rate: Fraction) -> Iterator[tuple[Item, bool]]:
-    """The items, `rate` a second, and whether each can be trusted.
+def with_trust(
+    stream: Iterable[Sample[Item]], rate: Fraction
+) -> Iterator[tuple[Sample[Item], bool]]:
+    """The items, `rate` a second, as seen, and whether each can be trusted.
 
     Not trusted are lost items; doubtful ones next to a lost one, at the start of a scene or after
     a sudden rise of doubt; and all within MARGIN of these: a hand is there before doubt rises.
     Doubt that lasts, or that rose slowly, belongs to a face seen from the side and is trusted.
-    In a fade every item is lost. Delays the stream by at most EDGE, MARGIN and a fade's LONGEST.
+    In a transition every item is lost and no scene starts. Delays the stream by at most EDGE,
+    MARGIN and a transition's LONGEST.
     """
     margin = max(1, round(MARGIN * rate))
     waiting: deque[tuple[Sample[Item], bool]] = deque()
     near = 0  # how many of the next items are within MARGIN of an untrusted one
-    for sample, sure in _by_doubt(map(_with_fade, mixed(stream, rate)), rate):
+    for sample, sure in _by_doubt(map(_passing, in_passages(stream, rate)), rate):
         if sample.scene_start:
-            yield from ((other.item, mark) for other, mark in waiting)
+            yield from waiting
             waiting.clear()
             near = 0
         if not sure and sample.doubt < math.inf:  # frames without a face say nothing of others
@@ -61,14 +64,16 @@ def with_trust(stream: Iterable[Sample[Item]], rate: Fraction) -> Iterator[tuple
         waiting.append((sample, sure))
         if len(waiting) > margin:
             other, mark = waiting.popleft()
-            yield other.item, mark
-    yield from ((other.item, mark) for other, mark in waiting)
+            yield other, mark
+    yield from waiting
 
 
-def _with_fade(sample: tuple[Sample[Item], bool]) -> Sample[Item]:
-    """An item whose doubt says, too, whether it belongs to a fade."""
-    item, is_mixed = sample
-    return replace(item, doubt=max(item.doubt, LOST)) if is_mixed else item
+def _passing(sample: tuple[Sample[Item], bool]) -> Sample[Item]:
+    """An item that says, too, whether it belongs to a transition."""
+    item, is_passing = sample
+    if not is_passing:
+        return item
+    return replace(item, doubt=max(item.doubt, LOST), scene_start=False)
 
 
 def _by_doubt(

@@ -16,7 +16,7 @@ import numpy as np
 from animate.errors import AnimateError
 from animate.faces import Face, Locator, TrackedFrame, clip_locator, cut, quarter_turns
 from animate.faces.crop import FRAMING, Framing
-from animate.faces.scenes import mixed
+from animate.faces.scenes import in_passages
 from animate.inference.doubt import (
     BRIDGE,
     COVERED,
@@ -127,14 +127,16 @@ class Driver:
             raise AnimateError(f"{self.path} shows no face: {NO_FACE}")
 
     def _with_trust(self, poses: Iterable[Pose | None]) -> Iterator[tuple[Pose | None, bool]]:
-        """Poses, and whether each can be trusted; counts those that can't."""
+        """Poses, and whether each can be trusted; counts those that can't, and scene cuts."""
         stream = (
-            Sample(p, p.doubt, p.scene_start, p.fade) if p else Sample(p, math.inf) for p in poses
+            Sample(p, p.doubt, p.scene_start, p.passage) if p else Sample(p, math.inf)
+            for p in poses
         )
-        for number, (pose, sure) in enumerate(with_trust(stream, self.rate), self.first):
-            if pose is not None and not sure:
+        for number, (seen, sure) in enumerate(with_trust(stream, self.rate), self.first):
+            self.stats.cuts += seen.scene_start
+            if seen.item is not None and not sure:
                 self.stats.doubt(number)
-            yield pose, sure
+            yield seen.item and replace(seen.item, scene_start=seen.scene_start), sure
 
     def _raw_poses(self, predictor: Predictor) -> Iterator[Pose | None]:
         """The pose of each frame; None without a face, or where it is partly covered."""
@@ -143,7 +145,9 @@ class Driver:
             crops = [cut(s.frame, s.box, predictor.model.size) for s in batch if s.found]
             poses = iter(predictor.batch_poses(crops))
             return [
-                replace(next(poses), scene_start=s.scene_start, fade=s.fade) if s.found else None
+                replace(next(poses), scene_start=s.scene_start, passage=s.passage)
+                if s.found
+                else None
                 for s in batch
             ]
 
@@ -218,10 +222,10 @@ class Driver:
             yield replace(s, frame=cut(s.frame, s.box, size)) if wanted else s.without_frame()
 
     def _first_scene(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Frames of the first SEARCHED seconds, up to a cut or fade to what may be another face."""
+        """Frames of the first SEARCHED seconds, up to a passage to what may be another face."""
         searched = islice(frames, int(SEARCHED * self.rate))
-        for index, (frame, is_mixed) in enumerate(mixed(searched, self.rate)):
-            if is_mixed or (index and frame.scene_start):
+        for index, (frame, is_passing) in enumerate(in_passages(searched, self.rate)):
+            if is_passing or (index and frame.scene_start):
                 return
             yield frame
 
@@ -303,10 +307,11 @@ def play(poses: Iterable[Pose], times: int = 1, pingpong: bool = False) -> Itera
 
 
 def numbered(poses: Iterable[Pose]) -> Iterator[Pose]:
-    """Number the scenes that poses belong to, from 0."""
+    """Number the scenes that poses belong to, from 0; from 1 where all poses of the first are lost,
+    so that no later scene is relative to the first one's reference."""
     scene = 0
-    for index, pose in enumerate(poses):
-        scene += bool(index and pose.scene_start)
+    for pose in poses:
+        scene += pose.scene_start
         yield replace(pose, scene=scene)
 
 

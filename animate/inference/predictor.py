@@ -29,7 +29,7 @@ class Pose:
     scene: int = 0  # number of the scene, from 0: each has its own reference pose
     crop: np.ndarray | None = None  # (S, S, 3) uint8: the picture it was tracked in
     doubt: float = 0.0  # `MotionModel.doubt`, from 0; from 1 on it is not a face's pose
-    fade: int = 0  # where a scene starts after a fade: how many frames before belong to that
+    passage: int = 0  # how many frames before belong to a transition that ends with this one
 
 
 class References:

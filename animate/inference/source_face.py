@@ -63,13 +63,14 @@ def people_in(predictor: Predictor, clip: Clip, locator: Locator) -> Iterator[Pe
         if not frame.found:
             return Sample((bare, None), math.inf)
         own = predictor.track([cut(frame.frame, frame.box, predictor.model.size)])
-        return Sample((bare, own), predictor.doubts(own)[0], frame.scene_start, frame.fade)
+        return Sample((bare, own), predictor.doubts(own)[0], frame.scene_start, frame.passage)
 
     def encoded(
-        shown: tuple[np.ndarray, tuple[Tracked, bool]],
+        shown: tuple[np.ndarray, tuple[Sample[Tracked], bool]],
     ) -> tuple[TrackedFrame, SourceFace | None]:
-        pixels, ((frame, own), sure) = shown
-        frame = replace(frame, frame=pixels)
+        pixels, (seen, sure) = shown
+        frame, own = seen.item
+        frame = replace(frame, frame=pixels, scene_start=seen.scene_start)
         if own is None or not sure:
             return frame, None
         return frame, SourceFace.of(predictor, pixels, frame.box, own)

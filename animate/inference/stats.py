@@ -37,7 +37,6 @@ class DriverStats:
             if self.first_missing is None:
                 self.first_missing = first + self.frames
         self.frames += 1
-        self.cuts += tracked.scene_start
 
     def doubt(self, number: int) -> None:
         """Count the frame `number` as one whose pose can't be trusted."""

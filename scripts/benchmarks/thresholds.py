@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 
 from animate import checkpoints
 from animate.faces import Box, clip_locator, cut
+from animate.faces.scenes import in_passages
 from animate.inference.doubt import DOUBTFUL, LOST
 from animate.inference.heads import FREE, FULL
 from animate.inference.predictor import Predictor
@@ -37,7 +39,10 @@ def count_clip(path: Path, predictor: Predictor, every: int) -> Counter[str]:
     clip, counts = clips.open_clip(path, truncated="accept"), Counter[str](clips=1)
     frames = list(clip.frames())
     tracked = clip_locator(Faces()).track(frames, clip.rate)
-    counts["scenes"] = sum(t.scene_start for number, t in enumerate(tracked) if number)
+    seen = in_passages((t.without_frame() for t in tracked), clip.rate)
+    counts["scenes"] = sum(
+        t.scene_start and not is_passing for t, is_passing in islice(seen, 1, None)
+    )
     crops = [square(frame, predictor.model.size) for frame in frames[::every]]
     poses = list(predictor.poses(crops))
     doubts = np.array([pose.doubt for pose in poses])
