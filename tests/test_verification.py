@@ -92,6 +92,11 @@ def published(out: Path, claim: Claim = CLAIM, seconds: float = 1) -> Published:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def alone(own_home: Path) -> None:
+    """Without the ledger's entries of other tests, which publish the same claim."""
+
+
 # ---------------------------------------------------------------- pixels and unsigned tags
 
 
