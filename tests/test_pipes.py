@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from animate.cli import main
 from animate.errors import AnimateError
 from animate.media import clips
 from animate.media.pipes import spooling, through_pipes
@@ -149,6 +150,6 @@ def test_errors_of_the_standard_input_name_the_dash(world: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("animate: - is ")
     seen = animate(f"<{clip}", "verify", "-")
-    assert seen.returncode == animate("", "verify", clip).returncode
+    assert seen.returncode == main(["verify", clip])
     assert "-" in seen.stdout
     assert "stdin" not in seen.stdout

@@ -195,6 +195,7 @@ def test_without_mediapipe_the_transfer_is_missing_with_the_reason(
     drawn = Landmarker("points alone", MESH, lambda frame: Face(drawn_face(frame).points))
     monkeypatch.setattr(faces, "landmarker", lambda name, file: drawn)
     settings = [f"data={data}", f"out={tmp_path / 'r'}", f"landmarks={switched}", "identity=none"]
+    settings += ["limit=2"]
     assert main(["evaluate", *settings, f"checkpoint={world / 'tiny.safetensors'}"]) == 0
     report = json.loads((tmp_path / "r/report.json").read_text())
     says = {"none": "switched off", "auto": "landmarks_file=face_landmarker.task"}[switched]
