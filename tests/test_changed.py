@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import draw_face, draw_frames
 from PIL import Image
 from test_verification import convert, published
 
 from animate.provenance import keys
-from animate.provenance.fingerprint import Fingerprint, matches
+from animate.provenance.fingerprint import (
+    Fingerprint,
+    file_sampler,
+    former_thumbnail,
+    matches,
+    thumbnail,
+)
 from animate.provenance.manifest import beside
 from animate.verification.describe import describe, plain
 from animate.verification.verify import frames_of, verify
@@ -105,3 +113,26 @@ def test_pictures_are_unlike_only_where_they_can_be_compared(count: int, length:
     drawn = [draw.integers(0, 256, (n, 24, 24), np.uint8) for n in (count, length)]
     found = matches(Fingerprint(0.5, drawn[0]), Fingerprint(1 / 25, drawn[1]))
     assert found is (None if count > 1 and length < 13 else False)
+
+
+@pytest.mark.parametrize("size", [(500, 500), (540, 360)])
+def test_a_thumbnail_is_that_of_the_scaled_and_of_the_turned_frame(size: tuple[int, int]) -> None:
+    whole = Image.fromarray(draw_face(256)).resize((1080, 720), Image.Resampling.BICUBIC)
+    large, frame = np.asarray(whole), np.asarray(whole.resize(size, Image.Resampling.BOX))
+    small = thumbnail(frame).astype(int)
+    assert abs(small - thumbnail(large)).max() <= 16
+    assert abs(small - thumbnail(np.ascontiguousarray(frame[::-1, ::-1]))[::-1, ::-1]).max() <= 8
+
+
+def test_thumbnails_of_former_manifests_are_compared_as_they_were_made() -> None:
+    frames = [np.asarray(Image.fromarray(f).resize((500, 500))) for f in draw_frames(30)]
+    sampler = file_sampler(25)
+    list(sampler(iter(frames)))
+    seen = sampler.result()
+    kept = np.stack([former_thumbnail(frame) for frame in frames[::12]])
+    plain = Fingerprint(12 / 25, kept).plain()
+    del plain["average"]  # as in manifests of version 0.2.0
+    claimed = Fingerprint.of(plain)
+    assert not claimed.exact
+    assert matches(claimed, seen, near=0.01)
+    assert not matches(replace(claimed, exact=True), seen, near=0.01)

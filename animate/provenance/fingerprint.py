@@ -14,8 +14,8 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from animate.system.settings import is_number
 
 SIDE = 24  # side of a thumbnail, pixels
 CELL = 4  # side of the cells compared, pixels: a sixth of the thumbnail's width
+AREA = "area"  # how a manifest names the averaging of `thumbnail`
 STEP = 0.5  # seconds between thumbnails; doubled whenever there would be more than KEPT
 STEPS = (1e-3, 1e7)  # seconds that may lie between the thumbnails in a manifest
 KEPT = 64  # most thumbnails in a manifest
@@ -39,16 +40,23 @@ class Fingerprint:
 
     step: float
     thumbnails: np.ndarray  # (N, 24, 24) uint8
+    exact: bool = True  # False: from a manifest of version 0.2.0 or before
+    former: np.ndarray | None = None  # of a file under test: `former_thumbnail` of the same frames
 
     def plain(self) -> dict[str, Any]:
         """JSON values; `of` reads them."""
         packed = base64.b64encode(zlib.compress(self.thumbnails.tobytes(), 9)).decode()
-        return {"step": self.step, "side": SIDE, "thumbnails": packed}
+        return {"step": self.step, "side": SIDE, "average": AREA, "thumbnails": packed}
 
     def set_upright(self, quarters: int, mirrored: bool) -> Fingerprint:
         """Undo clockwise quarter turns, then mirroring."""
-        turned = np.rot90(self.thumbnails, quarters, axes=(1, 2))
-        return Fingerprint(self.step, turned[:, :, ::-1] if mirrored else turned)
+
+        def upright(thumbnails: np.ndarray) -> np.ndarray:
+            turned = np.rot90(thumbnails, quarters, axes=(1, 2))
+            return turned[:, :, ::-1] if mirrored else turned
+
+        former = None if self.former is None else upright(self.former)
+        return replace(self, thumbnails=upright(self.thumbnails), former=former)
 
     @classmethod
     def of(cls, value: Any) -> Fingerprint:
@@ -64,7 +72,8 @@ class Fingerprint:
             raise AnimateError("the manifest's thumbnails can't be read") from error
         if not whole or len(raw) != count * SIDE * SIDE:
             raise AnimateError("the manifest's thumbnails are incomplete")
-        return cls(float(step), np.frombuffer(raw, np.uint8).reshape(count, SIDE, SIDE))
+        thumbnails = np.frombuffer(raw, np.uint8).reshape(count, SIDE, SIDE)
+        return cls(float(step), thumbnails, value.get("average") == AREA)
 
 
 @dataclass
@@ -73,11 +82,13 @@ class Sampler:
 
     rate: float  # frames per second
     most: int = KEPT
+    ways: tuple[Callable[[np.ndarray], np.ndarray], ...] = ()  # to make a thumbnail
     every: int = field(init=False)  # frames from one thumbnail to the next
     kept: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.every = max(1, round(STEP * self.rate)) if self.most == KEPT else 1
+        self.ways = self.ways or (thumbnail,)
 
     def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for index, frame in enumerate(frames):
@@ -86,20 +97,34 @@ class Sampler:
                     self.kept = self.kept[::2]
                     self.every *= 2
                 if index % self.every == 0:
-                    self.kept.append(thumbnail(frame))
+                    self.kept.append(np.stack([way(frame) for way in self.ways]))
             yield frame
 
     def result(self) -> Fingerprint:
-        return Fingerprint(self.every / self.rate, np.stack(self.kept))
+        kept = np.stack(self.kept, 1)  # (ways, N, 24, 24)
+        former = kept[1] if len(kept) > 1 else None
+        return Fingerprint(self.every / self.rate, kept[0], former=former)
 
 
 def file_sampler(rate: float) -> Sampler:
     """A sampler for a file under test: every frame, or fewer from SEEN thumbnails on."""
-    return Sampler(rate, SEEN)
+    return Sampler(rate, SEEN, (thumbnail, former_thumbnail))
 
 
 def thumbnail(frame: np.ndarray) -> np.ndarray:
-    """(24, 24) uint8 luma (BT.601) of a frame (H, W, 3), by area averaging."""
+    """(24, 24) uint8 luma (BT.601) of a frame (H, W, 3), by area averaging.
+
+    Exact for every size, so that a scaled or turned frame has the same thumbnail, turned alike.
+    """
+    from PIL import Image
+
+    return np.asarray(
+        Image.fromarray(frame).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+    )
+
+
+def former_thumbnail(frame: np.ndarray) -> np.ndarray:
+    """`thumbnail` as version 0.2.0 made it: uneven where 24 does not divide the frame's sides."""
     from PIL import Image
 
     small = Image.fromarray(frame).reduce(
@@ -113,8 +138,9 @@ def matches(claimed: Fingerprint, seen: Fingerprint, near: float = NEAR) -> bool
 
     None if it is too short to hold two, such as one picture of a clip, which proves nothing.
     """
-    count, total = len(claimed.thumbnails), len(seen.thumbnails)
-    fits = _distances(claimed.thumbnails, seen.thumbnails) <= near  # (N, M)
+    shown = seen.thumbnails if claimed.exact or seen.former is None else seen.former
+    count, total = len(claimed.thumbnails), len(shown)
+    fits = _distances(claimed.thumbnails, shown) <= near  # (N, M)
     slack = min(round(SLACK / seen.step), total - 1)
     stride = min(claimed.step / seen.step, total + slack + 1)  # seen thumbnails per claimed one
     if count > 1 and stride > total + slack:  # no two of them can be in it
