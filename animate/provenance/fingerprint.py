@@ -116,11 +116,10 @@ def thumbnail(frame: np.ndarray) -> np.ndarray:
 
     Exact for every size, so that a scaled or turned frame has the same thumbnail, turned alike.
     """
-    from PIL import Image
+    import cv2
 
-    return np.asarray(
-        Image.fromarray(frame).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-    )
+    small = cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
 
 
 def former_thumbnail(frame: np.ndarray) -> np.ndarray:
