@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 from test_verification import published
 
-from animate.provenance.exclusions import EMBEDDINGS
+from animate.provenance.exclusions import EMBEDDINGS, is_exact
 from animate.provenance.identity import Public
 from animate.verification.verify import verify
 
@@ -64,16 +65,27 @@ TWO = segment(0xEB, b"JP\0\1\0\0\0\1" + BOX[:12]) + segment(
 
 @pytest.mark.parametrize("kind", EMBEDDED)
 def test_one_box_is_exact_and_more_or_less_is_not(kind: str) -> None:
-    is_exact, data = EMBEDDINGS[kind], EMBEDDED[kind]
-    assert is_exact(data)
+    is_manifest, data = EMBEDDINGS[kind], EMBEDDED[kind]
+    assert is_manifest(data)
     for wrong in (b"", data[:-1], data + b"\0", data + data, data.replace(BOX, BOX[:-1] + b"x" * 2),
                   data.replace(b"jumb", b"else"), segment(0xFE, bytes(20)) + data):  # fmt: skip
-        assert not is_exact(wrong)
+        assert not is_manifest(wrong)
 
 
 def test_segments_of_one_box_follow_each_other() -> None:
-    is_exact = EMBEDDINGS["image/jpeg"]
-    assert is_exact(TWO)
-    assert not is_exact(TWO.replace(b"\0\0\0\2", b"\0\0\0\3"))
+    is_manifest = EMBEDDINGS["image/jpeg"]
+    assert is_manifest(TWO)
+    assert not is_manifest(TWO.replace(b"\0\0\0\2", b"\0\0\0\3"))
     cut = TWO.index(b"\xff\xeb", 2)
-    assert not is_exact(TWO[:cut] + segment(0xFE, b"") + TWO[cut:])
+    assert not is_manifest(TWO[:cut] + segment(0xFE, b"") + TWO[cut:])
+
+
+ODD = [None, 7, "x", [7], [{}], [{"start": "x", "length": 1}], [{"start": [], "length": 1}],
+       [{"start": 0, "length": 1e300}], [{"start": -1, "length": 36}]]  # fmt: skip
+
+
+@pytest.mark.parametrize("exclusions", ODD)
+def test_odd_exclusions_are_not_exact_and_raise_nothing(exclusions: object) -> None:
+    store = {"c2pa.hash.data": {"exclusions": exclusions}}
+    detail = {"active_manifest": "a", "manifests": {"a": {"assertion_store": store}}}
+    assert is_exact(io.BytesIO(bytes(100)), "image/jpeg", detail) is (exclusions is None)

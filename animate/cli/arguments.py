@@ -60,6 +60,13 @@ def some_path(text: str) -> Path:
     return Path(text)
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Let a command replace its result."""
+    parser.add_argument(
+        "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
+    )
+
+
 def add_overrides(parser: Parser, about: str) -> None:
     """Let a command take settings, as `overrides` reads them."""
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from animate.cli.arguments import add_overrides, command, overrides, some_path
+from animate.cli.arguments import add_force, add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
@@ -23,9 +23,7 @@ def register(commands: Any) -> None:
         default=4,
         help="rows: frames spread over the clip, 1 to 32 (default: 4)",
     )
-    look.add_argument(
-        "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
-    )
+    add_force(look)
     add_overrides(look, "settings of `animate run`, except those on the result's look and playback")
 
 

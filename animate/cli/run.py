@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from animate.cli.arguments import add_overrides, command, overrides, some_path
+from animate.cli.arguments import add_force, add_overrides, command, overrides, some_path
 from animate.errors import AnimateError
 from animate.system.paths import home
 from animate.system.text import frames
@@ -64,9 +64,7 @@ def register(commands: Any) -> None:
         dest="compare",
         help="the same, with the keypoints drawn on photo and driver",
     )
-    run.add_argument(
-        "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
-    )
+    add_force(run)
     add_overrides(run, "settings, such as retarget.relative=false; all are listed below")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from animate.cli.arguments import add_overrides, command, overrides, some_path
+from animate.cli.arguments import add_force, add_overrides, command, overrides, some_path
 
 
 def register(commands: Any) -> None:
@@ -20,9 +20,7 @@ def register(commands: Any) -> None:
         required=True,
         help="the motion template (.npz), which `animate run` takes as CLIP; it has no sound",
     )
-    save.add_argument(
-        "--force", action="store_true", help="replace OUT if it exists (default: refuse)"
-    )
+    add_force(save)
     add_overrides(save, "settings of `animate run` on the clip, its faces and the model")
 
 

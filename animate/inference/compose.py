@@ -352,7 +352,7 @@ def on_video(
                 motion, [distance] = limit.held(
                     predictor, face.source, motion, pose.motion, reference, how
                 )
-                limit.seen(distance)
+                limit.count_far(distance)
                 if how.relative:
                     motion = face.own.toward(motion, 1)  # with the pictures of the current frame
             yield tracked, face, motion, leaving(distance)

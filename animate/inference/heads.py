@@ -41,7 +41,7 @@ class HeadLimit:
     count: Callable[[int], None] | None = None  # called with numbers of poses that are far
     acts: bool = True  # False: far poses are counted alone
 
-    def seen(self, distance: float) -> None:
+    def count_far(self, distance: float) -> None:
         """Count a pose that the driver moves that far, if it is far."""
         if self.count is not None and distance > FREE:
             self.count(1)

@@ -153,7 +153,7 @@ class Predictor:
         ):
             for frame, distance in batch:
                 if limit is not None:
-                    limit.seen(distance)
+                    limit.count_far(distance)
                 yield frame, distance
 
     def carry(

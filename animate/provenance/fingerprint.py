@@ -82,13 +82,14 @@ class Sampler:
 
     rate: float  # frames per second
     most: int = KEPT
-    ways: tuple[Callable[[np.ndarray], np.ndarray], ...] = ()  # to make a thumbnail
+    ways: tuple[Callable[[np.ndarray], np.ndarray], ...] = field(
+        default_factory=lambda: (thumbnail,)
+    )  # to make a thumbnail of a frame
     every: int = field(init=False)  # frames from one thumbnail to the next
     kept: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.every = max(1, round(STEP * self.rate)) if self.most == KEPT else 1
-        self.ways = self.ways or (thumbnail,)
 
     def __call__(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for index, frame in enumerate(frames):

@@ -53,7 +53,7 @@ def judge(e: Evidence) -> tuple[Verdict, list[str]]:
     if e.signature.state == "trusted" and e.signature.record is not None:
         name = e.signature.name
         return "authentic", [f"signed by {name!r}, a trusted identity, and unchanged since"]
-    if is_traced(e):
+    if _is_traced(e):
         return "traced", list(_traces(e))
     if e.detection.marked:
         return "marked", list(_shortcomings(e))
@@ -89,7 +89,7 @@ def _contradictions(e: Evidence) -> Iterator[str]:
         yield "it was signed as marked, but its pixels carry no mark"
 
 
-def is_traced(e: Evidence) -> bool:
+def _is_traced(e: Evidence) -> bool:
     """Whether the mark leads to a published file; all conditions of the module's docstring."""
     found, manifest = e.detection, e.restored or e.signature
     if not (found.marked and found.authentic and found.payload is not None and e.alike):

@@ -206,11 +206,11 @@ def _aigc(tags: Tags) -> Aigc | None:
 
 def _reported(e: Evidence) -> tuple[Claim | None, str | None]:
     """The claim to report and its source: one signed by a trusted identity, else a signed one."""
-    signed = [
+    found: list[tuple[bool, Claim | None, str | None]] = [
         (manifest.trust == "trusted", manifest.record.claim, source)
         for manifest, source in ((e.signature, "manifest"), (e.restored, "ledger"))
         if manifest is not None and manifest.record is not None
     ]
-    for _, claim, source in sorted(signed, key=lambda each: not each[0]):
-        return claim, source
-    return (e.claim, "tags") if e.claim is not None else (None, None)
+    found.append((False, e.claim, "tags" if e.claim else None))
+    _, claim, source = max(found, key=lambda each: each[0])  # of equals, the first
+    return claim, source
