@@ -270,3 +270,19 @@ def test_a_certificate_of_an_unknown_kind_is_one_clear_line(known: str, strange:
     pem = f"-----BEGIN CERTIFICATE-----\n{changed}\n-----END CERTIFICATE-----\n"
     with pytest.raises(AnimateError, match="certificate can't be read"):
         read_chain(pem)
+
+
+def test_a_damaged_revocation_still_counts(own_home: Path) -> None:
+    key = keys.init("Ada")
+    keys.revoke(key.id)
+    for file in (own_home / "revoked").iterdir():
+        file.write_bytes(b"\0")
+    assert list(keys.revocations()) == [key.id]
+    with pytest.raises(AnimateError, match="no key"):
+        keys.revoke("../x")
+
+
+def test_revocations_of_earlier_versions_count(own_home: Path) -> None:
+    own_home.mkdir(exist_ok=True)
+    (own_home / "revoked.json").write_text(json.dumps({"0" * 16: "2026-01-01T00:00:00Z"}))
+    assert keys.revocations() == {"0" * 16: "2026-01-01T00:00:00Z"}

@@ -386,19 +386,3 @@ def test_revocations_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
         pool.map(_revoke, [(str(tmp_path), key) for key in ids], chunksize=1)
     with Home(tmp_path):
         assert sorted(keys.revocations()) == ids
-
-
-def test_a_damaged_revocation_still_counts(own_home: Path) -> None:
-    key = keys.init("Ada")
-    keys.revoke(key.id)
-    for file in (own_home / "revoked").iterdir():
-        file.write_bytes(b"\0")
-    assert list(keys.revocations()) == [key.id]
-    with pytest.raises(AnimateError, match="no key"):
-        keys.revoke("../x")
-
-
-def test_revocations_of_earlier_versions_count(own_home: Path) -> None:
-    own_home.mkdir(exist_ok=True)
-    (own_home / "revoked.json").write_text(json.dumps({"0" * 16: "2026-01-01T00:00:00Z"}))
-    assert keys.revocations() == {"0" * 16: "2026-01-01T00:00:00Z"}
