@@ -1,7 +1,7 @@
 """Decode AVIFs whose colours Pillow spoils: of more than 8 bits, or of limited range.
 
 Pillow's decoder cuts bits off instead of rounding, which makes colours darker and tints greys, and
-its matrix of limited range falls short of saturated blue by up to 11 grey levels.
+its matrix of limited range falls short in saturated blue (tests/test_coding_points.py).
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ from animate.models.first_order_gated.mouth import Mouth
 from animate.models.first_order_gated.synthesis import Synthesis
 from animate.models.geometry import exact, inside, move, outline_distance, shape_distance
 
-# Distance of a crown from the middle of the steady landmarks, over their root mean square distance:
-# 2.0 to 2.4 in eight portraits, 2.2 in the median. Beyond `retarget.TURN` an eye tears: that turn
+# About the distance of a crown from the middle of the steady landmarks, over their root mean square
+# distance. Beyond `retarget.TURN` an eye tears: that turn
 # counts as far as 0.2 half crops, which a pasted head may go.
 OUTLINE, TURNED = 2.2, 3.0
 
