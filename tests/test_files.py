@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from awkward_photos import ffmpeg, plain
 from conftest import draw_frames, write_clip
 from PIL import Image, features
-from test_awkward import ffmpeg, plain
 
 from animate.errors import AnimateError
 from animate.inference.compose import is_video
