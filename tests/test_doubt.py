@@ -186,6 +186,32 @@ def test_the_part_that_is_seen_least_decides() -> None:
     assert profile < 1
 
 
+def turned(picture: torch.Tensor, times: int) -> torch.Tensor:
+    return torch.rot90(picture, times, (-2, -1)).contiguous()
+
+
+@pytest.mark.parametrize("edge", range(4))  # top, left, bottom, right
+@pytest.mark.parametrize("bar", [False, True])
+def test_landmarks_beyond_the_edge_of_the_frame_are_not_seen(edge: int, bar: bool) -> None:
+    """Beyond a frame a crop repeats its edge; a bar is of one colour, but for the coder's noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (1, 1, 64, 64), np.uint8)
+    picture = torch.from_numpy(noise)
+    picture[..., :16, :] = 16 + picture[..., :16, :] % 2 if bar else picture[..., 15:16, :]
+    down = torch.linspace(-0.9, -0.1, len(mesh.TAUGHT))  # a quarter of the picture is above -0.5
+    point = torch.stack([torch.zeros_like(down), down], -1)[None]
+    across = {0: point, 1: point.flip(2), 2: -point, 3: -point.flip(2)}[edge]
+    gone = float(retarget.beyond(across, turned(picture, edge))[0])
+    assert gone == pytest.approx((down < -0.5).float().mean() / retarget.GONE)
+    assert gone > 1
+    assert retarget.beyond(across * 0.65, turned(picture, edge)) == 0  # a few, as in close-ups
+
+
+def test_a_plain_picture_says_nothing_of_an_edge() -> None:
+    """That is what poses of a template have."""
+    point = torch.rand(2, len(mesh.TAUGHT), 2) * 2 - 1
+    assert not retarget.beyond(point, torch.full((2, 1, 64, 64), 128, dtype=torch.uint8)).any()
+
+
 # ---------------------------------------------------------------- the bundled model
 
 

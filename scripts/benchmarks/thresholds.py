@@ -3,9 +3,10 @@
     python scripts/benchmarks/thresholds.py CLIPS [--photos PHOTOS] [--every 5]
 
 CLIPS and PHOTOS are folders of square crops of faces, with nothing wrong in them: what is counted
-is mostly false alarms. Clips: poses in doubt, scenes that begin after the first frame, and heads
-that go so far from their first place that a pasted one is limited. Photos and first frames: mouths
-that count as covered.
+is mostly false alarms. Clips: poses in doubt, those whose landmarks are beyond the edge of the
+frame (in tracked crops), scenes that begin after the first frame, and heads that go so far from
+their first place that a pasted one is limited. Photos and first frames: mouths that count as
+covered.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from animate.inference.heads import FREE, FULL
 from animate.inference.predictor import Predictor
 from animate.media import clips, files
 from animate.media.photos import read_photo
+from animate.models.first_order_gated import retarget
 from animate.options import Faces
 
 
@@ -38,7 +40,7 @@ def count_clip(path: Path, predictor: Predictor, every: int) -> Counter[str]:
     """What is counted of one clip."""
     clip, counts = clips.open_clip(path, truncated="accept"), Counter[str](clips=1)
     frames = list(clip.frames())
-    tracked = clip_locator(Faces()).track(frames, clip.rate)
+    tracked = list(clip_locator(Faces()).track(frames, clip.rate))
     seen = in_passages((t.without_frame() for t in tracked), clip.rate)
     counts["scenes"] = sum(
         t.scene_start and not is_passing for t, is_passing in islice(seen, 1, None)
@@ -52,6 +54,9 @@ def count_clip(path: Path, predictor: Predictor, every: int) -> Counter[str]:
         lost=int((doubts >= LOST).sum()),
         covered=int(predictor.encode(crops[0]).covered),
     )
+    found = [cut(t.frame, t.box, predictor.model.size) for t in tracked[::every] if t.found]
+    for pose in predictor.poses(found):
+        counts["beyond"] += bool(retarget.beyond(pose.motion.point, pose.motion.view))
     far = max(predictor.head_distance(poses[0].motion, pose.motion) for pose in poses)
     counts += Counter(free=int(far > FREE), full=int(far > FULL))
     return counts
@@ -71,6 +76,7 @@ def main() -> None:
     print(f"| of {n} clips, {frames} frames | |\n|---|---|")
     print(f"| frames whose pose is in doubt (from {DOUBTFUL}) | {counts['doubtful']} |")
     print(f"| frames whose pose is lost (from {LOST}) | {counts['lost']} |")
+    print(f"| frames lost for landmarks beyond the edge | {counts['beyond']} |")
     print(f"| scenes that begin after the first frame | {counts['scenes']} |")
     print(f"| clips whose head goes further than {FREE} half crops | {counts['free']} |")
     print(f"| clips whose head goes further than {FULL} half crops | {counts['full']} |")

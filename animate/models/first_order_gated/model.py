@@ -140,7 +140,8 @@ class FirstOrderGated(MotionModel[Source, Points]):
         return Points(point, view(frames), spread.clamp(0, 1).mul(255).round().to(torch.uint8))
 
     def doubt(self, motion: Points) -> Tensor:
-        return retarget.doubt(motion.spread.float() / 255)
+        hidden = retarget.doubt(motion.spread.float() / 255)
+        return torch.maximum(hidden, retarget.beyond(motion.point, motion.view))
 
     def retarget(
         self,

@@ -46,6 +46,38 @@ def doubt(spread: Tensor) -> Tensor:
     return torch.stack([part.mean(1) / limit for part, limit in parts]).amax(0)
 
 
+# Share of the landmarks beyond the picture's edge from which a pose is lost. Of close-ups, forehead
+# and chin may be: that is a seventh.
+GONE = 0.25
+SAME = 4  # grey levels: rows and columns that differ less from the outermost one repeat it
+
+
+@exact
+def beyond(point: Tensor, view: Tensor) -> Tensor:
+    """Doubt of faces that leave their picture: (T,), 0 up to GONE of them, from there on 1 or more.
+
+    point (T, K, 2), view (T, 1, S, S) uint8. What a crop has beyond the frame repeats the frame's
+    edge, and bars are of one colour: rows and columns at a crop's edge that are all alike show
+    nothing, so a landmark there is not seen. In a plain picture nothing is told.
+    """
+    face, grey = point[:, : len(TAUGHT)], view[:, 0].to(torch.int16)  # (T, S, S)
+    side = grey.shape[-1]
+    at = ((face + 1) / 2 * side).floor().long().clamp(0, side - 1)  # (T, K, 2)
+    unseen = torch.zeros_like(at[..., 0], dtype=torch.bool)
+    for axis, lines in enumerate((grey.mT, grey)):  # columns, rows
+        alike = _alike(lines) | _alike(lines.flip(1)).flip(1)  # (T, S)
+        unseen |= alike.gather(1, at[..., axis])
+    plain = (grey.flatten(1) - grey[:, 0, :1]).abs().amax(1) < SAME
+    gone = unseen.float().mean(1) / GONE
+    return torch.where((gone >= 1) & ~plain, gone, 0.0)
+
+
+def _alike(lines: Tensor) -> Tensor:
+    """Which of the lines (T, S, S) repeat the first, beginning with the second one: (T, S)."""
+    alike = ((lines - lines[:, :1]).abs().amax(2) < SAME).cumprod(1).bool()
+    return alike & alike[:, 1:2]
+
+
 # `eye_opening` below which eyes count as closed: the bundled keypoints give 0.02 to 0.08 for closed
 # eyes and 0.15 or more for open ones.
 CLOSED = 0.1
