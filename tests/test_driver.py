@@ -18,6 +18,7 @@ from PIL import Image
 
 from animate.checkpoints import load
 from animate.errors import AnimateError
+from animate.faces import mesh
 from animate.inference.doubt import drop_beside_gaps
 from animate.inference.driver import (
     Driver,
@@ -249,6 +250,22 @@ def test_the_reference_is_the_frame_most_like_the_photo(
     assert opened(world / "clip.mp4", reference=0).reference_pose(predictor, own) is None
     with pytest.raises(AnimateError, match=r"retarget\.reference=99"):
         opened(world / "clip.mp4", reference=99).reference_pose(predictor, own)
+
+
+def test_the_reference_is_a_head_as_upright_as_the_photos(predictor: Predictor) -> None:
+    """Relative to a rolled head every upright frame would be rolled back."""
+    own = predictor.track([draw_face(256)])
+    angle = torch.deg2rad(torch.tensor(25.0))
+    turn = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()]).view(2, 2)
+    upright = torch.tensor([[-0.2, -0.2], [0.2, -0.2]])[:, None].expand(2, 9, 2).flatten(0, 1)
+    point = torch.rand(own.point.shape, generator=torch.Generator().manual_seed(0))  # type: ignore[attr-defined]
+    point[:, list(mesh.EYES)] = upright
+    still, rolled = (replace(own, point=p) for p in (point, point @ turn))  # type: ignore[call-arg]
+    other = replace(own, point=point + 0.02 * point.flip(1))  # type: ignore[call-arg]
+    distance = predictor.distance(other, still)
+    assert predictor.unlikeness(other, still) == distance
+    assert predictor.distance(other, rolled) == pytest.approx(distance, rel=1e-3)
+    assert predictor.unlikeness(other, rolled) == pytest.approx(2.5 * distance, rel=0.1)
 
 
 def test_a_span_of_a_clip_takes_its_sound_along(world: Path, predictor: Predictor) -> None:

@@ -185,6 +185,7 @@ class Driver:
     def _most_like(self, predictor: Predictor, own: Motion) -> Motion:
         """The pose most like the photo's `own` among each fifth frame; stops early at a near one.
 
+        How like, `Predictor.unlikeness` says: in shape, and as upright.
         Lost poses count only if there is no other. The crops are those of a run, so that relative
         motion starts from one of the run's own poses.
         """
@@ -196,7 +197,7 @@ class Driver:
             poses = predictor.poses(s.frame for s in islice(crops, 0, None, EVERY) if s.found)
 
         def away(pose: Pose) -> float:
-            return predictor.distance(own, pose.motion)
+            return predictor.unlikeness(own, pose.motion)
 
         best: tuple[float, Motion] = math.inf, own
         lost: tuple[float, Motion] = math.inf, own  # the best among lost poses

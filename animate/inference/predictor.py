@@ -17,6 +17,7 @@ from animate.options import Retarget
 from animate.system.device import find_precision
 from animate.system.parallel import SINGLE_THREADED, chunks, map_in_order
 
+UPRIGHT = 10.0  # degrees of roll between two heads that count as alike
 BATCH = 4  # frames in every batch, padded if need be: rounding depends on the batch size
 
 
@@ -203,6 +204,16 @@ class Predictor:
         """Distance between two poses (`MotionModel.distance`)."""
         with torch.inference_mode():
             return float(self.model.distance(own, motion))
+
+    def unlikeness(self, own: Motion, motion: Motion) -> float:
+        """How badly a driver's pose suits as reference for the photo's `own`; never less than their
+        distance, and that itself up to UPRIGHT.
+
+        A head that rolls against the photo's in its reference is rolled back in every other frame.
+        """
+        with torch.inference_mode():
+            tilt = float(self.model.tilt(own, motion))
+        return self.distance(own, motion) * max(1.0, tilt / UPRIGHT)
 
     def head_distance(self, own: Motion, motion: Motion) -> float:
         """Distance between the heads of two poses, in half crops."""

@@ -170,6 +170,11 @@ class MotionModel(nn.Module, ABC, Generic[S, M]):
         model has none."""
         raise AnimateError(f"{type(self).__name__} has no training pass: train another model")
 
+    def tilt(self, own: M, motion: M) -> Tensor:
+        """Roll of each of T heads against that of the single pose `own`, in degrees, (T,), not
+        negative; 0 if the model can't tell."""
+        return torch.zeros(len(motion))
+
     def points(self, motion: M) -> Tensor | None:
         """Keypoints to draw on the frames, (T, K, 2) in [-1, 1]; None if the model has none."""
         return None

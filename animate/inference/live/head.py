@@ -152,6 +152,6 @@ class Head:
     def _nearer(self, pose: Pose, reference: Pose | None, own: Motion) -> bool:
         if reference is None:
             return True
-        away = self.predictor.distance(own, reference.motion)
+        away = self.predictor.unlikeness(own, reference.motion)
         near = self.predictor.model.near
-        return away > near and self.predictor.distance(own, pose.motion) < BETTER * away
+        return away > near and self.predictor.unlikeness(own, pose.motion) < BETTER * away

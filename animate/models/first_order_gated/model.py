@@ -169,6 +169,10 @@ class FirstOrderGated(MotionModel[Source, Points]):
     def distance(self, own: Points, motion: Points) -> Tensor:
         return shape_distance(own.point, motion.point)
 
+    def tilt(self, own: Points, motion: Points) -> Tensor:
+        away = retarget.roll(motion.point) - retarget.roll(own.point)
+        return ((away + 180) % 360 - 180).abs().nan_to_num()
+
     def points(self, motion: Points) -> Tensor:
         return motion.point
 
