@@ -36,14 +36,38 @@ def frames() -> list[np.ndarray]:
 # ---------------------------------------------------------------- nothing is left behind
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".png"])
-def test_nothing_stays_when_the_mark_is_lost(
-    tmp_path: Path, frames: list[np.ndarray], suffix: str, monkeypatch: pytest.MonkeyPatch
+LARGER = r"mark is not found .* use a larger picture \(64 pixels or more a side\)"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "ways"),
+    [
+        (".mp4", ", a longer clip or .gif"),
+        (".webm", ", a longer clip or .gif"),
+        (".gif", " or a longer clip"),
+        (".jpg", " or .png"),
+        (".png", ""),
+    ],
+)
+def test_nothing_stays_when_the_mark_is_lost_and_what_holds_it_is_named(
+    tmp_path: Path,
+    frames: list[np.ndarray],
+    suffix: str,
+    ways: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(publisher, "Embedder", lambda *_: lambda frame: frame)
     monkeypatch.setattr(publisher, "ATTEMPTS", publisher.ATTEMPTS[:1])
-    some = frames[:1] if suffix == ".png" else frames
-    refused(tmp_path / f"v{suffix}", some, "mark is not found", VerificationError)
+    some = frames[:1] if suffix in (".png", ".jpg") else frames[:2]
+    refused(tmp_path / f"v{suffix}", some, f"{LARGER}{ways}$", VerificationError)
+
+
+@pytest.mark.parametrize(("suffix", "height", "width"), [(".gif", 72, 48), (".mp4", 64, 64)])
+def test_small_short_clips_of_a_face_are_published(
+    tmp_path: Path, suffix: str, height: int, width: int
+) -> None:
+    some = [frame[::2, ::2][:height, -width:] for frame in draw_frames(5, 144)]
+    assert write(tmp_path / f"v{suffix}", some).report.agrees
 
 
 @pytest.mark.parametrize("suffix", [*VIDEOS, ".png"])

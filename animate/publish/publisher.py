@@ -39,6 +39,9 @@ from animate.watermark.label import Label, Labeller, fitting
 
 LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command line somewhat more
 LABEL = Label()
+# Pixels of the short side. In smaller pictures the mark is in colours alone, whose resolution H.264
+# and VP9 halve; GIF keeps it.
+ROOM = 64
 
 
 class Attempt(NamedTuple):
@@ -296,8 +299,7 @@ def _read_back(draft: Path, out: Path, mark: Mark, claim: Claim, manifest: bytes
     if not report.detection.marked or report.detection.payload != mark.payload:
         lost = "its mark is not found" if not report.detection.marked else "its payload is damaged"
         raise MarkLostError(
-            f"{out} was not published, {lost} in the finished draft: use a larger picture, "
-            "another format or a higher watermark.strength"
+            f"{out} was not published, {lost} in the finished draft: use {_roomier(out)}"
         )
     if report.tags.comments != (claim.json(),) or len(report.tags.aigc) != 1 or not report.aigc:
         raise VerificationError(f"{out} was not published, its tags lost the claim: use .mp4")
@@ -305,6 +307,15 @@ def _read_back(draft: Path, out: Path, mark: Mark, claim: Claim, manifest: bytes
         why = ", ".join([*report.reasons, *report.signature.problems])
         raise VerificationError(f"{out} was not published, its signature does not hold: {why}")
     return report
+
+
+def _roomier(out: Path) -> str:
+    """What holds a mark that the strongest of ATTEMPTS lost."""
+    suffix = out.suffix.lower()
+    ways = [f"a larger picture ({ROOM} pixels or more a side)"]
+    ways += ["a longer clip"] * (suffix in VIDEOS)
+    ways += [".gif" if suffix in VIDEOS else ".png"] * (suffix not in (".gif", ".png"))
+    return ", ".join(ways[:-1]) + " or " * (len(ways) > 1) + ways[-1]
 
 
 def _name(
