@@ -52,7 +52,7 @@ def test_every_setting_explains_itself() -> None:
         ("faces.weights=null", "faces", "weights", None),
         ("label=none", "label", "text", None),
         ("label=gb45438", "label", "text", "AI生成"),
-        ("label=eu", "label", "style", "icon"),
+        ("label=eu", "label", "style", "pill"),
         ("label.size=0.1", "label", "size", 0.1),
         ("label.text=Made by AI, in 2026 = fake", "label", "text", "Made by AI, in 2026 = fake"),
     ],

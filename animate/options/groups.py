@@ -262,7 +262,10 @@ class Label(Group):
         None, "how long it is shown from the start, 2 or more; null: to the end", least=2
     )
     style: str = setting(
-        "text", "its look: text, or icon (a rounded badge)", words=("text", "icon")
+        "text",
+        "its look: text, icon (a rounded badge), or pill (as the EU's icons: its first word in "
+        "larger letters, black, or white on dark pictures)",
+        words=("text", "icon", "pill"),
     )
     font: Path | None = setting(None, "TTF or OTF file with the letters of other scripts")
 
