@@ -9,6 +9,7 @@ from typing import Any
 from animate.provenance.credentials import Signature
 from animate.system.text import LIKE_A_QUOTE, named, quoted, safe
 from animate.verification.verify import Report
+from animate.watermark import Claim
 
 SIGNATURE = {
     "none": "There is no signature.",
@@ -38,18 +39,22 @@ def describe(report: Report) -> str:
     parts = [f"{shown}: {report.verdict}: {safe(reasons)}."]
     parts.append(_pixels(report))
     parts.append(_signature(report.signature))
-    if report.claim is not None:
-        claim = report.claim
+    claim = report.claim
+    if claim is not None:
         made = MADE.get(report.verdict, "Made (unproven)")
         parts.append(
             f"{made} by {named(claim.generator)} with {named(claim.model)} on "
-            f"{named(claim.created)}, according to the {report.source}; consent: "
-            f"{quoted(claim.consent)}."
+            f"{named(claim.created)}{_provider(claim)}, according to the {report.source}; consent: "
+            f"{quoted(report.consent or '')}."
         )
     parts.append(_labels(report))
     if report.entry is not None:
         parts.append(f"The ledger has it as entry {report.entry.number}.")
     return " ".join(part for part in parts if part)
+
+
+def _provider(claim: Claim) -> str:
+    return "" if claim.provider is None else f", provider {named(claim.provider)}"
 
 
 def _signature(signed: Signature) -> str:
@@ -145,7 +150,9 @@ def plain(report: Report) -> dict[str, Any]:
             ],
             "remote": signed.remote,
         },
-        "claim": None if report.claim is None else asdict(report.claim),
+        "claim": None
+        if report.claim is None
+        else {**report.claim.plain(), "consent": report.consent},
         "claim_source": report.source,
         "claim_agrees": report.agrees,
         "pictures_agree": report.alike,
