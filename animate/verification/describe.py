@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from animate.provenance.credentials import Signature
@@ -110,6 +111,11 @@ def _source_types(report: Report) -> list[str]:
         words += [f"IPTC source type {named(each.rsplit('/', 1)[-1])}{place}" for each in new]
         shown.update(new)
     return words
+
+
+def unreadable(path: Path, error: str) -> dict[str, Any]:
+    """The JSON values of a file that can't be read."""
+    return {"path": os.fspath(path), "verdict": "unreadable", "error": error}
 
 
 def plain(report: Report) -> dict[str, Any]:
