@@ -125,10 +125,11 @@ def test_a_claim_names_provider_detector_and_the_id_that_the_pixels_carry() -> N
 def test_an_edited_claim_has_another_id(name: str) -> None:
     claim = replace(CLAIM, provider="acme", detector="https://acme.example/check")
     value = json.loads(claim.json())
-    edited = Claim.from_json(json.dumps({**value, name: "0" * 64}))
-    assert edited.content_id() != claim.content_id()
-    assert edited != claim
-    assert json.loads(edited.json()) == {**value, name: "0" * 64}
+    for text in ("0" * 64, ""):
+        edited = Claim.from_json(json.dumps({**value, name: text}))
+        assert edited.content_id() != claim.content_id()
+        assert edited != claim
+        assert json.loads(edited.json()) == {**value, name: text}
     with pytest.raises(AnimateError, match="not a claim"):
         Claim.from_json(json.dumps({k: v for k, v in value.items() if k != name}))
 

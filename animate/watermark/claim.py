@@ -86,7 +86,7 @@ class Claim:
         """The claim as JSON values; with its identifier, unless it is of version 0.2."""
         if self.provider is None:
             return self._stated()
-        shown = self.misnamed or self.identifier
+        shown = self.identifier if self.misnamed is None else self.misnamed
         return {**replace(self, misnamed=None)._stated(), "identifier": shown}
 
     @classmethod
