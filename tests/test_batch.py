@@ -85,6 +85,8 @@ def test_a_batch_that_was_killed_goes_on_and_replaces_its_own_alone(
     assert (ours.frames, ours.error) == (3, "")
     assert "exists" in foreign.error
     assert (out / "foreign.mp4").read_bytes() == b"of somebody"
+    noted = [json.loads(line) for line in (out / JOURNAL).read_text().splitlines()]
+    assert [line["error"] for line in noted if "error" in line] == ["", foreign.error]
 
 
 @pytest.mark.parametrize("done", [0, 1])
@@ -120,9 +122,9 @@ POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from animate.inference.batch import _end_with_us
+from animate.system.workers import end_with_parent
 if __name__ == "__main__":
-    with ProcessPoolExecutor(1, get_context("spawn"), _end_with_us) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
         pool.submit(os.getpid).result()
         print("ready", flush=True)
         time.sleep(60)
