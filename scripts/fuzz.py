@@ -82,7 +82,7 @@ def gif(data: bytes) -> None:
 
 
 def boxes(data: bytes) -> None:
-    for _ in tags._xmp_boxes(io.BytesIO(data), len(data)):
+    for _ in tags._xmp_boxes(io.BytesIO(data), 0, len(data)):
         pass
 
 
