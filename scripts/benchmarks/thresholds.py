@@ -56,7 +56,7 @@ def count_clip(path: Path, predictor: Predictor, every: int) -> Counter[str]:
     )
     found = [cut(t.frame, t.box, predictor.model.size) for t in tracked[::every] if t.found]
     for pose in predictor.poses(found):
-        counts["beyond"] += bool(retarget.beyond(pose.motion.point, pose.motion.view))
+        counts["beyond"] += bool(retarget.beyond(pose.motion.point, pose.motion.view))  # type: ignore[attr-defined]
     far = max(predictor.head_distance(poses[0].motion, pose.motion) for pose in poses)
     counts += Counter(free=int(far > FREE), full=int(far > FULL))
     return counts
