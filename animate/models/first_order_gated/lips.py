@@ -18,8 +18,9 @@ from animate.models.geometry import exact, grid, warp
 CLOSED = 0.02  # widest gap that shows no teeth
 PARTED = 0.02, 0.04  # mean lip gaps of photos that show no teeth, and that do
 # Lips that close over teeth are taken from this far beyond their rims, where no tooth mixes with
-# them; they are when the gap has become smaller by the second number.
-RIM = 0.04, 0.06
+# them, and the lower one from farther between middle and corners, where five landmarks cut off the
+# bow of a smile. They are so wherever the gap has become smaller by the third number.
+RIM, ROUND, LOST = 0.04, 0.04, 0.06
 LIT, DARK = 0.5, 0.3  # share of the photo's gap that lights the teeth fully; light of the last slit
 
 
@@ -86,10 +87,12 @@ def apart(
 
     x, y = from_mouth(ours, flow[inside].flatten(1, 2)).unbind(-1)
     top, bottom = _rims(ours, x)
-    free, lost = RIM
-    rim = free * ((bottom - top - gap) / lost).clamp(0, 1)
+    lost = ((bottom - top - gap) / LOST).clamp(0, 1)
+    bow = ROUND * (2 * torch.pi * x).sin().abs()
     above = down < (upper + lower) / 2
-    y = torch.where(above, torch.minimum(y, top - rim), torch.maximum(y, bottom + rim))
+    y = torch.where(
+        above, torch.minimum(y, top - lost * RIM), torch.maximum(y, bottom + lost * (RIM + bow))
+    )
     share = (sure * ((x > 0) & (x < 1))).unflatten(1, z.shape[:2])
     lips = flow.clone()
     lips[inside] = torch.lerp(flow[inside], home(x, y), share[..., None])
