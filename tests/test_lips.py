@@ -88,7 +88,7 @@ def test_strokes_leave_no_stains_on_the_photos_own_teeth(own: float) -> None:
     openings[:, 0] = inside(point[:, list(mesh.OPENINGS[0])], SIDE // 2, SIDE // 2)
     ours = torch.cat([openings, torch.ones_like(openings[:, :1])], 1)
     drawn = torch.full_like(photo, 0.2)
-    within = Inside(drawn, whole, whole, point, point, torch.full((1,), own))
+    within = Inside(drawn, whole, whole, point, point, True, torch.full((1,), own))
     motion, person = torch.zeros(1, MOTION_FEATURES, 16, 16), torch.ones(1, 1, SIDE, SIDE)
     flow = grid(16, 16)[None]
     with torch.inference_mode():

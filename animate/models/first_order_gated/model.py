@@ -129,10 +129,12 @@ class FirstOrderGated(MotionModel[Source, Points]):
         light = Light.of(photo, pose.point)
         photo = photo if light is None else light.to_ordinary(photo)
         small = F.adaptive_avg_pool2d(photo, MAP)
-        front, hole, _ = self.layers(photo, pose.point)
+        front, hole, behind = self.layers(photo, pose.point)
         features, ours = self.synthesis.encode(photo), shapes(pose.point, front)
         loose = loose_hair(photo, hole, pose.point)
-        front, behind = torch.maximum(front, loose), background(photo, torch.maximum(hole, loose))
+        if loose.any():
+            front, hole = torch.maximum(front, loose), torch.maximum(hole, loose)
+            behind = background(photo, hole)
         look, hidden = self.mouth.look(photo, pose.point), covered(photo, pose.point)
         ours[:, 0] *= not hidden
         return Source(photo, small, features, ours, front, behind, pose, look, light, hidden)

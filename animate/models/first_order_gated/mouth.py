@@ -38,10 +38,16 @@ class Inside:
     columns: slice
     ours: Tensor  # (1 or B, K, 2): poses of the photos
     theirs: Tensor  # (B, K, 2): poses of the pictures
+    parted: bool  # whether a photo shows teeth
     own: Tensor  # (B,) in [0, 1]: how far the photo's own mouth is shown; else it is drawn
 
-    def apart(self, flow: Tensor) -> tuple[Tensor, lips.Teeth]:
-        """Flow of the lips, and teeth, of a flow (B, s, s, 2) of any side (`lips.apart`)."""
+    def apart(self, flow: Tensor) -> tuple[Tensor, lips.Teeth | None]:
+        """Flow of the lips, and teeth, of a flow (B, s, s, 2) of any side (`lips.apart`).
+
+        None where the photos show no teeth.
+        """
+        if not (torch.is_grad_enabled() or self.parted):
+            return flow, None
         where = window(self.theirs, flow.shape[1], 1 / 16)  # the photo's mouth may be wider open
         return lips.apart(self.ours, self.theirs, flow, where)
 
@@ -82,8 +88,9 @@ class Mouth(nn.Module):
         rows, columns = window(theirs, side)
         place = between(theirs, grid(side, side, theirs.device)[rows, columns])
         drawn = warp(self.sheet(look, theirs), place, padding="border")
-        own = lips.parted(ours) * (1 - strain(ours, theirs))
-        return Inside(drawn, rows, columns, ours, theirs, own)
+        parted = lips.parted(ours)
+        own = parted * (1 - strain(ours, theirs))
+        return Inside(drawn, rows, columns, ours, theirs, bool(parted.any()), own)
 
 
 class Drawn(nn.Module):

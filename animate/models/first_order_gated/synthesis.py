@@ -71,7 +71,7 @@ class Synthesis(nn.Module):
         quarter, eighth = (move(f, flow) for f in features[1:])
         flow = resize_flow(flow, *features[0].shape[2:])
         lips, teeth = mouth.apart(flow)
-        clear = teeth.between(lips)
+        clear = teeth.between(lips) if teeth else lips
         half = move(features[0], clear)
         before, front2 = move(ours, clear).split([3, 1], 1)
         # What the photo can't show: the soft rim of a closed mouth, stretched, is no open mouth.
@@ -88,15 +88,17 @@ class Synthesis(nn.Module):
         flow, teeth = mouth.apart(resize_flow(flow + shift, *photo.shape[2:]))
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
         silhouette = moved[:, 3:] * crown_mask(flow, front)
-        warped = teeth.behind(torch.lerp(behind, moved[:, :3], silhouette), photo)
+        warped = torch.lerp(behind, moved[:, :3], silhouette)
+        warped = teeth.behind(warped, photo) if teeth else warped
         x = shuffle(self.paint(self.last(x, warped - 0.5)).float())
         gate = (x[:, 3:] + 6 * smooth(uncovered.amax(1, keepdim=True))).sigmoid()
         stroke = gate * x[:, :3].tanh()
+        around = ..., mouth.rows, mouth.columns
         # Strokes of strangers' mouths leave stains on the photo's own teeth.
-        stroke = torch.lerp(stroke, stroke.clamp(-FAINT, FAINT), smooth(own))
+        faint = stroke[around].clamp(-FAINT, FAINT)
+        stroke[around] = torch.lerp(stroke[around], faint, smooth(own)[around])
         image = warped + stroke
         drawn = smooth(uncovered[:, :1])
-        around = ..., mouth.rows, mouth.columns
         painted = warped[around] + stroke[around]  # not image: gradients need what is replaced
         image[around] = torch.lerp(painted, mouth.drawn, drawn[around])
         return image, warped, 1 - torch.maximum(gate, drawn), silhouette
