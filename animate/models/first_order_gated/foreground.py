@@ -15,6 +15,11 @@ from animate.faces import mesh
 from animate.models.first_order_gated.blocks import ConvNorm, UNet, beside, smooth
 from animate.models.geometry import gaussians, inside
 
+# Loose hair, in sides of the photo and in brightness from 0 to 1:
+CLOSE = 0.1, 0.16  # reach of strands around the hole; reach of the background that is compared
+PLAIN = 0.002, 0.004  # mean detail of backgrounds before which strands show; and do not
+STRAND = 0.01, 0.03  # detail that is no strand; and that is one
+
 
 class Layers(nn.Module):
     """Splits photos (B, 3, S, S) into person and background; S is a multiple of 32."""
@@ -38,9 +43,50 @@ class Layers(nn.Module):
         x = F.pixel_shuffle(self.last(x), 2).float()  # (B, 2, S, S)
         logit = smooth(8 * guess[:, :1] - 4)
         front, hole = (x + logit).sigmoid().split(1, 1)
-        wide = F.max_pool2d(hole, 5, stride=1, padding=2)  # else loose hair leaves a rim behind
-        known = (1.25 - 1.75 * wide).clamp(0, 1)  # mostly hidden pixels count as unknown
-        return front, hole, fill(photo.float(), known)
+        return front, hole, background(photo, hole)
+
+
+def background(photo: Tensor, hole: Tensor) -> Tensor:
+    """Photos (B, 3, S, S), inpainted where `hole` (B, 1, S, S) is."""
+    wide = F.max_pool2d(hole, 5, stride=1, padding=2)  # else loose hair leaves a rim behind
+    known = (1.25 - 1.75 * wide).clamp(0, 1)  # mostly hidden pixels count as unknown
+    return fill(photo.float(), known)
+
+
+def loose_hair(photo: Tensor, hole: Tensor, point: Tensor) -> Tensor:
+    """Mask (B, 1, S, S) of strands around the hair of heads at (B, K, 2) before a plain background.
+
+    They are too fine for `Layers`. There is no other detail close to a head before a background
+    that has none farther away. Where it has, nothing tells strands from it.
+    """
+    side = photo.shape[-1]
+    known = 1 - F.max_pool2d(hole, 5, stride=1, padding=2)
+    around = averaged(photo.float() * known) / averaged(known).clamp(min=0.02)
+    detail = known * (photo - around).abs().mean(1, keepdim=True)
+    close, wider = (neighbourhood(hole, round(far * side / 8)) for far in CLOSE)
+    beyond = wider - close
+    level = (detail * beyond).sum((1, 2, 3)) / beyond.sum((1, 2, 3)).clamp(min=1)
+    plain, busy = PLAIN
+    sure = ((busy - level) / (busy - plain)).clamp(0, 1)[:, None, None, None]
+    faint, clear = STRAND
+    strand = sure * close * ((detail - faint) / (clear - faint)).clamp(0, 1)
+    chin = point[:, mesh.TAUGHT.index(152), 1, None]
+    above = torch.linspace(-1, 1, side, device=photo.device) < chin  # below are clothes
+    return F.max_pool2d(strand, 3, stride=1, padding=1) * above[:, None, :, None]
+
+
+def neighbourhood(mask: Tensor, cells: int) -> Tensor:
+    """Masks (B, 1, S, S), grown by that many cells of 8x8 pixels."""
+    coarse = F.max_pool2d(F.max_pool2d(mask, 8), 2 * cells + 1, stride=1, padding=cells)
+    return F.interpolate(coarse, scale_factor=8, mode="nearest")
+
+
+def averaged(image: Tensor) -> Tensor:
+    """Box blur of 9x9 pixels, twice, of images (B, C, S, S)."""
+    for across, down in ((9, 1), (1, 9)) * 2:  # an average of averages is nine times as fast
+        padding = across // 2, down // 2
+        image = F.avg_pool2d(image, (across, down), 1, padding, count_include_pad=False)
+    return image
 
 
 def person(point: Tensor, side: int) -> Tensor:

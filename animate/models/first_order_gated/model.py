@@ -31,7 +31,7 @@ from animate.models.first_order_gated.camera import SIDE, align, everywhere, pan
 from animate.models.first_order_gated.covered import covered
 from animate.models.first_order_gated.dense_motion import MAP, DenseMotion
 from animate.models.first_order_gated.flow_refinement import correct, trust
-from animate.models.first_order_gated.foreground import Layers, person
+from animate.models.first_order_gated.foreground import Layers, background, loose_hair, person
 from animate.models.first_order_gated.hair import expression_mask, rigid_skull_flow
 from animate.models.first_order_gated.int8 import pack
 from animate.models.first_order_gated.keypoints import KeypointDetector
@@ -129,8 +129,12 @@ class FirstOrderGated(MotionModel[Source, Points]):
         light = Light.of(photo, pose.point)
         photo = photo if light is None else light.to_ordinary(photo)
         small = F.adaptive_avg_pool2d(photo, MAP)
-        front, _, behind = self.layers(photo, pose.point)
+        front, hole, behind = self.layers(photo, pose.point)
         features, ours = self.synthesis.encode(photo), shapes(pose.point, front)
+        loose = loose_hair(photo, hole, pose.point)
+        if loose.any():
+            front, hole = torch.maximum(front, loose), torch.maximum(hole, loose)
+            behind = background(photo, hole)
         look, hidden = self.mouth.look(photo, pose.point), covered(photo, pose.point)
         ours[:, 0] *= not hidden
         return Source(photo, small, features, ours, front, behind, pose, look, light, hidden)

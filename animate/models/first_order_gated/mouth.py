@@ -15,18 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animate.faces import mesh
+from animate.models.first_order_gated import lips
 from animate.models.first_order_gated.blocks import upsample
+from animate.models.first_order_gated.mouth_frame import axes, from_mouth, opened, rims
 from animate.models.geometry import bounds, exact, grid, warp
 
 SHEET = (32, 64)  # pixels: lip to lip, corner to corner
 CODE = 64  # channels of the embedding of the photo's mouth
 STRETCH = 2.0, 3.2  # ratios of lip gaps: stretched teeth still pass for teeth; no longer
-SQUEEZE = 0.35, 0.15  # the same of teeth squeezed between closing lips, where they glare
-PARTED = 0.01, 0.03  # lip gaps of photos, in half crops, that show no teeth, and that do
-UPPER, LOWER = (
-    [mesh.TAUGHT.index(n) for n in chain]
-    for chain in ((78, 82, 13, 312, 308), (78, 87, 14, 317, 308))
-)
 AROUND = [  # landmarks that describe the mouth's pose
     *mesh.MOUTH,
     *(mesh.TAUGHT.index(n) for n in (1, 2, 98, 327, 168, 152, 149, 378, 50, 280, 205, 425)),
@@ -40,8 +36,20 @@ class Inside:
     drawn: Tensor  # (B, 3, h, w): a window around all mouths; meaningless beyond the lips
     rows: slice
     columns: slice
-    stretch: Tensor  # (B,) in [0, 1]: 1 where the photo's own mouth would be stretched too far
-    squeeze: Tensor  # (B,) the same of one squeezed
+    ours: Tensor  # (1 or B, K, 2): poses of the photos
+    theirs: Tensor  # (B, K, 2): poses of the pictures
+    parted: bool  # whether a photo shows teeth
+    own: Tensor  # (B,) in [0, 1]: how far the photo's own mouth is shown; else it is drawn
+
+    def apart(self, flow: Tensor) -> tuple[Tensor, lips.Teeth | None]:
+        """Flow of the lips, and teeth, of a flow (B, s, s, 2) of any side (`lips.apart`).
+
+        None where the photos show no teeth.
+        """
+        if not (torch.is_grad_enabled() or self.parted):
+            return flow, None
+        where = window(self.theirs, flow.shape[1], 1 / 16)  # the photo's mouth may be wider open
+        return lips.apart(self.ours, self.theirs, flow, where)
 
 
 class Mouth(nn.Module):
@@ -80,7 +88,9 @@ class Mouth(nn.Module):
         rows, columns = window(theirs, side)
         place = between(theirs, grid(side, side, theirs.device)[rows, columns])
         drawn = warp(self.sheet(look, theirs), place, padding="border")
-        return Inside(drawn, rows, columns, *strain(ours, theirs))
+        parted = lips.parted(ours)
+        own = parted * (1 - strain(ours, theirs))
+        return Inside(drawn, rows, columns, ours, theirs, bool(parted.any()), own)
 
 
 class Drawn(nn.Module):
@@ -102,26 +112,6 @@ def _strided(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 @exact
-def axes(point: Tensor) -> tuple[Tensor, Tensor]:
-    """The mouth's frame in poses (B, K, 2): its corner (B, 1, 2), its axes as columns (B, 2, 2).
-
-    The first axis runs from corner to corner; the second is as long and points down.
-    """
-    corner = point[:, UPPER[0]]
-    along = point[:, UPPER[-1]] - corner
-    down = torch.stack([-along[:, 1], along[:, 0]], -1)
-    return corner[:, None], torch.stack([along, down], -1)
-
-
-@exact
-def from_mouth(point: Tensor, z: Tensor) -> Tensor:
-    """Convert places z (B, n, 2) of the picture to the mouth's frame."""
-    corner, axis = axes(point)
-    square = axis[:, :, :1].square().sum(1, keepdim=True).clamp(min=1e-6)
-    return (z - corner) @ axis / square
-
-
-@exact
 def posed(point: Tensor) -> Tensor:
     """Lips, nose and chin of poses (B, K, 2) in the mouth's frame: (B, 2 n)."""
     return from_mouth(point, point[:, AROUND]).flatten(1)
@@ -137,24 +127,12 @@ def mouth_crop(photo: Tensor, point: Tensor) -> Tensor:
     return warp(photo.float(), flow.unflatten(1, SHEET), padding="border")
 
 
-def opened(point: Tensor) -> Tensor:
-    """Mean gap between the lips of poses (B, K, 2), in units of the points: (B,)."""
-    u = torch.linspace(0, 1, SHEET[1], device=point.device).expand(len(point), -1)
-    upper, lower = rims(point, u)
-    return (lower - upper).mean(1) * (point[:, UPPER[-1]] - point[:, UPPER[0]]).norm(dim=-1)
-
-
 @exact
-def strain(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
-    """How badly mouths stretch and are squeezed from poses to poses (B, K, 2): (B,) in [0, 1] each;
-    1 is unusable."""
+def strain(ours: Tensor, theirs: Tensor) -> Tensor:
+    """How badly mouths stretch from poses to poses (B, K, 2): (B,) in [0, 1]; 1 is unusable."""
     before, after = opened(torch.cat([ours, theirs])).split([len(ours), len(theirs)])
-    ratio = after / before.clamp(min=1e-3)
-    stretch, squeeze, parted = (
-        ((value - fair) / (bad - fair)).clamp(0, 1)
-        for value, (fair, bad) in ((ratio, STRETCH), (ratio, SQUEEZE), (before, PARTED))
-    )
-    return stretch, squeeze * parted
+    fair, bad = STRETCH
+    return ((after / before.clamp(min=1e-3) - fair) / (bad - fair)).clamp(0, 1)
 
 
 @exact
@@ -170,14 +148,14 @@ def inner(photo: Tensor, point: Tensor) -> Tensor:
     return warp(photo.float(), flow.unflatten(1, SHEET), padding="border")
 
 
-def window(point: Tensor, side: int) -> tuple[slice, slice]:
+def window(point: Tensor, side: int, margin: float = 1 / 32) -> tuple[slice, slice]:
     """Rows and columns of pictures that hold the open mouths of poses (B, K, 2), with a margin.
 
-    The whole picture in training, so that shapes stay the same.
+    The margin is a share of the side. The whole picture in training, so that shapes stay the same.
     """
     if torch.is_grad_enabled():
         return slice(0, side), slice(0, side)
-    return bounds(point[:, mesh.OPENINGS[0]], side, side, side // 32)
+    return bounds(point[:, mesh.OPENINGS[0]], side, side, int(margin * side))
 
 
 @exact
@@ -189,19 +167,3 @@ def between(point: Tensor, z: Tensor) -> Tensor:
     upper, lower = rims(point, u)
     v = (down - upper) / (lower - upper).clamp(min=0.02)
     return (2 * torch.stack([u, v], -1) - 1).clamp(-1.5, 1.5).unflatten(1, shape)
-
-
-@exact
-def rims(point: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Depths of the upper and lower lips' inner rims at u (B, n) along the mouth: (B, n) each.
-
-    Both are in the mouth's frame.
-    """
-    lips = from_mouth(point, point[:, UPPER + LOWER]).unflatten(1, (2, -1))
-    at, height = lips.unbind(-1)  # (B, 2, 5) each
-    u = u[:, None]
-    piece = (u[..., None] >= at[:, :, None, 1:4]).sum(-1)  # the piece, 0 to 3: (B, 2, n)
-    x0, x1 = at.gather(2, piece), at.gather(2, piece + 1)
-    y0, y1 = height.gather(2, piece), height.gather(2, piece + 1)
-    depth = y0 + (y1 - y0) * ((u - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1)
-    return depth[:, 0], depth[:, 1]

@@ -23,6 +23,8 @@ from animate.models.first_order_gated.int8 import Conv, plus
 from animate.models.first_order_gated.mouth import Inside
 from animate.models.geometry import move, resize_flow
 
+FAINT = 0.12  # largest change that strokes make to the photo's own teeth
+
 
 class Synthesis(nn.Module):
     """Warp the photo, and paint what the warp can't show."""
@@ -66,32 +68,37 @@ class Synthesis(nn.Module):
         openings (B, 3, S/2, S/2).
         """
         (front, behind), (ours, openings) = layers, shapes
-        half, quarter, eighth = (move(f, flow) for f in features)
-        before, front2 = move(ours, flow).split([3, 1], 1)
+        quarter, eighth = (move(f, flow) for f in features[1:])
+        flow = resize_flow(flow, *features[0].shape[2:])
+        lips, teeth = mouth.apart(flow)
+        clear = teeth.between(lips) if teeth else lips
+        half = move(features[0], clear)
+        before, front2 = move(ours, clear).split([3, 1], 1)
         # What the photo can't show: the soft rim of a closed mouth, stretched, is no open mouth.
+        own = openings[:, :1] * mouth.own[:, None, None, None]
         shown = (2 * before - 1).clamp(min=0)
-        shown[:, 0] *= 1 - mouth.stretch[:, None, None]
+        shown[:, :1] *= mouth.own[:, None, None, None]
         uncovered = (openings - shown).clamp(min=0)
-        # What it shows too much of: its teeth between lips that are closed by now.
-        squeezed = (before[:, :1] - openings[:, :1]).clamp(min=0) * mouth.squeeze[
-            :, None, None, None
-        ]
         open2 = torch.cat([before, openings, front2], 1)
         x = self.deep(self.join8(beside(eighth, fit(motion, eighth.shape[2]))))
         motion = fit(motion, quarter.shape[2])
         x = self.join4(beside(plus(upsample(x), quarter), motion, F.avg_pool2d(open2, 2)))
         x = self.join2(beside(plus(upsample(self.narrow(x)), half), open2))
         shift = 0.05 * torch.tanh(self.refine(x).float()).permute(0, 2, 3, 1)
-        flow = resize_flow(resize_flow(flow, *x.shape[2:]) + shift, *photo.shape[2:])
+        flow, teeth = mouth.apart(resize_flow(flow + shift, *photo.shape[2:]))
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
         silhouette = moved[:, 3:] * crown_mask(flow, front)
         warped = torch.lerp(behind, moved[:, :3], silhouette)
+        warped = teeth.behind(warped, photo) if teeth else warped
         x = shuffle(self.paint(self.last(x, warped - 0.5)).float())
         gate = (x[:, 3:] + 6 * smooth(uncovered.amax(1, keepdim=True))).sigmoid()
         stroke = gate * x[:, :3].tanh()
+        around = ..., mouth.rows, mouth.columns
+        # Strokes of strangers' mouths leave stains on the photo's own teeth.
+        faint = stroke[around].clamp(-FAINT, FAINT)
+        stroke[around] = torch.lerp(stroke[around], faint, smooth(own)[around])
         image = warped + stroke
-        drawn = smooth(torch.maximum(uncovered[:, :1], squeezed))
-        lips = ..., mouth.rows, mouth.columns
-        painted = warped[lips] + stroke[lips]  # not image[lips]: gradients need what is replaced
-        image[lips] = torch.lerp(painted, mouth.drawn, drawn[lips])
+        drawn = smooth(uncovered[:, :1])
+        painted = warped[around] + stroke[around]  # not image: gradients need what is replaced
+        image[around] = torch.lerp(painted, mouth.drawn, drawn[around])
         return image, warped, 1 - torch.maximum(gate, drawn), silhouette

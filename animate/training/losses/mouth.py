@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from animate.data.pairs import Pairs
-from animate.models.first_order_gated.mouth import AROUND, inner, mouth_crop, opened, posed
+from animate.models.first_order_gated.mouth import AROUND, inner, mouth_crop, posed
+from animate.models.first_order_gated.mouth_frame import opened
 from animate.training.losses.adversarial import gan_losses
 
 OPEN = 0.02  # mean lip gap of an open mouth, in half sides: 2.5 pixels of 256
