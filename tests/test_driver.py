@@ -297,7 +297,7 @@ def test_playing_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> Non
 @pytest.fixture(scope="module")
 def template(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("motion") / "dance.npz"
-    save_motion(world / "clip.mp4", out, checkpoint=world / "tiny.safetensors")
+    save_motion(world / "clip.mp4", out, checkpoint=world / "gated.safetensors")
     return out
 
 
