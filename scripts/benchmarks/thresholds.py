@@ -5,14 +5,17 @@
 CLIPS and PHOTOS are folders of square crops of faces, with nothing wrong in them: what is counted
 is mostly false alarms. Clips: poses in doubt, scenes that begin after the first frame, and heads
 that go so far from their first place that a pasted one is limited. Photos and first frames: mouths
-that count as covered.
+that count as covered. Each clip is also joined to the next by a cut, a fade and a wipe, and counted
+where one scene alone begins there.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,8 @@ from animate.media import clips, files
 from animate.media.photos import read_photo
 from animate.options import Faces
 
+SECOND = 25  # frames
+
 
 def square(picture: np.ndarray, size: int) -> np.ndarray:
     """A square picture at the model's size."""
@@ -38,11 +43,7 @@ def count_clip(path: Path, predictor: Predictor, every: int) -> Counter[str]:
     """What is counted of one clip."""
     clip, counts = clips.open_clip(path, truncated="accept"), Counter[str](clips=1)
     frames = list(clip.frames())
-    tracked = clip_locator(Faces()).track(frames, clip.rate)
-    seen = in_passages((t.without_frame() for t in tracked), clip.rate)
-    counts["scenes"] = sum(
-        t.scene_start and not is_passing for t, is_passing in islice(seen, 1, None)
-    )
+    counts["scenes"] = len(scene_starts(frames, clip.rate))
     crops = [square(frame, predictor.model.size) for frame in frames[::every]]
     poses = list(predictor.poses(crops))
     doubts = np.array([pose.doubt for pose in poses])
@@ -54,6 +55,36 @@ def count_clip(path: Path, predictor: Predictor, every: int) -> Counter[str]:
     )
     far = max(predictor.head_distance(poses[0].motion, pose.motion) for pose in poses)
     counts += Counter(free=int(far > FREE), full=int(far > FULL))
+    return counts
+
+
+def scene_starts(frames: Iterable[np.ndarray], rate: Fraction) -> list[int]:
+    """The numbers of the frames after the first at which scenes begin."""
+    tracked = (t.without_frame() for t in clip_locator(Faces()).track(frames, rate))
+    seen = enumerate(in_passages(tracked, rate))
+    return [i for i, (t, is_passing) in seen if i and t.scene_start and not is_passing]
+
+
+def joined(paths: list[Path], kind: str, size: int = 256) -> Iterator[np.ndarray]:
+    """A second of a clip, a "cut" or half a second of a "fade" or "wipe", a second of another."""
+    frames = [
+        islice(clips.open_clip(p, truncated="accept").frames(), SECOND * 5 // 2) for p in paths
+    ]
+    across = np.arange(size)[:, None] / size
+    for index, pair in enumerate(zip(*frames, strict=False)):
+        one, other = (square(picture, size) for picture in pair)
+        share = min(max((index - SECOND) / (1 if kind == "cut" else SECOND / 2), 0), 1)
+        part = np.float64(share) if kind == "fade" else across < share
+        yield np.rint(one * (1 - part) + other * part).astype(np.uint8)
+
+
+def count_joins(paths: list[Path]) -> Counter[str]:
+    """For how many pairs of clips that follow each other one scene begins where they are joined."""
+    counts = Counter[str]()
+    for pair in pairwise(paths):
+        for kind in ("cut", "fade", "wipe"):
+            starts = scene_starts(joined(list(pair), kind), Fraction(SECOND))
+            counts[kind] += len(starts) == 1 and SECOND <= starts[0] <= 2 * SECOND
     return counts
 
 
@@ -75,6 +106,10 @@ def main() -> None:
     print(f"| clips whose head goes further than {FREE} half crops | {counts['free']} |")
     print(f"| clips whose head goes further than {FULL} half crops | {counts['full']} |")
     print(f"| clips whose mouth counts as covered | {counts['covered']} |")
+    for kind, found in count_joins(paths).items():
+        print(
+            f"| one scene that begins at a {kind} to the next clip | {found} of {len(paths) - 1} |"
+        )
     if options.photos:
         names = [p for p in sorted(options.photos.iterdir()) if files.kind_in_folder(p)]
         photos = [square(read_photo(path), predictor.model.size) for path in names]
