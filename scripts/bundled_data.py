@@ -67,8 +67,8 @@ def lay_out(data: Path, out: Path) -> list[dict[str, str]]:
             for i, file in enumerate(files):
                 link(place / line["name"] / f"{i}{file.suffix}", file)
         manifest.append(line | {"sha256": " ".join(sha256(file) for file in files)})
-    with (out / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+    with (out / "manifest.csv").open("w", newline="") as table:
+        writer = csv.DictWriter(table, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(manifest)
     return manifest

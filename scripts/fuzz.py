@@ -41,7 +41,7 @@ from animate.verification.verify import verify
 from animate.watermark import TOOLKIT_KEY, Claim, Mark, Payload
 from animate.watermark.label import FONTS, label_patch
 
-CLAIM = Claim("animate fuzz", "none", "", "", "", "2026-01-01T00:00:00Z", "none")
+CLAIM = Claim("animate fuzz", "none", "", "", "", "2026-01-01T00:00:00Z", "none", "acme", "x")
 PRINT = Fingerprint(0.5, np.zeros((2, 24, 24), np.uint8))
 RECORD = Record(CLAIM, str(Payload.of(CLAIM)), PRINT)
 
@@ -82,7 +82,7 @@ def gif(data: bytes) -> None:
 
 
 def boxes(data: bytes) -> None:
-    for _ in tags._xmp_boxes(io.BytesIO(data), len(data)):
+    for _ in tags._xmp_boxes(io.BytesIO(data), 0, len(data)):
         pass
 
 

@@ -12,6 +12,7 @@ import argparse
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,8 @@ def main() -> None:
         tables = pool.map(partial(landmarks, model=args.model), args.inputs)
         draft = Path(f"{args.out}.part")
         with draft.open("wb") as file:
-            np.savez(file, **{p.stem: t for p, t in zip(args.inputs, tables, strict=True)})
+            named: dict[str, Any] = {p.stem: t for p, t in zip(args.inputs, tables, strict=True)}
+            np.savez(file, **named)
         draft.replace(args.out)
 
 

@@ -9,5 +9,7 @@ unset PYTHONDONTWRITEBYTECODE # else each of the tests' processes would compile 
 .venv/bin/mypy &
 types=$!
 # The tests' networks are tiny: many processes with one torch thread each are faster than threads.
-OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest -n auto --dist worksteal "$@"
+# One more than there are cores, because some tests wait for other processes.
+workers=$(($(getconf _NPROCESSORS_ONLN) + 1))
+OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} .venv/bin/python -m pytest -n $workers --dist worksteal "$@"
 wait $types

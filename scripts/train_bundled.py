@@ -28,7 +28,7 @@ def teach(laid: Path, landmarker: str, python: str) -> None:
     """Run both teachers on the training clips, unless their results exist."""
     inputs = sorted((laid / "train").iterdir())
     landmarks, person = laid / "landmarks.npz", laid / "person"
-    jobs = []
+    jobs: list[list[str | Path]] = []
     if not landmarks.exists():
         jobs.append([SCRIPTS / "teach_landmarks.py", landmarker, landmarks])
     if not all((person / f"{path.stem}.npy").exists() for path in inputs):
@@ -39,18 +39,18 @@ def teach(laid: Path, landmarker: str, python: str) -> None:
 
 def stages(out: Path, settings: list[str]) -> Path:
     """Train each stage from the one before; returns the path of the last checkpoint."""
-    laid, before = out / "laid", None
+    laid = out / "laid"
     data = [f"data.clips={laid}/train", f"data.landmarks={laid}/landmarks.npz"]
     data += [f"data.person={laid}/person", f"data.held_out={laid}/val"]
     data += [f"data.cache={out}/cache", "data.by_length=true"]
+    start: list[str] = []
     for number, experiment in enumerate(STAGES, 1):
         run = out / str(number)
-        start = [f"start={before}"] if before else []
         if code := animate(["train", f"experiment={experiment}", f"out={run}", *start, *data,
                             *settings]):  # fmt: skip
             sys.exit(code)
-        before = run / "checkpoint.safetensors"
-    return before
+        start = [f"start={run / 'checkpoint.safetensors'}"]
+    return run / "checkpoint.safetensors"
 
 
 def main() -> None:

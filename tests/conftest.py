@@ -166,7 +166,11 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with photo.png, clip.mp4 (12 frames, with sound) and tiny.safetensors."""
+    """A folder with photo.png, clip.mp4 (12 frames, with sound) and two untrained models.
+
+    tiny.safetensors is the quickest one, for whatever every model does; gated.safetensors is of the
+    default kind, which knows landmarks.
+    """
     import torch
 
     from animate import checkpoints, models
@@ -174,12 +178,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     Image.fromarray(draw_face(160)).save(folder / "photo.png")
     write_clip(folder / "clip.mp4", draw_frames(12), sound=True)
-    torch.manual_seed(0)
-    model = models.build("first_order_gated", size=128)
-    checkpoints.save(
-        folder / "tiny.safetensors", model, arguments={"size": 128}, card={"note": "untrained"}
-    )
+    small = {
+        "size": 128, "detector_width": 4, "detector_levels": 2, "motion_width": 4,
+        "motion_levels": 2, "width": 4, "residuals": 1,
+    }  # fmt: skip
+    kinds = {"tiny": ("first_order", small), "gated": ("first_order_gated", {"size": 128})}
+    for name, (kind, arguments) in kinds.items():
+        torch.manual_seed(0)
+        model = models.build(kind, **arguments)
+        path = folder / f"{name}.safetensors"
+        checkpoints.save(path, model, arguments=arguments, card={"note": "untrained"})
     return folder
+
+
+def tiny(world: Path) -> list[str]:
+    """The settings of a command that runs tiny.safetensors."""
+    return ["motion=first_order", f"motion.checkpoint={world / 'tiny.safetensors'}"]
 
 
 @pytest.fixture

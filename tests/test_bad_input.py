@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from conftest import draw_face, draw_frames, write_clip
+from conftest import draw_face, draw_frames, tiny, write_clip
 from PIL import Image
 
 from animate.cli import main
@@ -66,10 +66,12 @@ def fails(arguments: list[str], out: Path, capsys: pytest.CaptureFixture[str]) -
 
 def run(world: Path, out: Path, **changed: object) -> list[str]:
     given = {"photo": world / "photo.png", "clip": world / "clip.mp4", "more": [], **changed}
-    weights = f"motion.checkpoint={changed.get('weights', world / 'tiny.safetensors')}"
+    weights = tiny(world)
+    if "weights" in changed:
+        weights = [f"motion.checkpoint={changed['weights']}"]
     more = given["more"]
     assert isinstance(more, list)
-    return ["run", str(given["photo"]), str(given["clip"]), "-o", str(out), weights, *more]
+    return ["run", str(given["photo"]), str(given["clip"]), "-o", str(out), *weights, *more]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_a_bad_checkpoint_is_not_imported(
         ("threads=0", "threads"),
         ("device=abacus", "device"),
         ("precision=int3", "precision"),
-        ("motion=first_order", "motion=first_order_gated"),
+        ("motion=first_order_gated", "use motion=first_order\n"),
         ("clip.truncated=maybe", "truncated"),
         ("unknown=1", "unknown"),
     ],

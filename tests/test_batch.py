@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Recorder
+from conftest import Recorder, tiny
 from PIL import Image
 
 from animate import checkpoints
@@ -49,7 +49,7 @@ def test_one_bad_row_stops_nothing_and_a_second_start_repeats_nothing(
 ) -> None:
     out = tmp_path / "out"
     command = ["batch", str(jobs), "-o", str(out), "--clip", str(world / "clip.mp4")]
-    command += [f"motion.checkpoint={world / 'tiny.safetensors'}", "clip.end=0.2"]
+    command += [*tiny(world), "clip.end=0.2"]
     assert main(command) == 2
     said = capsys.readouterr().out
     assert "2 published, 1 failed" in said
@@ -73,7 +73,7 @@ def test_a_batch_that_was_killed_goes_on_and_replaces_its_own_alone(
     world: Path, tmp_path: Path
 ) -> None:
     """Killed after a result had its name, and before that was noted."""
-    settings = (f"motion.checkpoint={world / 'tiny.safetensors'}", "clip.end=0.1")
+    settings = (*tiny(world), "clip.end=0.1")
     out = tmp_path / "out"
     out.mkdir()
     names = ("ours.mp4", "foreign.mp4")
@@ -85,6 +85,8 @@ def test_a_batch_that_was_killed_goes_on_and_replaces_its_own_alone(
     assert (ours.frames, ours.error) == (3, "")
     assert "exists" in foreign.error
     assert (out / "foreign.mp4").read_bytes() == b"of somebody"
+    noted = [json.loads(line) for line in (out / JOURNAL).read_text().splitlines()]
+    assert [line["error"] for line in noted if "error" in line] == ["", foreign.error]
 
 
 @pytest.mark.parametrize("done", [0, 1])
@@ -104,7 +106,7 @@ def test_an_interrupt_says_what_stays_and_the_same_command_goes_on(
     clip, photo = str(world / "clip.mp4"), str(world / "photo.png")
     rows = table(tmp_path / "jobs.csv", [[photo, clip, f"{n}.mp4", ""] for n in range(2)])
     command = ["batch", str(rows), "-o", str(out), "clip.end=0.1"]
-    command += [f"motion.checkpoint={world / 'tiny.safetensors'}"]
+    command += tiny(world)
     with monkeypatch.context() as patch:
         patch.setattr(batch, "work", interrupted)
         assert main(command) == 130
@@ -120,9 +122,9 @@ POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from animate.inference.batch import _end_with_us
+from animate.system.workers import end_with_parent
 if __name__ == "__main__":
-    with ProcessPoolExecutor(1, get_context("spawn"), _end_with_us) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
         pool.submit(os.getpid).result()
         print("ready", flush=True)
         time.sleep(60)
@@ -140,7 +142,7 @@ def test_workers_end_with_a_batch_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_workers_run_side_by_side(world: Path, tmp_path: Path) -> None:
-    settings = (f"motion.checkpoint={world / 'tiny.safetensors'}", "clip.end=0.1")
+    settings = (*tiny(world), "clip.end=0.1")
     out = tmp_path / "out"
     given = [
         Job(world / "photo.png", world / clip, out / f"{n}.mp4", settings)
@@ -222,7 +224,13 @@ def test_a_batch_opens_its_weights_once_and_again_where_they_have_changed(
         return real(reference, device)
 
     monkeypatch.setattr(checkpoints, "load", load)
-    settings = (f"motion.checkpoint={weights}", "clip.end=0.1", "faces=centre", "paste=crop")
+    settings = (
+        *tiny(world)[:1],
+        f"motion.checkpoint={weights}",
+        "clip.end=0.1",
+        "faces=centre",
+        "paste=crop",
+    )
     jobs = [
         Job(world / "photo.png", world / "clip.mp4", tmp_path / f"{n}.mp4", settings)
         for n in range(2)

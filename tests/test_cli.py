@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, draw_frames, write_clip
+from conftest import ROOT, draw_frames, tiny, write_clip
 from PIL import Image
 
 from animate import checkpoints
@@ -123,7 +123,7 @@ def test_a_run_is_published_and_verified(
 
     out = tmp_path / "my result (1), a=b.mp4"
     command = ["run", str(world / "photo.png"), str(world / "clip.mp4"), "-o", str(out)]
-    command += [f"motion.checkpoint={world / 'tiny.safetensors'}", "consent=Ada said yes, 2026"]
+    command += [*tiny(world), "consent=Ada said yes, 2026"]
     assert main(command) == 0
     shown = capsys.readouterr()
     assert "12 frames" in shown.out
@@ -143,7 +143,7 @@ def test_a_run_is_published_and_verified(
     assert report["claim_agrees"]
     assert report["signature"]["ingredients"] == ["photo", "driving video"]
     assert report["labels"]["visible"]["text"] == "AI-generated"
-    assert report["claim"]["model"] == "first_order_gated"
+    assert report["claim"]["model"] == "first_order"
 
     assert main(command) == 2  # it exists
     assert "--force" in capsys.readouterr().err
@@ -168,15 +168,15 @@ def test_verify_tells_unmarked_and_unreadable_apart(
 def test_an_interrupt_leaves_nothing(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from animate.models.first_order_gated.model import FirstOrderGated
+    from animate.models.first_order.model import FirstOrder
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FirstOrderGated, "render", interrupt)
+    monkeypatch.setattr(FirstOrder, "render", interrupt)
     command = ["run", str(world / "photo.png"), str(world / "clip.mp4")]
     command += ["-o", str(tmp_path / "out.mp4")]
-    assert main([*command, f"motion.checkpoint={world / 'tiny.safetensors'}"]) == 130
+    assert main([*command, *tiny(world)]) == 130
     assert not list(tmp_path.iterdir())
 
 
@@ -188,7 +188,7 @@ def test_training_ends_in_a_checkpoint_that_loads(
     command = ["train", f"data.clips={tmp_path / 'clips'}", f"data.cache={tmp_path / 'cache'}"]
     command += [f"data.held_out={tmp_path / 'clips'}", f"out={tmp_path / 'out'}", "data.size=128"]
     command += ["loss.perceptual=0", "optim.steps=1", "optim.batch=1"]
-    assert main([*command, f"start={world / 'tiny.safetensors'}"]) == 0
+    assert main([*command, f"start={world / 'gated.safetensors'}"]) == 0
     assert "held_out_l1" in capsys.readouterr().out
     _, info = checkpoints.load(tmp_path / "out" / "checkpoint.safetensors")
     assert info.model == "first_order_gated"

@@ -43,8 +43,8 @@ def frames(path: Path) -> np.ndarray:
 
 
 def run(world: Path, photo: Any, clip: Any, out: Path, **settings: Any) -> Any:
-    checkpoint = world / "tiny.safetensors"
-    return portrait(photo, clip, out, checkpoint=checkpoint, **({"end": 0.2} | settings))
+    usual = {"checkpoint": world / "tiny.safetensors", "end": 0.2}
+    return portrait(photo, clip, out, **(usual | settings))
 
 
 def test_a_face_returns_into_its_photo(world: Path, tmp_path: Path, stalls: Path) -> None:
@@ -96,7 +96,8 @@ def test_a_comparison_shows_photo_driver_and_result(
 def test_a_videos_person_moves_at_the_videos_rate(
     world: Path, tmp_path: Path, stalls: Path
 ) -> None:
-    done = run(world, stalls / "source.mp4", world / "clip.mp4", tmp_path / "o.mp4", head=0)
+    still = {"head": 0, "checkpoint": world / "gated.safetensors"}
+    done = run(world, stalls / "source.mp4", world / "clip.mp4", tmp_path / "o.mp4", **still)
     made = clips.open_clip(done.path)
     assert (made.rate, made.width, made.height) == (25, 160, 160)
     assert 5 <= done.frames <= 6
@@ -126,7 +127,7 @@ def test_a_videos_person_keeps_the_movement_of_her_head(
 def test_a_head_is_not_shown_far_from_its_neck(
     world: Path, stalls: Path, monkeypatch: pytest.MonkeyPatch, away: float
 ) -> None:
-    predictor = Predictor.of(checkpoints.load(world / "tiny.safetensors")[0])
+    predictor = Predictor.of(checkpoints.load(world / "gated.safetensors")[0])
     options, stats, shown = Options().changed(head=1.0, end=0.2), DriverStats(), []
     retarget = Predictor.retarget
 
@@ -156,7 +157,7 @@ def test_a_head_is_not_shown_far_from_its_neck(
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_clip_that_lies_moves_as_one_that_stands(world: Path, tmp_path: Path, turns: int) -> None:
-    predictor = Predictor.of(checkpoints.load(world / "tiny.safetensors")[0])
+    predictor = Predictor.of(checkpoints.load(world / "gated.safetensors")[0])
     for name, k in (("stands", 0), ("lies", turns)):
         (tmp_path / name).mkdir()
         for index, frame in enumerate(draw_frames(4)):

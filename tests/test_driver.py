@@ -52,7 +52,7 @@ def numbers(poses: Iterator[Pose]) -> list[float]:
 
 @pytest.fixture(scope="module")
 def predictor(world: Path) -> Predictor:
-    network, _ = load(world / "tiny.safetensors")
+    network, _ = load(world / "gated.safetensors")
     return Predictor(network.eval(), torch.float32)
 
 

@@ -22,7 +22,7 @@ from animate.options import Retarget
 
 @pytest.fixture(scope="module")
 def predictor(world: Path) -> Predictor:
-    return Predictor.of(checkpoints.load(world / "tiny.safetensors")[0])
+    return Predictor.of(checkpoints.load(world / "gated.safetensors")[0])
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Recorder
+from conftest import Recorder, tiny
 from PIL import Image
 
 from animate.cli import main
@@ -30,8 +30,7 @@ def test_the_picture_has_a_row_for_each_frame_and_its_observer_sees_warnings_and
     Image.fromarray(np.hstack([photo, photo])).save(tmp_path / "pair.png")
     out = tmp_path / "look.png"
     files = [str(tmp_path / "pair.png"), str(world / "clip.mp4"), "-o", str(out)]
-    weights = f"motion.checkpoint={world / 'tiny.safetensors'}"
-    assert main(["inspect", *files, "--frames", "2", weights, "clip.end=0.2"]) == 0
+    assert main(["inspect", *files, "--frames", "2", *tiny(world), "clip.end=0.2"]) == 0
     assert "verified: marked" in capsys.readouterr().out
     assert any("2 faces" in line for line in seen.notes)
     assert seen.watched == [("frame", 6, 6)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,51 @@ def test_the_chinese_preset_is_that_of_gb_45438() -> None:
     draw = Labeller(label, 240, 320, 10.0)
     shown = [(draw(GROUND) != GROUND).any() for _ in range(30)]
     assert shown == [True] * 20 + [False] * 10
+
+
+def test_the_indian_preset_stays_and_covers_much_of_a_small_picture() -> None:
+    label = run_options(["label=india"]).label
+    assert label.text == "Synthetically generated"
+    assert label.seconds is None
+    assert fitting(label, 256, 256) == label
+    rows, columns, _, _ = label_patch(label, 256, 256)
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) > 0.09 * 256**2
+
+
+EU = ("AI", "AI GENERATED", "AI MODIFIED")
+
+
+@pytest.mark.parametrize("text", EU)
+@pytest.mark.parametrize("side", [256, 512])
+def test_the_eu_icon_is_the_acronym_in_larger_letters_and_a_word(text: str, side: int) -> None:
+    label = replace(run_options(["label=eu"]).label, text=text)
+    assert fitting(label, side, side) == label
+    drawn = ink(label, np.full((side, side, 3), 255, np.uint8))
+    rows, columns, *_ = label_patch(label, side, side)
+    round_off = (rows.stop - rows.start) // 2
+    inside = drawn[rows, columns][:, round_off:-round_off]
+    heights = [np.ptp(np.flatnonzero(run.any(1))) + 1 for run in _apart(inside)]
+    assert len(heights) == len(text.replace(" ", ""))
+    assert min(heights) >= 0.05 * side - 2
+    assert all(tall > 1.25 * max(heights[2:], default=0) for tall in heights[:2])
+
+
+def _apart(letters: np.ndarray) -> list[np.ndarray]:
+    """The parts of a line between empty columns."""
+    ends = np.flatnonzero(np.diff(letters.any(0).astype(int), prepend=0, append=0))
+    return [letters[:, a:b] for a, b in zip(ends[::2], ends[1::2], strict=True)]
+
+
+@pytest.mark.parametrize(("ground", "pill"), [(0, 255), (100, 255), (160, 0), (255, 0)])
+def test_the_eu_icon_stands_out_from_its_first_picture_and_stays(ground: int, pill: int) -> None:
+    label = run_options(["label=eu"]).label
+    draw = Labeller(label, 256, 256, 25.0)
+    rows, columns, _, _ = label_patch(label, 256, 256)
+    for level in (ground, 255 - ground):  # the second picture changes nothing
+        patch = draw(np.full((256, 256, 3), level, np.uint8))[rows, columns]
+        middle = patch[len(patch) // 2, :8].mean()
+        assert abs(middle - pill) < 60
+        assert {int(patch.min()), int(patch.max())} == {0, 255}
 
 
 @pytest.mark.parametrize("name", [n for n in choices("label") if n != "none"])

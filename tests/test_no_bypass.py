@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from conftest import tiny
 
 from animate.cli import main
 from animate.errors import AnimateError
@@ -40,8 +41,7 @@ def test_no_override_gets_round_the_mark(
 ) -> None:
     out = tmp_path / "out.mp4"
     arguments = [str(world / "photo.png"), str(world / "clip.mp4"), "-o", str(out)]
-    checkpoint = f"motion.checkpoint={world / 'tiny.safetensors'}"
-    assert main(["run", *arguments, checkpoint, override]) == 2
+    assert main(["run", *arguments, *tiny(world), override]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, tiny
 
 KEPT = (
     "animate", "configs", "checkpoints", "docs/examples", "pyproject.toml", "README.md", "LICENSE",
@@ -75,9 +75,13 @@ def test_the_wheel_runs_from_another_folder(wheel: Path, world: Path, tmp_path: 
     )
     assert Path(where.stdout.strip()) == home / "animate" / "bundled"
     animate("checkpoint", "list")
-    weights = f"motion.checkpoint={world / 'tiny.safetensors'}"
     shown = animate(
-        "run", str(world / "photo.png"), str(world / "clip.mp4"), "-o", "out.mp4", weights
+        "run",
+        str(world / "photo.png"),
+        str(world / "clip.mp4"),
+        "-o",
+        "out.mp4",
+        *tiny(world),
     )
     assert "verified: marked" in shown
     assert [p.name for p in elsewhere.iterdir()] == ["out.mp4"]

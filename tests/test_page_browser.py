@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw_calm, draw_face
+from conftest import draw_calm, draw_face, tiny
 from PIL import Image
 
 from animate.verification.verify import verify
@@ -36,8 +36,7 @@ class Server:
     """`animate serve` with a small model, at an address of its own."""
 
     def __init__(self, world: Path) -> None:
-        model = f"motion.checkpoint={world / 'tiny.safetensors'}"
-        command = [sys.executable, "-m", "animate", "serve", "--port", "0", model]
+        command = [sys.executable, "-m", "animate", "serve", "--port", "0", *tiny(world)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         found = re.search(r"http://\S+/", self.process.stdout.readline())

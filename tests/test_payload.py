@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,6 +100,38 @@ def test_a_claim_is_itself_after_json_and_its_id_follows_its_words(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(AnimateError, match="SOURCE_DATE_EPOCH"):
         Claim.now(**words)
+
+
+def test_claims_of_earlier_versions_keep_their_id() -> None:
+    assert CLAIM.json() == (
+        '{"clip_sha256":"' + "c" * 64 + '","consent":"given","created":"2026-01-01T00:00:00Z",'
+        '"generator":"animate 0","model":"model","model_sha256":"' + "a" * 64 + '",'
+        '"photo_sha256":"' + "b" * 64 + '"}'
+    )
+    assert f"{CLAIM.content_id():08x}" == "92dbf211"
+
+
+def test_a_claim_names_provider_detector_and_the_id_that_the_pixels_carry() -> None:
+    claim = replace(CLAIM, provider="acme", detector="https://acme.example/check")
+    value = json.loads(claim.json())
+    assert Claim.from_json(claim.json()) == claim
+    assert str(Payload.of(claim))[4:12] == value["identifier"][:8]
+    rest = {name: text for name, text in value.items() if name != "identifier"}
+    whole = json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
+    assert hashlib.sha256(whole).hexdigest() == value["identifier"]
+
+
+@pytest.mark.parametrize("name", ["identifier", "provider", "detector", "consent"])
+def test_an_edited_claim_has_another_id(name: str) -> None:
+    claim = replace(CLAIM, provider="acme", detector="https://acme.example/check")
+    value = json.loads(claim.json())
+    for text in ("0" * 64, ""):
+        edited = Claim.from_json(json.dumps({**value, name: text}))
+        assert edited.content_id() != claim.content_id()
+        assert edited != claim
+        assert json.loads(edited.json()) == {**value, name: text}
+    with pytest.raises(AnimateError, match="not a claim"):
+        Claim.from_json(json.dumps({k: v for k, v in value.items() if k != name}))
 
 
 @pytest.mark.parametrize("text", ["", "Lavf60", "[]", "{}", '{"model": 1}', "[" * 100_000])

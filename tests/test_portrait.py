@@ -18,6 +18,7 @@ from animate.cli.terminal import Terminal
 from animate.errors import AnimateError
 from animate.inference.predictor import BATCH, Predictor
 from animate.media import clips
+from animate.models.first_order.model import FirstOrder
 from animate.models.first_order_gated.model import FirstOrderGated
 from animate.system.device import find_device, find_precision, quick_at_bfloat16, quick_at_int8
 
@@ -80,9 +81,9 @@ def test_the_photo_is_encoded_once(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    encode = FirstOrderGated.encode
+    encode = FirstOrder.encode
     monkeypatch.setattr(
-        FirstOrderGated, "encode", lambda self, photo: calls.append(1) or encode(self, photo)
+        FirstOrder, "encode", lambda self, photo: calls.append(1) or encode(self, photo)
     )
     result = run(world, tmp_path / "out.mp4", threads=3)
     assert result.frames == 12
@@ -141,8 +142,8 @@ def test_boxes_choose_the_faces(world: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_model_is_noticed(world: Path, tmp_path: Path) -> None:
-    with pytest.raises(AnimateError, match="motion=first_order_gated"):
-        run(world, tmp_path / "out.mp4", motion="first_order")
+    with pytest.raises(AnimateError, match=r"use motion=first_order$"):
+        run(world, tmp_path / "out.mp4", motion="first_order_gated")
 
 
 def test_devices_and_precisions_have_names() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import draw_face
+from conftest import draw_face, tiny
 from PIL import Image
 
 pytest.importorskip("starlette", reason="needs the extra page: pip install -e '.[dev]'")
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(world: Path, folder: Path) -> Iterator[TestClient]:
     """A server with a small model, whose limits are small, too."""
     serve = Serve(pixels=0.1, seconds=5, upload=1)
-    app = application(serve, folder, None, [f"motion.checkpoint={world / 'tiny.safetensors'}"])
+    app = application(serve, folder, None, tiny(world))
     with TestClient(app, base_url=HERE) as client:
         yield client
     assert not folder.exists()
@@ -182,7 +182,7 @@ def test_an_animation_is_made_shown_and_deleted(
     server: TestClient, world: Path, folder: Path, tmp_path: Path
 ) -> None:
     clip = (world / "clip.mp4").read_bytes()
-    chosen = {"settings": json.dumps({"retarget.mouth": 1.2, "clip.end": 0.2})}
+    chosen = {"settings": json.dumps({"retarget.smoothing": 2, "clip.end": 0.2})}
     made = server.post("/api/animate", files=files(png(), clip), data=chosen)
     job = until(server, made.json(), "done", "failed")
     assert job["state"] == "done", job["error"]

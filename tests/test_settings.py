@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import tiny
 
 from animate.cli import main
 from animate.config import choices, settings
@@ -186,8 +187,7 @@ def test_a_folder_of_videos_takes_no_list_of_videos(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def still(world: Path) -> list[str]:
-    checkpoint = f"motion.checkpoint={world / 'tiny.safetensors'}"
-    return ["run", str(world / "photo.png"), str(world / "photo.png"), checkpoint]
+    return ["run", str(world / "photo.png"), str(world / "photo.png"), *tiny(world)]
 
 
 @pytest.mark.parametrize(

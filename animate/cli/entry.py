@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -55,11 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    stays = "nothing was left behind"
+    known = Namespace()
     try:
         _refuse_former(sys.argv[1:] if argv is None else argv)
         known, others = parser().parse_known_args(argv)
-        stays = getattr(known, "stays", stays)
         _check_current_folder()
         return known.call(known, others)
     except AnimateError as error:
@@ -70,6 +70,7 @@ def _run(argv: Sequence[str] | None) -> int:
         warn(f"{what}{error.strerror or error}: check the path, its permissions and the disk")
         return 2
     except KeyboardInterrupt:
+        stays = getattr(known, "stays", "nothing was left behind")
         print(f"animate: interrupted, {stays}", file=sys.stderr)
         return 130
 

@@ -56,8 +56,14 @@ def _entries_of(path: Path) -> list[Any]:
 
 
 def _brief(entry: Any) -> dict[str, Any]:
-    """An entry for reading: without signature and link, and with the size of its manifest."""
+    """An entry for reading: without signature and link, with the size of its manifest, and with the
+    words on consent in it."""
+    from animate.provenance.credentials import read_alone
+
     value: dict[str, Any] = entry.plain()
+    record = read_alone(entry.manifest).record
+    if record is not None and record.consent is not None:
+        value["consent"] = record.consent
     value["manifest"] = f"{len(entry.manifest)} bytes, see `animate ledger export`"
     del value["signature"], value["before"]
     return value

@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,28 @@ def register(commands: Any) -> None:
     verify.add_argument(
         "files",
         type=some_path,
-        nargs="+",
+        nargs="*",
         metavar="FILE",
         help="a video, a picture or a folder of them",
     )
     verify.add_argument("--json", action="store_true", help="print JSON: see docs/verify-json.md")
     verify.add_argument(
         "--explain", type=some_path, metavar="PNG", help="also draw the evidence for one FILE"
+    )
+    verify.add_argument(
+        "--from",
+        dest="listed",
+        type=some_path,
+        metavar="LIST",
+        help="verify the files of a list instead: a text file with a path a line, or - for the "
+        "standard input; needs --to",
+    )
+    verify.add_argument(
+        "--to",
+        type=some_path,
+        metavar="OUT",
+        help="where the verdicts of --from go: a .jsonl file that grows, or a .parquet file; files "
+        "that have a verdict in it are not done again",
     )
     verify.add_argument("--jobs", type=int, help="files in parallel (default: one a core)")
     verify.add_argument(
@@ -46,6 +62,10 @@ def call(arguments: argparse.Namespace, others: list[str]) -> int:
     refuse(others, arguments)
     if (arguments.jobs is not None and arguments.jobs < 1) or not arguments.limit > 0:
         raise AnimateError("--jobs or --limit is 0 or less: use more")
+    if arguments.listed is not None or arguments.to is not None:
+        return _of_list(arguments)
+    if not arguments.files:
+        arguments.parser.error("name files, or a list of them with --from LIST --to OUT")
     warn_of_damaged_keys()
     with spooling() as spool:  # here, because a worker can't read the pipes of this process
         paths = []
@@ -65,8 +85,8 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
 
         explain(paths[0], arguments.explain)
     from animate.cli.terminal import Terminal
-    from animate.verification.describe import describe, plain
-    from animate.verification.names import MARKED, SCHEMA
+    from animate.verification.describe import describe, plain, unreadable
+    from animate.verification.names import SCHEMA
     from animate.verification.pool import verify_all
 
     outcomes: list[dict[str, Any]] = []
@@ -79,7 +99,7 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         if isinstance(report, str):
             report = spool.named(report)
             verdicts.add("unreadable")
-            outcomes.append({"path": os.fspath(path), "verdict": "unreadable", "error": report})
+            outcomes.append(unreadable(path, report))
             if not arguments.json:
                 print(f"animate: {safe(report)}", file=sys.stderr)
             continue
@@ -88,18 +108,54 @@ def _verified(arguments: argparse.Namespace, paths: list[Path], spool: Spool) ->
         outcomes.append(plain(report))
         if not arguments.json:
             print(describe(report), flush=True)
-    unreadable = [each for each in outcomes if each["verdict"] == "unreadable"]
+    failed = [each for each in outcomes if each["verdict"] == "unreadable"]
     given = {os.fspath(path) for path in arguments.files}
-    unnamed = [each for each in unreadable if each["path"] not in given]
-    count = len(unreadable)
+    unnamed = [each for each in failed if each["path"] not in given]
+    count = len(failed)
     if arguments.json:
         document = {"schema": SCHEMA, "files": outcomes, "unreadable": count}
         print(json.dumps(document, indent=2))
     elif unnamed:
         print(f"animate: {count} of {len(outcomes)} files could not be read", file=sys.stderr)
-    if unreadable:
-        return 2
-    return 0 if verdicts <= set(MARKED) else 1
+    return _exit_code(verdicts)
+
+
+def _exit_code(verdicts: Iterable[str]) -> int:
+    """2 if some are unreadable, else 1 if some are not marked or tampered with, else 0."""
+    from animate.verification.names import MARKED
+
+    worst = set(verdicts) - set(MARKED)
+    return 2 if "unreadable" in worst else int(bool(worst))
+
+
+def _of_list(arguments: argparse.Namespace) -> int:
+    """Verify the files of a list into a file of verdicts; one line of output."""
+    if arguments.listed is None or arguments.to is None:
+        arguments.parser.error("--from LIST and --to OUT go together")
+    if arguments.files or arguments.json or arguments.explain is not None:
+        arguments.parser.error("--from goes with --to, --jobs and --limit alone")
+    from animate.cli.terminal import Terminal
+    from animate.publish.drafts import writing
+    from animate.verification.describe import plain, unreadable
+    from animate.verification.lists import PathList, Without
+    from animate.verification.pool import verify_each
+    from animate.verification.verdicts import collecting
+
+    out = arguments.to
+    arguments.stays = "the verdicts so far stay: the same command goes on"
+    warn_of_damaged_keys()
+    with closing(PathList(arguments.listed)) as paths, writing(out), collecting(out) as verdicts:
+        left = Without(paths, verdicts.done)
+        results = verify_each(left, jobs=arguments.jobs, limit=arguments.limit)
+        with closing(Terminal().watch(results, None, "file")) as watched:
+            for _, path, report in watched:
+                verdicts.add(unreadable(path, report) if isinstance(report, str) else plain(report))
+        if not left.count + left.left_out:
+            raise AnimateError(f"{arguments.listed} names no files: give a path a line")
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.counts.most_common())
+    before = f", {left.left_out} done before" if left.left_out else ""
+    print(f"{out}: {left.count} files verified{before}; in all {counts}")
+    return _exit_code(verdicts.counts)
 
 
 def _files(named: list[Path]) -> Iterator[Path]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from html import escape
 from itertools import chain
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 from animate.config import run_options
 from animate.errors import AnimateError
@@ -23,7 +22,9 @@ from animate.media import files
 from animate.media.tables import Row, read_table
 from animate.options import settings_of
 from animate.publish.drafts import writing
+from animate.system.journal import appending, lines
 from animate.system.observer import QUIET, Notes, Observer
+from animate.system.workers import end_with_parent
 
 PATHS = ("photo", "clip", "out")
 JOURNAL, REPORT = "batch.jsonl", "report.html"
@@ -162,10 +163,10 @@ def run_jobs(
     outcomes: dict[str, Outcome] = {}
     threads = max(1, (os.cpu_count() or 1) // workers)
     ours = {job.key for job in open_jobs if force or job.key in begun or not job.out.exists()}
-    with journal.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps({"begun": key}) + "\n" for key in sorted(ours - begun))
-        file.flush()
-        new = _recorded(_each(open_jobs, workers, threads, ours), file)
+    with appending(journal) as append:
+        for key in sorted(ours - begun):
+            append({"begun": key})
+        new = _recorded(_each(open_jobs, workers, threads, ours), append)
         with closing(observer.watch(chain(kept.values(), new), len(jobs), "photo")) as watched:
             for outcome in watched:
                 outcomes[outcome.key] = outcome
@@ -184,7 +185,7 @@ def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
     """
     found: dict[str, Outcome] = {}
     begun: set[str] = set()
-    for line in journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []:
+    for line in lines(journal) if journal.is_file() else ():
         try:
             fields = json.loads(line)
             if "begun" in fields:
@@ -192,18 +193,19 @@ def _before(journal: Path) -> tuple[dict[str, Outcome], set[str]]:
                 continue
             outcome = Outcome(**{**fields, "notes": tuple(fields["notes"]), "kept": True})
         except (ValueError, TypeError, KeyError):
-            continue  # a line that was cut off when the batch was
+            continue  # a line of an earlier version, or one that was cut off and written on
         begun.discard(outcome.key)
         if not outcome.error:
             found[outcome.key] = outcome
     return found, begun
 
 
-def _recorded(outcomes: Iterable[Outcome], journal: TextIO) -> Iterator[Outcome]:
+def _recorded(
+    outcomes: Iterable[Outcome], append: Callable[[dict[str, Any]], None]
+) -> Iterator[Outcome]:
     """The outcomes, each written to the journal before anything else is done with it."""
     for outcome in outcomes:
-        journal.write(json.dumps(asdict(outcome)) + "\n")
-        journal.flush()
+        append(asdict(outcome))
         yield outcome
 
 
@@ -217,7 +219,7 @@ def _each(jobs: Sequence[Job], workers: int, threads: int, ours: set[str]) -> It
     while left:
         crashed = False
         context = get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_us) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
             running = {
                 pool.submit(work, job, threads, job.key in ours): job for job in left.values()
             }
@@ -234,18 +236,6 @@ def _each(jobs: Sequence[Job], workers: int, threads: int, ours: set[str]) -> It
         elif crashed:
             job = left.pop(next(iter(left)))
             yield _failed(job, "its process was killed: is there enough memory?")
-
-
-def _end_with_us() -> None:
-    """Let a worker end when the batch is killed, instead of waiting for it for ever."""
-
-    def wait() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def work(job: Job, threads: int | None = None, force: bool = False) -> Outcome:

@@ -34,7 +34,7 @@ HONOURED = {  # settings that have an effect here
     "faces.missing", "faces.box", "faces.clip_box", "faces.weights", "retarget.relative",
     "retarget.adapt_scale", "retarget.reference", "retarget.head", "retarget.mouth",
     "retarget.eyes", "watermark.strength", "clip.start", "clip.end", "clip.truncated", "device",
-    "precision", "threads", "consent", "key",
+    "precision", "threads", "consent", "key", "producer", "detector",
 }  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def inspect(
         rate=None,
         signer=session.signer,
         label=None,  # the column heads already say what is shown
+        consent=options.statement.words,
         force=force,
     )
 

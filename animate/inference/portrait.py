@@ -98,8 +98,8 @@ def portrait(
             signer=session.signer,
             label=options.visible_label,
             ingredients=made_of.result(),
-            producer=options.statement.producer,
             source=SYNTHETIC if all_synthetic else COMPOSITE,
+            consent=options.statement.words,
             sound=sound,
             force=force,
         )

@@ -19,7 +19,7 @@ from animate.options import Options
 from animate.provenance import keys
 from animate.provenance.identity import Signer
 from animate.system.device import find_device, find_threads
-from animate.watermark import Claim, Mark, Payload
+from animate.watermark import APART, Claim, Mark, Payload
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,16 @@ class Session:
 
     def claim(self, photos: Sequence[str], clips: Sequence[str]) -> Claim:
         """The claim of a result made from photos and clips with these SHA-256 digests."""
+        said = self.options.statement
         return Claim.now(
             generator=f"animate {__version__}",
             model=self.info.model,
             model_sha256=self.info.sha256,
             photo_sha256=together(photos),
             clip_sha256=together(clips),
-            consent=self.options.statement.consent,
+            consent=said.consent if said.words is None else APART,
+            provider=said.producer,
+            detector=said.detector,
         )
 
     def mark(self, claim: Claim) -> Mark:

@@ -22,12 +22,15 @@ def unsaid_order(frames: Iterable[Any]) -> str | None:
 
     Looks until so many of one kind are found that they decide; those that don't move have none.
     """
+    from av.video.reformatter import VideoReformatter
+
+    reformat = VideoReformatter().reformat  # one for all frames: making it takes the longest
     seen: Counter[str] = Counter()
     last: deque[np.ndarray] = deque(maxlen=3)
     for frame in islice(frames, LOOKED):
         if frame.interlaced_frame:
             return None
-        middle = _middle(frame)
+        middle = _middle(reformat(frame, format="gray").to_ndarray())
         if last and middle.shape != last[-1].shape:
             return None
         last.append(middle)
@@ -38,9 +41,8 @@ def unsaid_order(frames: Iterable[Any]) -> str | None:
     return None
 
 
-def _middle(frame: Any) -> np.ndarray:
-    """(h, w) int16 brightness in the middle of a frame, from an even line on."""
-    grey = frame.reformat(format="gray").to_ndarray()
+def _middle(grey: np.ndarray) -> np.ndarray:
+    """The middle of a grey frame (H, W), from an even line on: (h, w) int16."""
     top, left = max(0, grey.shape[0] - HIGH) // 4 * 2, max(0, grey.shape[1] - WIDE) // 2
     middle: np.ndarray = grey[top : top + HIGH, left : left + WIDE].astype(np.int16)
     return middle

@@ -10,6 +10,7 @@ from animate.errors import AnimateError
 from animate.system.settings import Group, setting
 
 SMALLEST = 16  # pixels: least width and height of a face's box
+LONGEST = 16_000  # characters of a statement of consent
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,10 @@ class Label(Group):
         None, "how long it is shown from the start, 2 or more; null: to the end", least=2
     )
     style: str = setting(
-        "text", "its look: text, or icon (a rounded badge)", words=("text", "icon")
+        "text",
+        "its look: text, icon (a rounded badge), or pill (as the EU's icons: its first word in "
+        "larger letters, black, or white on dark pictures)",
+        words=("text", "icon", "pill"),
     )
     font: Path | None = setting(None, "TTF or OTF file with the letters of other scripts")
 
@@ -306,7 +310,8 @@ class Statement(Group):
 
     consent: str = setting(
         "not stated",
-        "a sentence kept in the result: who agreed to this, and where that is recorded",
+        "a sentence kept in the result, signed and apart from the claim: who agreed to this, and "
+        "where that is recorded",
         verbatim=True,
     )
     key: str = setting(
@@ -316,11 +321,30 @@ class Statement(Group):
     )
     producer: str = setting(
         "animate",
-        "your name or provider code in the GB 45438-2025 label, printable ASCII without spaces",
+        "your name or provider code in the claim and the GB 45438-2025 label, printable ASCII "
+        "without spaces",
+        verbatim=True,
+    )
+    detector: str = setting(
+        "animate verify",
+        "how anybody can check the result, kept in it: the address of your page (`animate serve "
+        "--only verify`), or a command",
         verbatim=True,
     )
 
+    @property
+    def words(self) -> str | None:
+        """The consent in the user's words; None if there are none."""
+        return None if self.consent == type(self)().consent else self.consent
+
     def check(self) -> None:
+        if len(self.consent) > LONGEST:
+            raise AnimateError(f"consent is longer than {LONGEST} characters: shorten it")
+        if not (self.detector.strip() and self.detector.isprintable()) or len(self.detector) > 2000:
+            raise AnimateError(
+                f"detector is {self.detector[:60]!r}: give an address or a command, printable and "
+                "at most 2000 characters long"
+            )
         text = self.producer
         if not re.fullmatch(r"[!#-&(-\[\]-~]{1,4096}", text):
             raise AnimateError(

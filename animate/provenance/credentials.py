@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from animate.errors import AnimateError
 from animate.provenance import findings, identity, keys
 from animate.provenance.certificates import fingerprint
+from animate.provenance.consent import words_in
 from animate.provenance.exclusions import is_exact
 from animate.provenance.findings import RECORD, UNTRUSTED, Findings
 from animate.provenance.identity import Public
@@ -281,6 +282,7 @@ def _record(store: dict[str, Any]) -> tuple[Record | None, tuple[str, ...]]:
     if not found:
         return None, ()
     try:
-        return Record.of(found[0]), ()
+        record = Record.of(found[0])
     except AnimateError as error:
         return None, (str(error),)
+    return replace(record, consent=words_in(store["assertions"])), ()

@@ -2,9 +2,9 @@
 
 A manifest holds the claim, its thumbnails and the payload in this toolkit's own assertion,
 `RECORD`. Its other assertions are known to every C2PA reader: actions, ingredients, soft binding,
-training and mining. Source: C2PA 2.2, sections 9 (binding), 18 (assertions); CAWG training and data
-mining 1.1. If C2PA can't embed into a format, the manifest is a separate file beside the output,
-and its record holds the output's SHA-256.
+training and mining, metadata (the words on consent). Source: C2PA 2.2, sections 9 (binding), 18
+(assertions); CAWG training and data mining 1.1. If C2PA can't embed into a format, the manifest is
+a separate file beside the output, and its record holds the output's SHA-256.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from animate.errors import AnimateError
+from animate.provenance import consent
 from animate.provenance.findings import RECORD
 from animate.provenance.fingerprint import Fingerprint
 from animate.watermark import Claim, Payload
@@ -35,10 +36,16 @@ class Record:
     fingerprint: Fingerprint
     label: dict[str, Any] | None = None  # visible label drawn on the file
     sha256: str | None = None  # of the file, if the manifest is beside it
+    consent: str | None = None  # in the user's words; in an assertion of its own (`consent`)
 
     def plain(self) -> dict[str, Any]:
-        value = asdict(replace(self, fingerprint=None))  # type: ignore[arg-type]
-        return {**value, "fingerprint": self.fingerprint.plain()}
+        return {
+            "claim": self.claim.plain(),
+            "payload": self.payload,
+            "fingerprint": self.fingerprint.plain(),
+            "label": self.label,
+            "sha256": self.sha256,
+        }
 
     @classmethod
     def of(cls, value: Any) -> Record:
@@ -109,6 +116,8 @@ def definition(
         ("cawg.training-mining", {"entries": dict.fromkeys(kinds, refused)}),
         (RECORD, record.plain()),
     ]
+    if record.consent is not None:
+        assertions.append((consent.LABEL, consent.assertion(record.consent)))
     return {
         "claim_generator_info": [{"name": name or "animate", "version": version or "0"}],
         "title": "animated portrait",

@@ -47,6 +47,7 @@ def announce(
     label: Label | None,
     ingredients: Sequence[Ingredient],
     source: str,
+    consent: str | None = None,
 ) -> None:
     """Sign the claim of a live session and record it in the ledger, before a picture is shown.
 
@@ -64,6 +65,7 @@ def announce(
             Fingerprint(STEP, thumbnail(photo)[None]),
             None if label is None else asdict(label),
             clips.sha256(draft),
+            consent,
         )
         whole = definition(record, mark.payload, source, ingredients)
         manifest = sign(draft, draft, SESSION, whole, ingredients, signer)

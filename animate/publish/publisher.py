@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from animate.media import clips
 from animate.media.files import check_place
 from animate.media.reader import Reader
 from animate.media.sound import Microphone
+from animate.options import Statement
 from animate.provenance import ledger
 from animate.provenance.aigc import Aigc
 from animate.provenance.fingerprint import Sampler
@@ -38,7 +38,7 @@ from animate.watermark import Claim, Embedder, Mark
 from animate.watermark.label import Label, Labeller, fitting
 
 LONGEST_CLAIM = 16_000  # characters; a JPEG comment holds 65,533, a command line somewhat more
-LABEL = Label()
+LABEL, OURS = Label(), Statement()
 
 
 class Attempt(NamedTuple):
@@ -86,8 +86,9 @@ def publish(
     signer: Signer | None = None,
     label: Label | None = LABEL,
     ingredients: Sequence[Ingredient] = (),
-    producer: str = "animate",
+    producer: str | None = None,
     source: str = SYNTHETIC,
+    consent: str | None = None,
     sound: Path | clips.Sound | Microphone | None = None,
     force: bool = False,
 ) -> Published:
@@ -104,8 +105,9 @@ def publish(
     (`spool`), else of the draft's. MKV and WebM files
     get their manifest as a file beside them. Memory doesn't grow with the number of frames.
 
-    `producer` goes into the GB 45438-2025 label, `source` is the IPTC digital source type,
-    `ingredients` are the inputs. Raises AnimateError for user errors (an existing `out` without
+    `producer` (None: the claim's provider) goes into the GB 45438-2025 label, `source` is the IPTC
+    digital source type, `ingredients` are the inputs, `consent` is the user's words on it, signed
+    apart from the claim. Raises AnimateError for user errors (an existing `out` without
     `force`, a full disk, no frames, a mark of another key than the signer's) and VerificationError
     when the draft doesn't carry its mark, claim and signature.
     """
@@ -116,7 +118,8 @@ def publish(
     check_mark(mark, claim, signer)
     ledger.check()
     sweep(out.parent)
-    texts = Texts(claim.json(), Aigc.first(producer, _full_id(claim)), source)
+    producer = producer or claim.provider or OURS.producer
+    texts = Texts(claim.json(), Aigc.first(producer, claim.identifier), source)
     kind = containers.of(out)
     assert kind is not None
     even = isinstance(kind, Video) and kind.even
@@ -135,7 +138,8 @@ def publish(
                 pace = Fraction(rate or 1)
                 count = encode_video(draft, made, out, kind, texts, pace, sound, attempt.finer)
             sha256 = None if embeds(out) else clips.sha256(draft)
-            record = Record(claim, str(mark.payload), sampler.result(), label_record, sha256)
+            fingerprint = sampler.result()
+            record = Record(claim, str(mark.payload), fingerprint, label_record, sha256, consent)
             scratch = drafts.new()
             with writing(out):
                 whole = definition(record, mark.payload, source, ingredients)
@@ -245,11 +249,6 @@ def check_mark(mark: Mark, claim: Claim, signer: Signer) -> None:
         raise AnimateError("the mark's payload is of another claim: use Payload.of(claim, key)")
     if mark.key != signer.mark_key:
         raise AnimateError("the mark's key is not the signer's: use signer.mark_key")
-
-
-def _full_id(claim: Claim) -> str:
-    """The SHA-256 of a claim; the pixels carry its first 32 bits."""
-    return hashlib.sha256(claim.json().encode("ascii")).hexdigest()
 
 
 def _marked(

@@ -14,7 +14,7 @@ from animate.system.settings import kinds, shown
 
 # Groups in the order of the form. The others choose what runs on the server, and who signs.
 OFFERED = ("retarget", "faces", "clip", "label", "paste", "statement")
-HELD = {"faces.name", "faces.clip_box", "key", "producer"}  # settings that the server holds
+HELD = {"faces.name", "faces.clip_box", "key", "producer", "detector"}  # settings of the server
 NAMES = {bool: "flag", int: "whole", float: "number", str: "text", tuple: "numbers"}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from animate.provenance.credentials import Signature
 from animate.system.text import LIKE_A_QUOTE, named, quoted, safe
 from animate.verification.verify import Report
+from animate.watermark import Claim
 
 SIGNATURE = {
     "none": "There is no signature.",
@@ -38,18 +40,22 @@ def describe(report: Report) -> str:
     parts = [f"{shown}: {report.verdict}: {safe(reasons)}."]
     parts.append(_pixels(report))
     parts.append(_signature(report.signature))
-    if report.claim is not None:
-        claim = report.claim
+    claim = report.claim
+    if claim is not None:
         made = MADE.get(report.verdict, "Made (unproven)")
         parts.append(
             f"{made} by {named(claim.generator)} with {named(claim.model)} on "
-            f"{named(claim.created)}, according to the {report.source}; consent: "
-            f"{quoted(claim.consent)}."
+            f"{named(claim.created)}{_provider(claim)}, according to the {report.source}; consent: "
+            f"{quoted(report.consent or '')}."
         )
     parts.append(_labels(report))
     if report.entry is not None:
         parts.append(f"The ledger has it as entry {report.entry.number}.")
     return " ".join(part for part in parts if part)
+
+
+def _provider(claim: Claim) -> str:
+    return "" if claim.provider is None else f", provider {named(claim.provider)}"
 
 
 def _signature(signed: Signature) -> str:
@@ -107,6 +113,11 @@ def _source_types(report: Report) -> list[str]:
     return words
 
 
+def unreadable(path: Path, error: str) -> dict[str, Any]:
+    """The JSON values of a file that can't be read."""
+    return {"path": os.fspath(path), "verdict": "unreadable", "error": error}
+
+
 def plain(report: Report) -> dict[str, Any]:
     """The report as JSON values, as docs/verify-json.md describes them."""
     found, signed = report.detection, report.signature
@@ -145,7 +156,9 @@ def plain(report: Report) -> dict[str, Any]:
             ],
             "remote": signed.remote,
         },
-        "claim": None if report.claim is None else asdict(report.claim),
+        "claim": None
+        if report.claim is None
+        else {**report.claim.plain(), "consent": report.consent},
         "claim_source": report.source,
         "claim_agrees": report.agrees,
         "pictures_agree": report.alike,

@@ -25,7 +25,7 @@ from animate.provenance.tags import Tags
 from animate.system.text import named
 from animate.verification.names import Verdict
 from animate.verification.verdict import Evidence, judge
-from animate.watermark import Claim, Detection, detect
+from animate.watermark import APART, Claim, Detection, detect
 from animate.watermark.payload import key_id
 
 
@@ -46,6 +46,14 @@ class Report:
     aigc: Aigc | None  # the GB 45438-2025 label, if well-formed
     tags: Tags
     entry: ledger.Entry | None = field(repr=False)  # for the payload
+    words: str | None = None  # on consent, in the manifest that the claim was read in
+
+    @property
+    def consent(self) -> str | None:
+        """What is stated about consent: in the claim, or apart from it; None without a claim."""
+        if self.claim is None or self.claim.consent != APART or self.words is None:
+            return None if self.claim is None else self.claim.consent
+        return self.words
 
 
 @through_pipes("path")
@@ -101,13 +109,13 @@ def verify(
     )
     verdict, reasons = judge(evidence)
     reasons += _unseen(path)
-    claim, source = _reported(evidence)
+    claim, source, words = _reported(evidence)
     payload = detection.payload
     agrees = claim.content_id() == payload.content_id if claim and payload else None
     return Report(
         path=path, verdict=verdict, reasons=reasons, detection=detection, owner=owner,
         signature=signature, claim=claim, source=source, agrees=agrees,
-        alike=evidence.alike, aigc=_aigc(tags), tags=tags, entry=entry,
+        alike=evidence.alike, aigc=_aigc(tags), tags=tags, entry=entry, words=words,
     )  # fmt: skip
 
 
@@ -204,13 +212,15 @@ def _aigc(tags: Tags) -> Aigc | None:
     return None
 
 
-def _reported(e: Evidence) -> tuple[Claim | None, str | None]:
-    """The claim to report and its source: one signed by a trusted identity, else a signed one."""
-    found: list[tuple[bool, Claim | None, str | None]] = [
-        (manifest.trust == "trusted", manifest.record.claim, source)
+def _reported(e: Evidence) -> tuple[Claim | None, str | None, str | None]:
+    """The claim to report, its source, and the words on consent that were signed with it.
+
+    One signed by a trusted identity comes first, then a signed one.
+    """
+    found: list[tuple[bool, Claim | None, str | None, str | None]] = [
+        (manifest.trust == "trusted", manifest.record.claim, source, manifest.record.consent)
         for manifest, source in ((e.signature, "manifest"), (e.restored, "ledger"))
         if manifest is not None and manifest.record is not None
     ]
-    found.append((False, e.claim, "tags" if e.claim else None))
-    _, claim, source = max(found, key=lambda each: each[0])  # of equals, the first
-    return claim, source
+    found.append((False, e.claim, "tags" if e.claim else None, None))
+    return max(found, key=lambda each: each[0])[1:]  # of equals, the first

@@ -3,7 +3,8 @@
 It is drawn before the invisible mark is embedded. Its defaults meet GB 45438-2025 for pictures and
 videos (clauses 5.2 and 5.4: letters of at least 5 % of the shortest side, for at least the first 2
 seconds). They show the label for the whole clip, as the EU code of practice on marking and
-labelling of AI-generated content asks for deep fakes.
+labelling of AI-generated content asks for deep fakes. The style "pill" has the proportions of that
+code's icons AI, AI GENERATED and AI MODIFIED (annex I), drawn here in another font.
 """
 
 from __future__ import annotations
@@ -26,7 +27,18 @@ FONTS = Path(__file__).resolve().parent / "fonts"
 TALLEST = 20  # font size in heights of letters, at which a text of no height is given up
 SMALLEST = 8  # height of letters, pixels; smaller ones are illegible in a picture of any size
 
-SHORT = {"AI-generated": "AI"}  # words, and what pictures without room for them say instead
+SHORT = {  # words, and what pictures without room for them say instead
+    "AI-generated": "AI",
+    "AI MODIFIED": "AI",
+    "AI GENERATED": "AI",
+    "Synthetically generated": "Synthetic",
+}
+
+# The pill, in heights of its smaller letters: the acronym, the pill; room at its ends, between the
+# two words, between letters.
+ACRONYM, PILL, ENDS, GAP, SPACED = 1.4, 2.7, 1.2, 0.85, 0.12
+FINER = 4  # times as finely as the picture, the pill's ground is drawn
+BRIGHT = 128  # mean level of a picture below a pill, from which on the pill is black
 
 
 def fitting(label: Label, height: int, width: int) -> Label:
@@ -45,8 +57,6 @@ def label_patch(
 
     Raises AnimateError if no font has its letters, or if the picture is too small for it.
     """
-    from PIL import Image, ImageDraw
-
     words = Words.of(label, height, width)
     wide, high, letters = words.wide, words.high, words.letters
     if not words.fit(height, width):
@@ -56,17 +66,9 @@ def label_patch(
         )
     ink = words.written()
     margin = round(0.25 * letters)
-    ground = Image.new("L", (wide, high), 0)
-    round_off = high / 3 if label.style == "icon" else 0.2 * letters
-    shape = (0, 0, wide - 1, high - 1)
-    edge = max(1, round(letters / 10)) if label.style == "icon" else 0
-    ImageDraw.Draw(ground).rounded_rectangle(shape, round_off, 255)
-    if edge:
-        ImageDraw.Draw(ink).rounded_rectangle(shape, round_off, None, 255, edge)
+    ground = GROUNDS[label.style](ink, letters)
     white = np.asarray(ink, np.float32)[..., None] / 255
-    dark = np.asarray(ground, np.float32)[..., None] / 255
-    opaque = 0.85 if label.style == "icon" else 0.55
-    share = np.maximum(white, dark * opaque)
+    share = np.maximum(white, np.asarray(ground, np.float32)[..., None] / 255 * OPAQUE[label.style])
     colour = np.repeat(white * 255, 3, 2)  # black outside the letters
     y = margin if "top" in label.position else height - high - margin
     x = {"left": margin, "right": width - wide - margin}.get(
@@ -76,30 +78,65 @@ def label_patch(
     return slice(y, y + high), slice(x, x + wide), share, colour
 
 
+def _block(ink: Image.Image, letters: float) -> Image.Image:
+    """The ground of plain words: a block with slightly rounded corners."""
+    return _rounded(ink.size, 0.2 * letters)
+
+
+def _badge(ink: Image.Image, letters: float) -> Image.Image:
+    """The ground of an icon; adds a frame to its ink."""
+    from PIL import ImageDraw
+
+    shape, edge = (0, 0, ink.width - 1, ink.height - 1), max(1, round(letters / 10))
+    ImageDraw.Draw(ink).rounded_rectangle(shape, ink.height / 3, None, 255, edge)
+    return _rounded(ink.size, ink.height / 3)
+
+
+def _pill(ink: Image.Image, letters: float) -> Image.Image:
+    """The ground of a pill, with smooth edges."""
+    from PIL import Image
+
+    wide, high = (FINER * side for side in ink.size)
+    return _rounded((wide, high), high / 2).resize(ink.size, Image.Resampling.BOX)
+
+
+def _rounded(size: tuple[int, int], radius: float) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    ground = Image.new("L", size, 0)
+    ImageDraw.Draw(ground).rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), radius, 255)
+    return ground
+
+
+GROUNDS = {"text": _block, "icon": _badge, "pill": _pill}  # by `label.style`
+OPAQUE = {"text": 0.55, "icon": 0.85, "pill": 1.0}
+
+
+class Run(NamedTuple):
+    """Letters of one size."""
+
+    text: str
+    font: Any
+    start: tuple[float, float]  # where their baseline begins, pixels
+
+
 class Words(NamedTuple):
     """The words of a label, ready to be written with room around them."""
 
-    text: str
     file: str
-    font: Any
     letters: float  # height of the letters, pixels
     wide: int
     high: int
-    start: tuple[float, float]  # where the baseline begins
+    runs: tuple[Run, ...]
 
     @classmethod
     def of(cls, label: Label, height: int, width: int) -> Words:
         """The words for a picture of this size. Raises AnimateError if no font has them."""
-        from PIL import ImageFont
-
-        text, file = label.text or "", _file(label)
+        file = _file(label)
         letters = max(SMALLEST, -(-label.size * min(height, width) // 1))
         with _reading(file):
-            font = ImageFont.truetype(file, _size(file, text, letters))
-            left, top, right, bottom = font.getbbox(text, anchor="ls")
-        pad = max(2, round(0.45 * letters))
-        wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
-        return cls(text, file, font, letters, wide, high, (pad - left, pad - top))
+            lay = _in_a_pill if label.style == "pill" else _in_a_line
+            return lay(label.text or "", file, letters)
 
     def fit(self, height: int, width: int) -> bool:
         return self.wide <= width and self.high <= height
@@ -110,8 +147,41 @@ class Words(NamedTuple):
 
         ink = Image.new("L", (self.wide, self.high), 0)
         with _reading(self.file):
-            ImageDraw.Draw(ink).text(self.start, self.text, 255, self.font, anchor="ls")
+            for run in self.runs:
+                ImageDraw.Draw(ink).text(run.start, run.text, 255, run.font, anchor="ls")
         return ink
+
+
+def _in_a_line(text: str, file: str, letters: float) -> Words:
+    from PIL import ImageFont
+
+    font = ImageFont.truetype(file, _size(file, text, letters))
+    left, top, right, bottom = font.getbbox(text, anchor="ls")
+    pad = max(2, round(0.45 * letters))
+    wide, high = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
+    return Words(file, letters, wide, high, (Run(text, font, (pad - left, pad - top)),))
+
+
+def _in_a_pill(text: str, file: str, letters: float) -> Words:
+    """A first word in larger letters, and others after it in spaced ones, each in the middle."""
+    from PIL import ImageFont
+
+    acronym, _, rest = text.strip().partition(" ")
+    high, x, runs = round(PILL * letters), ENDS * letters, list[Run]()
+    for word, tall in ((acronym, ACRONYM * letters), (rest.strip(), letters)):
+        if not word:
+            continue
+        font = ImageFont.truetype(file, _size(file, word, tall))
+        left, top, _, bottom = font.getbbox(word, anchor="ls")
+        x += GAP * letters * bool(runs) - left
+        high = max(high, round(bottom - top + letters))
+        y = -(top + bottom) / 2  # from the middle of the pill
+        for part in [word] if word is acronym else word:
+            runs.append(Run(part, font, (x, y)))
+            x += font.getlength(part) + (0 if word is acronym else SPACED * letters)
+    wide = round(x + (ENDS - SPACED * bool(rest)) * letters)
+    runs = [run._replace(start=(run.start[0], high / 2 + run.start[1])) for run in runs]
+    return Words(file, letters, wide, high, tuple(runs))
 
 
 def apart(label: Label, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -153,10 +223,14 @@ def _file(label: Label) -> str:
 
 
 class Labeller:
-    """Draws a label on the frames of one file, in order: `labeller(frame)`, uint8 (H, W, 3)."""
+    """Draws a label on the frames of one file, in order: `labeller(frame)`, uint8 (H, W, 3).
+
+    The first frame decides whether a pill is black, or white on a dark picture.
+    """
 
     def __init__(self, label: Label | None, height: int, width: int, rate: float | None):
         self.drawn = None if label is None else label_patch(label, height, width)
+        self.undecided = label is not None and label.style == "pill"
         whole = label is None or label.seconds is None or rate is None
         self.left = None if whole else -(-label.seconds * rate // 1)  # type: ignore[union-attr, operator]
 
@@ -166,6 +240,10 @@ class Labeller:
         if self.left is not None:
             self.left -= 1
         rows, columns, share, colour = self.drawn
+        if self.undecided and frame[rows, columns].mean() < BRIGHT:
+            colour = 255 - colour
+            self.drawn = rows, columns, share, colour
+        self.undecided = False
         out = frame.copy()
         patch = out[rows, columns].astype(np.float32)
         out[rows, columns] = np.rint(patch + (colour - patch) * share)

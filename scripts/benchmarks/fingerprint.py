@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from watermark_attacks import ATTACKS, Frames, to_short_side
@@ -78,7 +79,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="length used of each clip [5]")
     parser.add_argument("--attacked", type=int, default=14, help="clips to attack [14]")
     options = parser.parse_args()
-    count, first, later, chosen = 25 * options.seconds, {}, {}, {}
+    count, first, later = 25 * options.seconds, {}, {}
+    chosen: dict[str, list[np.ndarray]] = {}
     for path in sorted(options.folder.glob("*.mp4")):
         clip = clips.open_clip(path)
         if clip.rate != Fraction(25):
@@ -97,7 +99,8 @@ def main() -> None:
         change = MORE.get(name) or ATTACKS[name]
         rate = 25 * RATES.get(name, 1)
         row(name, [(first[n][0], seen(change(frames), rate)) for n, frames in chosen.items()])
-    same, other = [], []
+    same: list[Any] = []
+    other: list[Any] = []
     for a in chosen:
         for b, (_, met) in first.items():
             alike = a.split("_")[0] == b.split("_")[0]

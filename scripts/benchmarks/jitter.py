@@ -50,15 +50,16 @@ def main() -> None:
     parser.add_argument("clip", nargs="?", type=Path, default=EXAMPLES / "clip.mp4")
     parser.add_argument("--frames", type=int, default=60, help="frames of the still head [60]")
     parser.add_argument("--noise", type=float, default=6.0, help="sigma in grey levels [6]")
+    parser.add_argument("--precision", default="auto", help="auto, int8, bfloat16, float32 [auto]")
     options = parser.parse_args()
     network, _ = checkpoints.load("first_order_gated")
-    predictor, size = Predictor.of(network), network.size
+    predictor, size = Predictor.of(network, options.precision), network.size
 
     still = list(
         follow(YuNet(), noisy(read_photo(options.photo), options.frames, options.noise), RATE)
     )
-    found = [s.face.square for s in still if s.face]
-    print("| jitter of a still head | |\n|---|---|")
+    found = [s.face.square() for s in still if s.face]
+    print(f"| jitter of a still head, {predictor.precision} | |\n|---|---|")
     used = [s.box for s in still]
     for name, boxes in (("the square as detected", found), ("the square as used", used)):
         sides = np.array([(b.left, b.top, b.side) for b in boxes]) * 1000 / boxes[0].side
@@ -77,10 +78,10 @@ def main() -> None:
             cut(s.frame, s.box, size) for s in follow(YuNet(), clip.frames(), clip.rate)
         )
     )
-    before = points(moving, size)
+    before, speed = points(moving, size), network.smoothing_speed
     for cutoff in (3.0, 2.0, 1.0):
-        after = points(smooth(poses, RATE, cutoff), size)
-        lag = np.abs(points(smooth(moving, clip.rate, cutoff), size) - before)
+        after = points(smooth(poses, RATE, cutoff, speed), size)
+        lag = np.abs(points(smooth(moving, clip.rate, cutoff, speed), size) - before)
         print(
             f"| ... retarget.smoothing={cutoff:g} | {jitter(after):.3f}, lag on the clip "
             f"{lag.mean():.2f} (95 % under {np.percentile(lag, 95):.2f}) |"

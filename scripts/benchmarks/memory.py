@@ -109,7 +109,8 @@ def main() -> None:
     options = parser.parse_args()
     faces = "auto" if options.photo else "centre"
     if options.one:
-        measured(options.stage, faces, *options.one, options.checkpoint)
+        photo, path, out = options.one
+        measured(options.stage, faces, photo, path, out, options.checkpoint)
         return
     print("| clip | frames | animate, MiB | ffmpeg, MiB | seconds |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:

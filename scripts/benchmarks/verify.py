@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
@@ -43,6 +44,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "clip.mp4"
 def signed(out: Path, side: int, seconds: int) -> Path:
     signer = keys.signer()
     count = seconds * int(RATE)
+    frames: Iterable[np.ndarray]
     if side <= 256:
         forwards = [frame[32:288, 32:288] for frame in clips.open_clip(EXAMPLE).frames()]
         frames = islice(cycle(forwards + forwards[::-1]), count)

@@ -9,6 +9,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -19,10 +20,10 @@ Attack = Callable[[Frames], Frames]
 SLOW = {"threads": "1"}  # options of all encoders
 
 
-def coded(frames: Frames, codec: str, decoder: str, rate: int = 25, **options: str) -> Frames:
+def coded(frames: Frames, codec: str, decoder: str, rate: Any = 25, **options: Any) -> Frames:
     """Encode frames by ffmpeg (yuv420p) and decode them; odd sides lose a row or column."""
     height, width = (side - side % 2 for side in frames[0].shape[:2])
-    encoder = av.CodecContext.create(codec, "w")
+    encoder: Any = av.CodecContext.create(codec, "w")
     encoder.height, encoder.width, encoder.pix_fmt = height, width, "yuv420p"
     encoder.framerate, encoder.time_base = Fraction(rate), Fraction(1, rate)
     encoder.options = {**SLOW, **options}
@@ -31,7 +32,7 @@ def coded(frames: Frames, codec: str, decoder: str, rate: int = 25, **options: s
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), "rgb24")
         frame.pts = number
         packets += encoder.encode(frame)
-    reader = av.CodecContext.create(decoder, "r")
+    reader: Any = av.CodecContext.create(decoder, "r")
     if encoder.extradata:
         reader.extradata = encoder.extradata
     decoded = [f for p in [*packets, *encoder.encode(None), None] for f in reader.decode(p)]

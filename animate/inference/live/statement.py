@@ -58,6 +58,7 @@ class Statement:
             label=label,
             ingredients=self.made_of.result(),
             source=self.source,
+            consent=self.session.options.statement.words,
         )
 
     def writer(self, out: Path, rate: Fraction, force: bool) -> Write:
@@ -78,8 +79,8 @@ class Statement:
                 signer=self.session.signer,
                 label=options.visible_label,
                 ingredients=self.made_of.result(),
-                producer=options.statement.producer,
                 source=self.source,
+                consent=options.statement.words,
                 sound=sound,
                 force=force,
             )

@@ -30,6 +30,7 @@ export function facts(report) {
   rows.push(["Key", mark.key ? mark.key.name : mark.found ? "not known here" : "none"]);
   rows.push(["Signature", SIGNATURES[signature.state] + (signature.name ? ` (${signature.name})` : "")]);
   if (claim) rows.push(["Made", `${claim.created} by ${claim.generator}, ${claim.model}`], ["Consent", claim.consent]);
+  if (claim?.provider) rows.push(["Provider", claim.provider], ["Identifier", claim.identifier]);
   const found = [];
   if (labels.visible) found.push(`visible: ${labels.visible.text}`);
   if (labels.digital_source_type) found.push(`IPTC: ${labels.digital_source_type.split("/").pop()}`);
