@@ -346,10 +346,10 @@ def test_what_is_no_template_is_one_sentence(template: Path, tmp_path: Path) -> 
 def test_a_template_does_not_replace_a_file(template: Path, world: Path, tmp_path: Path) -> None:
     before = template.read_bytes()
     with pytest.raises(AnimateError, match="--force"):
-        save_motion(world / "clip.mp4", template, checkpoint=world / "tiny.safetensors")
+        save_motion(world / "clip.mp4", template, checkpoint=world / "gated.safetensors")
     assert template.read_bytes() == before
     with pytest.raises(AnimateError, match="already"):
-        save_motion(template, tmp_path / "b.npz", checkpoint=world / "tiny.safetensors")
+        save_motion(template, tmp_path / "b.npz", checkpoint=world / "gated.safetensors")
     assert not list(tmp_path.iterdir())
 
 

@@ -232,6 +232,63 @@ def test_what_lies_over_a_scene_for_a_moment_belongs_to_none(share: float) -> No
     assert found == [(15, 3, False)]
 
 
+GREY = np.full((SIDE, SIDE, 3), 120, np.uint8)
+
+
+def before_grey(colour: tuple[int, int, int], seed: int, index: int, left: int = 0) -> np.ndarray:
+    """A head of one colour before a grey ground, with a face drawn by chance, that nods a bit."""
+    import cv2
+
+    head = np.random.default_rng(seed).integers(0, 2, (9, 7, 1)) * 60 + np.array(colour)
+    frame, top = GREY.copy(), 30 + round(2 * np.sin(index / 4))
+    frame[top : top + 63, 40 + left : 89 + left] = cv2.resize(
+        head.astype(np.uint8), (49, 63), interpolation=cv2.INTER_LINEAR
+    )
+    return frame
+
+
+PALE, DARK = (190, 150, 130), (70, 50, 40)
+
+
+def people(colour: tuple[int, int, int], seed: int, left: int = 0) -> list[np.ndarray]:
+    """A still person, then another, with heads in the same place, before the same ground."""
+    one = [before_grey(PALE, 0, index) for index in range(12)]
+    return one + [before_grey(colour, seed, index, left) for index in range(12, 24)]
+
+
+def test_a_cut_between_people_before_one_ground_is_one() -> None:
+    frames = people(DARK, 1)
+    assert not differ(thumb_of(frames[11]), thumb_of(frames[12]))  # most of it is the ground
+    assert begun(frames) == [12]
+
+
+@pytest.mark.parametrize("kind", PASSAGES)
+def test_people_before_one_ground_pass_into_each_other(kind: str) -> None:
+    one, other = people(DARK, 1)[:12], people(DARK, 1)[12:]
+    shares = [min(max((index - 11) / 13, 0), 1) for index in range(36)]
+    frames = [PASSAGES[kind](one[8], other[8], share) for share in shares]
+    ((start, lasted),) = scenes_of(frames)
+    assert 18 <= start <= 30
+    assert 10 <= start - lasted <= 18
+
+
+@pytest.mark.parametrize(
+    ("colour", "seed", "left"), [(PALE, 0, 12), (PALE, 1, 0)], ids=["a jump", "another look"]
+)
+def test_one_person_who_is_elsewhere_at_once_is_no_cut(
+    colour: tuple[int, int, int], seed: int, left: int
+) -> None:
+    """As where a part of a talk was cut out."""
+    assert not begun(people(colour, seed, left))
+
+
+def test_a_hand_before_a_face_begins_none() -> None:
+    frames = [before_grey(PALE, 0, index) for index in range(30)]
+    for index in range(12, 22):
+        frames[index][64 - 8 * min(index - 11, 3) + 24 : 110, 50:100] = np.array(PALE) - 20
+    assert not begun(frames)
+
+
 def walked_by(frame: np.ndarray, index: int) -> np.ndarray:
     """A dark figure goes through the picture, behind the head."""
     frame, left = frame.copy(), 8 * index - 40

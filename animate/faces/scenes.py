@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -16,25 +18,23 @@ from animate.faces.thumbs import (
     colours_apart,
     differ,
     head_of,
-    inside,
     last_pure,
     likeness,
+    marks_of,
     mixtures,
-    resemblance,
     thumb_of,
 )
 
 FADES = (Fraction(3, 10), Fraction(1, 2), Fraction(4, 5))  # seconds of fades that are looked for
 LONGEST = Fraction(6, 5)  # seconds of a transition, with what it takes to see that it has ended
-HEADS = 0.75  # how alike the heads of two people hardly are
-FACE = 0.08  # of full white: nearly all pairs of people differ by more
 MOMENT = Fraction(3, 25)  # seconds
 CALM = 0.1  # of what a transition has changed: none changes less in a moment
 RISING = 0.2  # of a picture's contrast: one that changes more in a moment comes out of black
 AT_ONCE = 0.4  # of a scene's change: more than that is left after a cut within a transition
-PERSON = 0.6  # likeness that a person keeps; see `_another_person`
-TURN = 1  # how much of it a turn of the head to the side costs, by itself
-COLOURS = 4  # how much of that likeness a full change of colours costs
+SUDDEN = 5  # times the change of any frame before: the picture changes as much in a cut
+COLOURS = 0.032  # of full white: so far apart are the colours of two people and of their pictures,
+PERSON = 0.05  # and so far without a cut or mixtures, where a head may have turned instead,
+TURN = 1.2  # which moves its marks, in sides of its thumb, and shows other colours
 LAYER = 0.05  # of full white: another picture laid over this one changes more in a frame
 BACK = 0.35  # of that change: so much the picture may have moved meanwhile
 OVERLAID = 0.82  # likeness of the edges: so laid over they are less alike, in a flash more
@@ -76,13 +76,11 @@ NONE = Passage(0, False)
 
 
 class Moment(NamedTuple):
-    """A frame as a thumb, and its face as two, where it shows a face."""
+    """A frame as a thumb, and its head as another with its marks, where it shows a face."""
 
     picture: np.ndarray  # (16, 16, 3)
-    face: np.ndarray | None  # (16, 16, 3): its rectangle
-    head: np.ndarray | None  # (24, 24): upright
-    steady: float = 1.0  # how alike the head is to that of a moment before
-    turn: float = 0.0  # `Face.turn`
+    head: np.ndarray | None = None  # (24, 24, 3): upright
+    marks: np.ndarray | None = None  # (5,)
 
 
 class Scenes:
@@ -120,16 +118,14 @@ class Scenes:
     def passed(self, frame: np.ndarray, face: Face | None) -> Passage:
         """The transition that ends with that frame and its face; NONE where none does."""
         if face is None:
-            return self._next(Moment(self.now, None, None))
-        head = head_of(frame, face)
-        heads = [moment.head for moment in self.recent if moment.head is not None]
-        steady = resemblance(heads[-self.moment], head) if len(heads) >= self.moment else 1.0
-        return self._next(Moment(self.now, thumb_of(inside(frame, face)), head, steady, face.turn))
+            return self._next(Moment(self.now))
+        return self._next(Moment(self.now, head_of(frame, face), marks_of(face)))
 
     def _next(self, now: Moment) -> Passage:
-        self._watch(now)
+        sudden = not self.is_cut and self._sudden(now)
+        self._watch(now, self.is_cut or sudden)
         found = NONE
-        if now.face is not None:
+        if now.head is not None:
             self.last = now.picture
             over = self._is_over()
             if over:
@@ -141,35 +137,46 @@ class Scenes:
             if over or found.frames:
                 self._forget()
         self.recent.append(now)
-        return found
+        return Passage(0, True) if sudden and not found.frames else found
 
-    def _watch(self, now: Moment) -> None:
+    def _sudden(self, now: Moment) -> bool:
+        """Whether a cut leads from one person to another before a similar ground: the picture
+        changes by far more than it did before."""
+        if len(self.recent) <= self.moment:
+            return False
+        if not _unlike(last := self.recent[-1], now) or _colours_apart(last, now) < COLOURS:
+            return False
+        pictures = np.stack([moment.picture for moment in [*self.recent, now]])
+        *before, change = np.abs(np.diff(pictures, axis=0)).mean((1, 2, 3))
+        return bool(change > SUDDEN * max(before))
+
+    def _watch(self, now: Moment, is_cut: bool) -> None:
         """Notes whether a transition begins or goes on."""
         self.since += 1
         self.lasted += bool(self.cuts)
         if self.lasted > self.most:  # a strobe of scenes, each of its own
             self._forget()
         first = None
-        if self.is_cut and now.face is not None and self.last is not None:
+        if is_cut and now.head is not None and self.last is not None:
             first = next(
-                (moment for moment in reversed(self.recent) if moment.face is not None), now
+                (moment for moment in reversed(self.recent) if moment.head is not None), now
             )
             self.cuts.append(now.picture)
         elif not self.cuts:
-            first = self._mixed_with()
+            first = self._mixed_with(now)
         if first:
             self.since = 0
             self.first = self.first or first
 
-    def _mixed_with(self) -> Moment | None:
+    def _mixed_with(self, now: Moment) -> Moment | None:
         """The frame, with a face, of which and of the last one those between are mixtures."""
         for span in self.spans:
             if span > len(self.recent):
                 break
             first = self.recent[-span]
-            if first.face is not None and differ(first.picture, self.now):
+            if first.head is not None and differ(first.picture, now.picture):
                 between = [moment.picture for moment in list(self.recent)[1 - span :]]
-                if mixtures(first.picture, self.now, between):
+                if mixtures(first.picture, now.picture, between):
                     return first
         return None
 
@@ -200,7 +207,7 @@ class Scenes:
             return found
         if self.cuts:
             return Passage(self.lasted, differ(self.first.picture, now.picture))
-        if not _another_face(self.first, now):
+        if not _another_person(self.first, now) or _lamp([*self.recent, now]):
             return NONE
         start = next(self._calm_before(now, 0.0), None)
         if start is None:
@@ -216,7 +223,8 @@ class Scenes:
         if moved > RISING * _change(now.picture, now.picture.mean((0, 1))):
             return NONE
         for index in self._calm_before(now, moved / CALM):
-            if _another_person([*list(self.recent)[index:], now]):
+            since = [*list(self.recent)[index:], now]
+            if (_another_person(since[0], now) or _are_mixtures(since)) and not _lamp(since):
                 return Passage(len(self.recent) - 1 - index, True)
         return NONE
 
@@ -226,12 +234,13 @@ class Scenes:
         recent = list(self.recent)
         pictures = np.stack([moment.picture for moment in recent])
         change = np.abs(pictures - now.picture).mean((1, 2, 3)) / 255
-        first = self.moment if len(recent) == self.recent.maxlen else 0
+        first = self.moment if len(recent) == self.recent.maxlen else 1
         for index in range(len(recent) - self.moment, first - 1, -1):
-            if recent[index].face is None or change[index] < max(least, CUT / 4):
+            if recent[index].head is None or change[index] < least:
                 continue
-            moved = _change(pictures[index], pictures[max(0, index - self.moment)])
-            if moved <= CALM * change[index] and differ(pictures[index], now.picture):
+            since = min(index, self.moment)
+            moved = _change(pictures[index], pictures[index - since]) * self.moment / since
+            if moved <= CALM * change[index] and _unlike(recent[index], now):
                 yield index
 
     def _returned(self, now: Moment) -> Passage:
@@ -253,32 +262,49 @@ def _change(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).mean() / 255)
 
 
-def _another_face(one: Moment, other: Moment) -> bool:
-    """Whether a face is another than the one before a fade, or in another place."""
-    if one.face is None or other.face is None or one.head is None or other.head is None:
+def _unlike(one: Moment, other: Moment) -> bool:
+    """Whether the pictures of two moments are of different scenes, whatever most of their ground
+    is: some of it has changed, and the light rises and falls elsewhere."""
+    if _change(one.picture, other.picture) < CUT / 4:
         return False
-    if resemblance(one.head, other.head) > HEADS:
-        return False
-    return _change(one.face, other.face) > FACE and likeness(one.face, other.face) < SAME
+    return likeness(one.picture, other.picture) < SAME
 
 
-def _another_person(moments: list[Moment]) -> bool:
-    """Whether the last moment shows another person than the first.
-
-    Heads that turn or talk become unlike, too, but little from moment to moment, and the colours
-    of the picture stay.
-    """
-    one, other = moments[0], moments[-1]
+def _colours_apart(one: Moment, other: Moment) -> float:
+    """How far apart the colours of two heads and of their pictures are; 0 without a head."""
     if one.head is None or other.head is None:
+        return 0.0
+    pictures, heads = colours_apart(one.picture, other.picture), colours_apart(one.head, other.head)
+    return math.sqrt(pictures * heads)
+
+
+def _another_person(one: Moment, other: Moment) -> bool:
+    """Whether a moment shows another person than one before, though a head may turn between."""
+    if one.marks is None or other.marks is None:
         return False
-    alike = resemblance(one.head, other.head) + min(moment.steady for moment in moments[1:])
-    alike += TURN * abs(one.turn - other.turn)
-    return alike < PERSON + COLOURS * colours_apart(one.picture, other.picture)
+    turned = float(np.abs(one.marks - other.marks).mean())
+    return _colours_apart(one, other) - TURN * turned > PERSON
+
+
+def _are_mixtures(moments: list[Moment]) -> bool:
+    """Whether moments between two people are mixtures of their pictures."""
+    if _colours_apart(moments[0], moments[-1]) < COLOURS:
+        return False
+    one, *between, other = [moment.picture for moment in moments]
+    return bool(between) and mixtures(one, other, between)
+
+
+def _lamp(moments: list[Moment]) -> bool:
+    """Whether most of a change of colours came at once, and the edges stayed."""
+    first, *_, last = pictures = [moment.picture for moment in moments]
+    before, after = max(pairwise(pictures), key=lambda pair: colours_apart(*pair))
+    left = colours_apart(first, before) + colours_apart(after, last)
+    return left < AT_ONCE * colours_apart(first, last) and likeness(before, after) >= SAME
 
 
 def _overlaid(one: Moment, next_one: Moment) -> bool:
     """Whether another picture is laid over one of two frames that follow each other."""
-    if one.face is None or next_one.face is None:
+    if one.head is None or next_one.head is None:
         return False
     change = _change(one.picture, next_one.picture)
     return change > LAYER and likeness(one.picture, next_one.picture) < OVERLAID

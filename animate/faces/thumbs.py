@@ -18,16 +18,6 @@ MARKS = HEAD * np.array(  # the places of a face's marks in that thumb
 )
 
 
-def inside(frame: np.ndarray, face: Face) -> np.ndarray:
-    """What of a frame is in a face's rectangle; at least a pixel."""
-    sides, starts = (face.height, face.width), (face.top, face.left)
-    spans = [
-        slice(low := min(max(0, int(start)), most - 1), max(low + 1, int(start + side)))
-        for start, side, most in zip(starts, sides, frame.shape, strict=False)
-    ]
-    return frame[spans[0], spans[1]]
-
-
 def thumb_of(picture: np.ndarray) -> np.ndarray:
     """(16, 16, 3) means of a picture, for telling scenes apart."""
     import cv2
@@ -37,17 +27,29 @@ def thumb_of(picture: np.ndarray) -> np.ndarray:
     return small.astype(int)
 
 
-def head_of(frame: np.ndarray, face: Face) -> np.ndarray:
-    """(24, 24) the light of a head, upright and as large as any other, for telling people apart."""
-    import cv2
-
+def upright(face: Face) -> tuple[complex, complex]:
+    """What a face's marks, as complex numbers, are multiplied by and then shifted by, to come as
+    near to MARKS as they can."""
     marks = face.marks @ np.array([1, 1j])
     away, place = marks - marks.mean(), MARKS - MARKS.mean()
-    turn = np.vdot(away, place) / max(float(np.vdot(away, away).real), 1e-6)  # and enlarge
-    shift = MARKS.mean() - turn * marks.mean()
+    turn = complex(np.vdot(away, place)) / max(float(np.vdot(away, away).real), 1e-6)
+    return turn, MARKS.mean() - turn * marks.mean()
+
+
+def marks_of(face: Face) -> np.ndarray:
+    """(5,) the marks of a face in the thumb of its head, in its sides: they show turn and mouth."""
+    turn, shift = upright(face)
+    return (turn * (face.marks @ np.array([1, 1j])) + shift) / HEAD
+
+
+def head_of(frame: np.ndarray, face: Face) -> np.ndarray:
+    """(24, 24, 3) a head, upright and as large as any other, for telling people apart."""
+    import cv2
+
+    turn, shift = upright(face)
     fine = 3 * np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
     head = cv2.warpAffine(frame, fine, (3 * HEAD, 3 * HEAD), borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(head, (HEAD, HEAD), interpolation=cv2.INTER_AREA).mean(-1)
+    return cv2.resize(head, (HEAD, HEAD), interpolation=cv2.INTER_AREA).astype(int)
 
 
 def differ(one: np.ndarray, other: np.ndarray) -> bool:
@@ -69,12 +71,6 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
         _cosine(_edges(np.log(light + DIM)), _edges(np.log(others + DIM))),
         _cosine(_edges(light), _edges(others)),
     )
-
-
-def resemblance(head: np.ndarray, other: np.ndarray) -> float:
-    """How alike two heads are, at most 1, in whatever light: the larger of two correlations."""
-    pairs = (np.log(head + DIM), np.log(other + DIM)), (head, other)
-    return max(_cosine((a - a.mean()).ravel(), (b - b.mean()).ravel()) for a, b in pairs)
 
 
 def colours_apart(one: np.ndarray, other: np.ndarray) -> float:
