@@ -7,8 +7,9 @@ from torch import Tensor
 
 from animate.faces import mesh
 from animate.models.first_order_gated.dense_motion import MOTION_FEATURES
-from animate.models.first_order_gated.lips import DARK, Teeth, apart, parted
+from animate.models.first_order_gated.lips import DARK, apart, parted
 from animate.models.first_order_gated.mouth import Inside, window
+from animate.models.first_order_gated.opening import Opening
 from animate.models.first_order_gated.synthesis import FAINT, Synthesis
 from animate.models.geometry import grid, inside, move
 
@@ -21,7 +22,7 @@ def laughing(point: Tensor) -> Tensor:
     return SKIN + (WHITE - SKIN) * teeth
 
 
-def moved(ours: Tensor, theirs: Tensor, flow: Tensor) -> tuple[Tensor, Teeth]:
+def moved(ours: Tensor, theirs: Tensor, flow: Tensor) -> tuple[Tensor, Opening]:
     photo = laughing(ours)
     lips, teeth = apart(ours, theirs, flow, window(theirs, SIDE, 1 / 16))
     return teeth.behind(move(photo, lips), photo), teeth

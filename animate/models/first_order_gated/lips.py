@@ -6,13 +6,12 @@ flow squeezes the teeth into a white line; where they part, it smears lips over 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from animate.models.first_order_gated.mouth_frame import axes, from_mouth, opened, rims, width
-from animate.models.geometry import exact, grid, warp
+from animate.models.first_order_gated.opening import Opening
+from animate.models.geometry import exact, grid
 
 # In widths of the mouth:
 CLOSED = 0.02  # widest gap that shows no teeth
@@ -31,37 +30,13 @@ def parted(point: Tensor) -> Tensor:
     return ((opened(point) / width(point) - closed) / (clear - closed)).clamp(0, 1)
 
 
-@dataclass(frozen=True)
-class Teeth:
-    """The photo's open mouth as a layer of a window of B pictures, over which lips close."""
-
-    rows: slice
-    columns: slice
-    home: Tensor  # (B, h, w, 2): where each pixel comes from in the photo
-    cover: Tensor  # (B, h, w) in [0, 1]: share of each pixel that lies between the lips
-    light: Tensor  # (B, h, w) in [0, 1]: brightness; little light falls through a slit
-
-    def between(self, lips: Tensor) -> Tensor:
-        """Flow (B, S, S, 2) to teeth where most of a pixel is between the lips, else as `lips`."""
-        flow, where = lips.clone(), (slice(None), self.rows, self.columns)
-        flow[where] = torch.where(self.cover[..., None] > 0.5, self.home, flow[where])
-        return flow
-
-    def behind(self, lips: Tensor, photo: Tensor) -> Tensor:
-        """Pictures of `lips` (B, 3, S, S) with the teeth of photos (1 or B, 3, S, S) behind."""
-        shown = warp(photo.expand(len(lips), -1, -1, -1), self.home, padding="border")
-        picture, where = lips.clone(), (..., self.rows, self.columns)
-        picture[where] = torch.lerp(
-            lips[where], shown * self.light[:, None], self.cover[:, None].to(lips.dtype)
-        )
-        return picture
-
-
 @exact
 def apart(
     ours: Tensor, theirs: Tensor, flow: Tensor, where: tuple[slice, slice]
-) -> tuple[Tensor, Teeth]:
+) -> tuple[Tensor, Opening]:
     """Part a flow (B, S, S, 2) into photos with the open mouths `ours` (1 or B, K, 2): lips, teeth.
+
+    Light in the opening fades with the gap: little falls through a slit.
 
     `theirs` (B, K, 2) are the poses of the pictures, whose mouths lie in the window `where`. The
     flow of the lips never leads between the photo's lips: above the middle of the mouth to the
@@ -97,7 +72,7 @@ def apart(
     lips = flow.clone()
     lips[inside] = torch.lerp(flow[inside], home(x, y), share[..., None])
     cover, light = (part.unflatten(1, z.shape[:2]) for part in (cover, DARK + (1 - DARK) * light))
-    return lips, Teeth(*where, teeth, cover, light)
+    return lips, Opening(*where, teeth, cover, light)
 
 
 def _rims(point: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from animate.faces import mesh
 from animate.models.contract import Insight, Motion, MotionModel, Prediction
-from animate.models.first_order_gated import retarget
+from animate.models.first_order_gated import eyes, retarget
 from animate.models.first_order_gated.blocks import fuse, soften
 from animate.models.first_order_gated.camera import SIDE, align, everywhere, pan
 from animate.models.first_order_gated.covered import covered
@@ -204,8 +204,9 @@ class FirstOrderGated(MotionModel[Source, Points]):
         theirs = openings(motion.point, side // 2)
         theirs[:, 0] *= not source.covered
         mouth = self.mouth(source.look, source.pose.point, motion.point, side)
+        seen = eyes.openings(source.pose.point, motion.point, side)
         image, warped, share, _ = self.synthesis(
-            source.photo, layers, source.features, (source.shapes, theirs), flow, x, mouth
+            source.photo, layers, source.features, (source.shapes, theirs), flow, x, mouth, seen
         )
         return flow, image if source.light is None else source.light.to_photo(image, warped), share
 

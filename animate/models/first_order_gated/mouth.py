@@ -18,6 +18,7 @@ from animate.faces import mesh
 from animate.models.first_order_gated import lips
 from animate.models.first_order_gated.blocks import upsample
 from animate.models.first_order_gated.mouth_frame import axes, from_mouth, opened, rims
+from animate.models.first_order_gated.opening import Opening
 from animate.models.geometry import bounds, exact, grid, warp
 
 SHEET = (32, 64)  # pixels: lip to lip, corner to corner
@@ -41,7 +42,7 @@ class Inside:
     parted: bool  # whether a photo shows teeth
     own: Tensor  # (B,) in [0, 1]: how far the photo's own mouth is shown; else it is drawn
 
-    def apart(self, flow: Tensor) -> tuple[Tensor, lips.Teeth | None]:
+    def apart(self, flow: Tensor) -> tuple[Tensor, Opening | None]:
         """Flow of the lips, and teeth, of a flow (B, s, s, 2) of any side (`lips.apart`).
 
         None where the photos show no teeth.

@@ -23,6 +23,7 @@ from animate.faces.mesh import (
     STEADY,
     TAUGHT,
 )
+from animate.models.first_order_gated.expression import strengthened
 from animate.models.geometry import exact, fit_affine, fit_similarity
 
 # Mean spread of the heat maps of a part of the face that is not visible at all, in half crops.
@@ -273,13 +274,15 @@ def transfer(
     """Relative motion: transfer the driver's change since `reference` to the photo's face.
 
     source (1, K, 2), motion (T, K, 2), reference (1, K, 2) -> (T, K, 2). The change is split into
-    the head's affine motion M, fitted to the steady landmarks, and the remaining expression in the
-    reference frame. The similarity N between the two faces maps both to the photo (only its
-    translation unless `adapt_scale`): p = N M N^-1 (p_source + N' expression). `amplify` multiplies
-    M's difference from the identity ("head") and the expression of REGIONS.
+    the head's affine motion M, fitted to the steady landmarks, and the rest in the reference frame,
+    the shift of landmarks by their depth and expression, both strengthened as far as the result
+    weakens them. The similarity N between the two faces maps all to the photo (only its translation
+    unless `adapt_scale`): p = N M N^-1 (p_source + N' (shift + expression)). `amplify` multiplies
+    M's difference from the identity and the shift ("head"), and the expression of REGIONS.
     """
-    matrix, centre, home, expression = head_and_expression(reference, motion)  # M
+    matrix, centre, home, change = head_and_expression(reference, motion)  # M
     steady = list(STEADY)
+    depth, expression = strengthened(reference, change, TURN)
     for name, points in REGIONS.items():
         expression[:, list(points)] *= amplify.get(name, 1.0)
     head = amplify.get("head", 1.0)
@@ -290,5 +293,5 @@ def transfer(
         scale = torch.eye(2, device=source.device)[None]
     turn = scale @ matrix @ torch.linalg.inv(scale)
     pivot = theirs + (centre - ours) @ scale.mT  # N M N^-1, written around N(centre)
-    posed = source + expression @ scale.mT
+    posed = source + (head * depth + expression) @ scale.mT
     return pivot + (home - centre) @ scale.mT + (posed - pivot) @ turn.mT

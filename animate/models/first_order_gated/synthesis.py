@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +23,7 @@ from animate.models.first_order_gated.dense_motion import MOTION_FEATURES
 from animate.models.first_order_gated.hair import crown_mask, mirrored
 from animate.models.first_order_gated.int8 import Conv, plus
 from animate.models.first_order_gated.mouth import Inside
+from animate.models.first_order_gated.opening import Opening
 from animate.models.geometry import move, resize_flow
 
 FAINT = 0.12  # largest change that strokes make to the photo's own teeth
@@ -60,12 +63,13 @@ class Synthesis(nn.Module):
         flow: Tensor,
         motion: Tensor,
         mouth: Inside,
+        eyes: Sequence[Opening] = (),
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Image and warped photo (B, 3, S, S), the photo's share and the silhouette (B, 1, S, S).
 
         `layers`: the person's mask (B, 1, S, S), which the flow moves, and the background
         (B, 3, S, S), moved by the camera already. `shapes`: the photo's (`shapes`) and the driver's
-        openings (B, 3, S/2, S/2).
+        openings (B, 3, S/2, S/2). `eyes` are shown as they are, without strokes.
         """
         (front, behind), (ours, openings) = layers, shapes
         quarter, eighth = (move(f, flow) for f in features[1:])
@@ -89,9 +93,12 @@ class Synthesis(nn.Module):
         moved = move(torch.cat([photo, front], 1), mirrored(flow))
         silhouette = moved[:, 3:] * crown_mask(flow, front)
         warped = torch.lerp(behind, moved[:, :3], silhouette)
-        warped = teeth.behind(warped, photo) if teeth else warped
+        for opening in (*([teeth] if teeth else ()), *eyes):
+            warped = opening.behind(warped, photo)
         x = shuffle(self.paint(self.last(x, warped - 0.5)).float())
         gate = (x[:, 3:] + 6 * smooth(uncovered.amax(1, keepdim=True))).sigmoid()
+        for eye in eyes:
+            gate[..., eye.rows, eye.columns] *= 1 - eye.cover[:, None]
         stroke = gate * x[:, :3].tanh()
         around = ..., mouth.rows, mouth.columns
         # Strokes of strangers' mouths leave stains on the photo's own teeth.
