@@ -11,7 +11,7 @@ from animate.faces import mesh
 from animate.models.first_order_gated import retarget
 from animate.models.first_order_gated.covered import CORNERS, covered
 from animate.models.first_order_gated.model import FirstOrderGated
-from animate.models.first_order_gated.mouth import UPPER
+from animate.models.first_order_gated.mouth_frame import UPPER
 
 SIDE = 128
 SKINS = (0.78, 0.6, 0.52), (0.35, 0.22, 0.17), (0.93, 0.82, 0.76)

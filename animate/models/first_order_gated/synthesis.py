@@ -103,9 +103,11 @@ class Synthesis(nn.Module):
         around = ..., mouth.rows, mouth.columns
         # Strokes of strangers' mouths leave stains on the photo's own teeth.
         faint = stroke[around].clamp(-FAINT, FAINT)
-        stroke[around] = torch.lerp(stroke[around], faint, smooth(own)[around])
+        limited = torch.lerp(stroke[around], faint, smooth(own)[around])
+        stroke = stroke.clone()  # gradients need what is replaced
+        stroke[around] = limited
         image = warped + stroke
         drawn = smooth(uncovered[:, :1])
-        painted = warped[around] + stroke[around]  # not image: gradients need what is replaced
+        painted = warped[around] + limited  # not image, for the same reason
         image[around] = torch.lerp(painted, mouth.drawn, drawn[around])
         return image, warped, 1 - torch.maximum(gate, drawn), silhouette
