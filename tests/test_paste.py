@@ -186,3 +186,19 @@ def test_a_head_that_rises_far_keeps_its_crown(mask: str) -> None:
         assert crowns[0] >= 90
         assert crowns == sorted(crowns, reverse=True)
         assert crowns[2] == pytest.approx(80, abs=2)
+
+
+def test_hair_that_the_photos_top_cuts_off_leaves_no_gap_when_the_head_sinks() -> None:
+    photo = np.full((260, 260, 3), 200, np.uint8)
+    texture = np.random.default_rng(0).integers(60, 140, (260, 100, 1), np.uint8)
+    photo[:, 80:180] = cv2.blur(texture, (5, 5))[..., None]
+    photo[:60, 80:110] = photo[:60, 150:180] = 200  # a crown, which is narrow at the top
+    box = Box(50, 10, 160)
+    spot = Spot(box, cut(photo, box, 128), photo.shape, Paste())
+    sunk = np.roll(photo, 16, 0)
+    sunk[:16] = 200
+    for far in (0.0, 1.0):
+        result = Paster([spot], photo)([cut(sunk, box, 128)], [far])
+        assert (result[:8] == photo[:8]).all()
+    assert result[50, 95, 0] > 170  # its sides have sunk
+    assert result[70, 95, 0] > 170

@@ -65,6 +65,7 @@ class Spot:
         self.box, self.still, self.grey = box, still, cv2.cvtColor(still, cv2.COLOR_RGB2GRAY)
         self.scale = scale = float(size / box.side)
         self.room, above = room, room / scale
+        self.is_cut = box.top < above  # the rim, by the photo's top
         left, top = max(0, int(np.floor(box.left))), max(0, int(np.floor(box.top - above)))
         right = min(width, int(np.ceil(box.left + box.side)))
         bottom = min(height, int(np.ceil(box.top + box.side)))
@@ -132,6 +133,8 @@ class Spot:
                 for field in (flow, new, rest, crop)
             )
         new = new[..., None]
+        if self.is_cut:  # of hair that sinks, nothing follows from above the photo
+            reach = np.where(flow[..., 1:] < 0, window, reach)
         return Change(
             self._enlarge(reach * flow * (2 / self.scale)),
             self._enlarge(window * new),

@@ -23,6 +23,7 @@ EYES = tuple(
         ((263,), (362,), (473,), (387, 386, 385), (373, 374, 380)),
     )
 )
+ASIDE = (1.0, 1.0), (-1.0, 1.0)  # the same way for both: eyes look in one direction
 # In half widths of an eye:
 IRIS = 0.4  # radius
 FARTHEST = 0.6  # from the middle of an eye to an iris that looks aside
@@ -77,13 +78,16 @@ def openings(source: Tensor, driving: Tensor, side: int) -> list[Opening]:
     source (1 or B, K, 2): poses of the photo. Its closed eyes stay closed: they show no iris.
     """
     found = []
-    for parts in EYES:
+    both = [(Eye.of(source.expand_as(driving), parts), Eye.of(driving, parts)) for parts in EYES]
+    aside = driving.new_tensor(ASIDE)
+    way = sum((theirs.iris - ours.iris) * aside[i] for i, (ours, theirs) in enumerate(both)) / 2
+    for i, (ours, theirs) in enumerate(both):
+        parts = EYES[i]
         lids = parts[0] + parts[1] + parts[3] + parts[4]
         where = bounds(driving[:, lids], side, side, side // 64)
         z = grid(side, side, driving.device)[where]
-        ours, theirs = (Eye.of(point, parts) for point in (source.expand_as(driving), driving))
         x, y = theirs.framed(z.flatten(0, 1).expand(len(driving), -1, -1)).unbind(-1)
-        home = ours.middle + _inside(ours, theirs, x, y) @ ours.axes.mT
+        home = ours.middle + _inside(ours, theirs, way * aside[i], x, y) @ ours.axes.mT
 
         upper, lower = theirs.rims(x)
         half = theirs.axes[:, :, 0].norm(dim=-1)[:, None] * (side - 1) / 2  # pixels
@@ -95,10 +99,13 @@ def openings(source: Tensor, driving: Tensor, side: int) -> list[Opening]:
     return found
 
 
-def _inside(ours: Eye, theirs: Eye, x: Tensor, y: Tensor) -> Tensor:
-    """Where places x, y (B, n) between the lids lie in the photo's eye, (B, n, 2)."""
+def _inside(ours: Eye, theirs: Eye, way: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Where places x, y (B, n) between the lids lie in the photo's eye, (B, n, 2).
+
+    `way` (B, 1, 2) is that of the iris, as the keypoints find it.
+    """
     to_x, to_y = ours.iris.unbind(-1)  # (B, 1)
-    way_x, way_y = (theirs.iris - ours.iris).unbind(-1)
+    way_x, way_y = way.unbind(-1)
     end = (to_x.abs()).clamp(min=FARTHEST)  # where it looks aside already, it stays
     from_x, from_y = (to_x + GAZE[0] * way_x).clamp(-end, end), to_y + GAZE[1] * way_y
 
