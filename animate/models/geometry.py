@@ -280,3 +280,15 @@ def outline_distance(own: Tensor, point: Tensor, reach: float, turned: float) ->
     shift, swing, turn = home - centre, similar - start, point - home - similar
     parts = torch.stack([shift.expand_as(turn), reach * swing, turned * turn])
     return parts.square().sum(-1).mean(-1).sum(0).sqrt()
+
+
+def between_knots(at: Tensor, height: Tensor, x: Tensor) -> Tensor:
+    """Heights at x (B, n) of C lines through k knots each, `at` and `height` (B, C, k): (B, C, n).
+
+    Beyond the first and the last knot a line goes on level.
+    """
+    x = x[:, None].expand(-1, at.shape[1], -1)
+    piece = (x[..., None] >= at[:, :, None, 1:-1]).sum(-1)
+    x0, x1 = at.gather(2, piece), at.gather(2, piece + 1)
+    y0, y1 = height.gather(2, piece), height.gather(2, piece + 1)
+    return y0 + (y1 - y0) * ((x - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1)

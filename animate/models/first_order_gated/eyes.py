@@ -13,7 +13,7 @@ from torch import Tensor
 
 from animate.faces import mesh
 from animate.models.first_order_gated.opening import Opening
-from animate.models.geometry import bounds, exact, grid
+from animate.models.geometry import between_knots, bounds, exact, grid
 
 # Outer corner, inner corner, iris, upper and lower lid from the outer to the inner corner.
 EYES = tuple(
@@ -58,12 +58,7 @@ class Eye(NamedTuple):
 
     def rims(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Heights of the upper and the lower lid at x (B, n): (B, n) each."""
-        at, height = self.lids.unbind(-1)  # (B, 2, 5)
-        x = x[:, None].expand(-1, 2, -1)
-        piece = (x[..., None] >= at[:, :, None, 1:4]).sum(-1)
-        x0, x1 = at.gather(2, piece), at.gather(2, piece + 1)
-        y0, y1 = height.gather(2, piece), height.gather(2, piece + 1)
-        rim = y0 + (y1 - y0) * ((x - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1)
+        rim = between_knots(*self.lids.unbind(-1), x)
         return rim[:, 0], rim[:, 1]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from animate.faces import mesh
-from animate.models.geometry import exact
+from animate.models.geometry import between_knots, exact
 
 UPPER, LOWER = (
     [mesh.TAUGHT.index(n) for n in chain]
@@ -42,12 +42,7 @@ def rims(point: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     Both are in the mouth's frame.
     """
     lips = from_mouth(point, point[:, UPPER + LOWER]).unflatten(1, (2, -1))
-    at, height = lips.unbind(-1)  # (B, 2, 5) each
-    u = u[:, None]
-    piece = (u[..., None] >= at[:, :, None, 1:4]).sum(-1)  # the piece, 0 to 3: (B, 2, n)
-    x0, x1 = at.gather(2, piece), at.gather(2, piece + 1)
-    y0, y1 = height.gather(2, piece), height.gather(2, piece + 1)
-    depth = y0 + (y1 - y0) * ((u - x0) / (x1 - x0).clamp(min=1e-3)).clamp(0, 1)
+    depth = between_knots(*lips.unbind(-1), u)
     return depth[:, 0], depth[:, 1]
 
 
