@@ -58,7 +58,8 @@ class Eye(NamedTuple):
 
     def rims(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Heights of the upper and the lower lid at x (B, n): (B, n) each."""
-        rim = between_knots(*self.lids.unbind(-1), x)
+        at, height = self.lids.unbind(-1)  # (B, 2, 5) each
+        rim = between_knots(at, height, x)
         return rim[:, 0], rim[:, 1]
 
 

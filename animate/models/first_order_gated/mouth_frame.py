@@ -42,7 +42,8 @@ def rims(point: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     Both are in the mouth's frame.
     """
     lips = from_mouth(point, point[:, UPPER + LOWER]).unflatten(1, (2, -1))
-    depth = between_knots(*lips.unbind(-1), u)
+    at, height = lips.unbind(-1)  # (B, 2, 5) each
+    depth = between_knots(at, height, u)
     return depth[:, 0], depth[:, 1]
 
 
