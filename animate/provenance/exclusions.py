@@ -33,14 +33,8 @@ def is_exact(stream: BinaryIO, kind: str, detail: dict[str, Any]) -> bool:
                 stream.seek(start)
                 if not embedded(stream.read(length)):
                     return False
-    except (
-        AttributeError,
-        KeyError,
-        OverflowError,
-        TypeError,
-        ValueError,
-    ):  # a stranger's assertions
-        return False
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        return False  # a stranger's assertions
     return True
 
 

@@ -28,19 +28,16 @@ DEPTH = {
 }  # fmt: skip
 
 UPPER_LIDS, LOWER_LIDS = (160, 159, 158, 387, 386, 385), (144, 145, 153, 373, 374, 380)
-# 1 for landmarks of the upper lids, which close downwards, -1 for those of the lower ones. Only
-# closing is strengthened: eyes that open wider look terrified.
-CLOSING = [(n in UPPER_LIDS) - (n in LOWER_LIDS) for n in TAUGHT]
+UPPER_LIP, LOWER_LIP = (0, 37, 267, 40, 270, 13, 82, 312), (17, 84, 314, 91, 321, 14, 87, 317)
 CORNERS = (61, 291, 78, 308)
-UPPER, LOWER = (0, 37, 267, 40, 270, 13, 82, 312), (17, 84, 314, 91, 321, 14, 87, 317)
 FACTORS = (  # landmarks; factors of their movement across the face and down
     (UPPER_LIDS + LOWER_LIDS, 1.0, 1.5),
     (BROWS, 1.5, 1.5),
     (CORNERS, 1.35, 1.6),
-    (UPPER, 1.35, 1.8),
-    (LOWER, 1.35, 1.15),
-    ((58, 288, 136, 365, 149, 378, 152), 1.0, 1.25),
-    ((50, 280, 205, 425), 1.2, 1.2),
+    (UPPER_LIP, 1.35, 1.8),
+    (LOWER_LIP, 1.35, 1.15),
+    ((58, 288, 136, 365, 149, 378, 152), 1.0, 1.25),  # jaw
+    ((50, 280, 205, 425), 1.2, 1.2),  # cheeks
 )
 TURNED = 1.15, 1.8  # factors of a turn aside and of a nod
 # What the factors add to a movement grows no further from about here on, in the face's size: large
@@ -48,10 +45,19 @@ TURNED = 1.15, 1.8  # factors of a turn aside and of a nod
 LARGE = 0.08
 
 
-def _by_landmark(factors: Tensor) -> Tensor:
+def _added() -> Tensor:
+    """What the factors add to each landmark's movement, across and down, (K, 2)."""
+    added = torch.zeros(len(TAUGHT), 2)
     for numbers, across, down in FACTORS:
-        factors[[TAUGHT.index(n) for n in numbers]] = torch.tensor([across, down])
-    return factors
+        added[[TAUGHT.index(n) for n in numbers]] = torch.tensor([across, down]) - 1
+    return added
+
+
+ADDED = _added()
+DEPTHS = torch.tensor([DEPTH[n] for n in TAUGHT])[:, None]
+# The way in which lids close: 1 is down, 0 is no lid. Only closing is strengthened: eyes
+# that open wider look terrified.
+CLOSING = torch.tensor([(n in UPPER_LIDS) - (n in LOWER_LIDS) for n in TAUGHT])[:, None]
 
 
 @exact
@@ -60,7 +66,7 @@ def strengthened(reference: Tensor, change: Tensor, limit: float) -> tuple[Tenso
 
     change (T, K, 2): without the head's affine motion. A turn is made no larger than `limit`, the
     root mean square by which steady landmarks move, over that of their distance from their middle.
-    Returns two changes (T, K, 2), which add up to the whole.
+    Returns the landmarks' shifts by the turn and by the expression, (T, K, 2) each.
     """
     steady = list(STEADY)
     middle = reference[:, steady].mean(1, keepdim=True)
@@ -69,7 +75,7 @@ def strengthened(reference: Tensor, change: Tensor, limit: float) -> tuple[Tenso
     across = across / across.norm().clamp(min=1e-6)
     axes = torch.stack([across, torch.stack([-across[1], across[0]])], 1)  # columns
     change = change @ axes
-    depth = torch.tensor([DEPTH[n] for n in TAUGHT], device=change.device)[:, None]
+    depth, added, closing = (x.to(change.device) for x in (DEPTHS, ADDED, CLOSING))
     known = depth[steady]
     turn = (change[:, steady] * known).sum(1, keepdim=True) / known.square().sum()  # (T, 1, 2)
     expression = change - depth * turn
@@ -77,7 +83,5 @@ def strengthened(reference: Tensor, change: Tensor, limit: float) -> tuple[Tenso
     factor = torch.minimum(turn.new_tensor(TURNED), room.clamp(min=1))
     way = expression.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     little = LARGE * size / way * (way / (LARGE * size)).tanh()  # 1 for a small movement
-    more = _by_landmark(torch.ones_like(reference[0])) - 1
-    closing = expression[..., 1:] * expression.new_tensor(CLOSING)[:, None] > 0
-    more = more * torch.where(expression.new_tensor(CLOSING)[:, None] == 0, True, closing)
-    return depth * (factor * turn) @ axes.mT, (1 + more * little) * expression @ axes.mT
+    added = added * (expression[..., 1:] * closing >= 0)
+    return depth * (factor * turn) @ axes.mT, (1 + added * little) * expression @ axes.mT

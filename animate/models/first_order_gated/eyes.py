@@ -29,8 +29,7 @@ IRIS = 0.4  # radius
 FARTHEST = 0.6  # from the middle of an eye to an iris that looks aside
 LASHES = 0.15  # share of an eye's height at each lid that shows lashes and shadow
 SEEN = 0.08, 0.2  # heights of eyes of photos that show no iris, and that do
-# The keypoints find this part of an iris's way, across and down: 1 / GAZE.
-GAZE = 2.2, 1.3
+GAZE = 2.2, 1.3  # factors of an iris's way across and down, of which the keypoints find a part
 
 
 class Eye(NamedTuple):
@@ -75,15 +74,17 @@ def openings(source: Tensor, driving: Tensor, side: int) -> list[Opening]:
     """
     found = []
     both = [(Eye.of(source.expand_as(driving), parts), Eye.of(driving, parts)) for parts in EYES]
-    aside = driving.new_tensor(ASIDE)
-    way = sum((theirs.iris - ours.iris) * aside[i] for i, (ours, theirs) in enumerate(both)) / 2
-    for i, (ours, theirs) in enumerate(both):
-        parts = EYES[i]
+    sides = driving.new_tensor(ASIDE)
+    ways = [
+        (theirs.iris - ours.iris) * aside for (ours, theirs), aside in zip(both, sides, strict=True)
+    ]
+    way = (ways[0] + ways[1]) / 2
+    for parts, (ours, theirs), aside in zip(EYES, both, sides, strict=True):
         lids = parts[0] + parts[1] + parts[3] + parts[4]
         where = bounds(driving[:, lids], side, side, side // 64)
         z = grid(side, side, driving.device)[where]
         x, y = theirs.framed(z.flatten(0, 1).expand(len(driving), -1, -1)).unbind(-1)
-        home = ours.middle + _inside(ours, theirs, way * aside[i], x, y) @ ours.axes.mT
+        home = ours.middle + _inside(ours, theirs, way * aside, x, y) @ ours.axes.mT
 
         upper, lower = theirs.rims(x)
         half = theirs.axes[:, :, 0].norm(dim=-1)[:, None] * (side - 1) / 2  # pixels

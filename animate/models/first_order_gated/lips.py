@@ -36,11 +36,10 @@ def apart(
 ) -> tuple[Tensor, Opening]:
     """Part a flow (B, S, S, 2) into photos with the open mouths `ours` (1 or B, K, 2): lips, teeth.
 
-    Light in the opening fades with the gap: little falls through a slit.
-
     `theirs` (B, K, 2) are the poses of the pictures, whose mouths lie in the window `where`. The
     flow of the lips never leads between the photo's lips: above the middle of the mouth to the
-    upper lip at most, below it to the lower one. Photos with closed lips keep their flow.
+    upper lip at most, below it to the lower one. Photos with closed lips keep their flow. Light on
+    the teeth fades with the gap: little falls through a slit.
     """
     side, inside = flow.shape[1], (slice(None), *where)
     z = grid(side, side, flow.device)[where]
